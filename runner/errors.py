@@ -1,0 +1,36 @@
+"""Every error a person can put right, and the exit code it gives.
+
+    MuxqError              the base: one sentence that says what, where and what to do
+    ├── BadInput      4    a job, template, profile, config or argument that cannot be used
+    ├── NotFound      4    no such job, template or profile
+    ├── Unready       5    the environment lacks something: tmux, an agent's binary, room, rights
+    └── Busy         75    another run holds the lock
+
+A programmer's mistake stays a ValueError or RuntimeError and ends in exit code 3 with a report.
+"""
+
+
+class MuxqError(Exception):
+    """Something a person can put right. `str()` of it is the whole message."""
+
+    exit_code = 4
+
+
+class BadInput(MuxqError):  # noqa: N818 - reads as what it is at every raise
+    """A job, template, profile, config or argument that cannot be used."""
+
+
+class NotFound(MuxqError):  # noqa: N818
+    """No such job, template or profile."""
+
+
+class Unready(MuxqError):  # noqa: N818
+    """The environment lacks something the work needs."""
+
+    exit_code = 5
+
+
+class Busy(MuxqError):  # noqa: N818
+    """Another run holds the lock."""
+
+    exit_code = 75
