@@ -1,0 +1,53 @@
+"""Puts finished jobs away: to archive/DATE/ of the home, or, when told so, for good."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+from runner import store
+from runner.spool import Place, Spool
+from runner.state import State
+
+
+def sweep(spool: Spool, age: float, *, dry_run: bool, purge: bool) -> list[str]:
+    """Put away every finished job whose file came to its folder over `age` seconds ago; returns their ids."""
+    gone = []
+    for state in (state for state in State if state.final):
+        for entry in spool.entries(state):
+            place = Place(state, entry)
+            try:
+                if time.time() - spool.path(place).stat().st_ctime < age:
+                    continue
+                if not dry_run:
+                    _put_away(spool, place, purge=purge)
+            except FileNotFoundError:
+                continue  # somebody else took it
+            gone.append(entry.id)
+    return gone
+
+
+def _put_away(spool: Spool, place: Place, *, purge: bool) -> None:
+    """The job's file first: its one rename decides against a retry at the same moment."""
+    home = spool.home
+    folder = home.path / "archive" / time.strftime("%Y-%m-%d")
+    for part in (place.state.folder, "runs"):
+        store.make_folder(folder / part)
+    file, run = folder / place.state.folder / place.entry.file, folder / "runs" / place.entry.id
+    store.move(spool.path(place), file)
+    if (home.runs / place.entry.id).exists():
+        (home.runs / place.entry.id).rename(_free(run))
+    spool.emit("job.archived", job=place.entry.id, purged=purge)
+    if purge:
+        file.unlink()
+        shutil.rmtree(run, ignore_errors=True)
+
+
+def _free(path: Path) -> Path:
+    """`path`, out of the way of one of the same name from an earlier sweep."""
+    number, free = 1, path
+    while free.exists():
+        number += 1
+        free = path.with_name(f"{path.name}.{number}")
+    return free

@@ -1,0 +1,309 @@
+"""One try at a job: prepare → launch → watch → collect → close.
+
+Everything it knows it reads from the run folder, from tmux and from the processes, so that a worker can begin in the
+middle: an attempt taken over from a worker that died is the same code without prepare and launch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import re
+import shlex
+import sys
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from runner import clock, event, outcome, process, progress, screen, shipped, store, trust
+from runner.errors import MuxqError
+from runner.home import Home
+from runner.output import Contract, Identity, identity, problem
+from runner.plan import Plan, fill
+from runner.process import Proc
+from runner.profile import Profile
+from runner.prompt import instruction
+from runner.run import Run
+from runner.terminal import Pane, Terminal
+from runner.verdict import Evidence, Output, Process, Rules, Wait, verdict
+from runner.watch import Watcher
+
+FIRST_LOOK = 1.0
+"""Seconds after launch before an agent that has said nothing is looked at: a dialog may stand in its way."""
+
+
+GRACE = 5.0
+"""Seconds that the processes of an attempt have to end by themselves."""
+
+
+class Attempt:
+    """One attempt. wake() it when something may have happened to it; tell() it what others have decided."""
+
+    def __init__(self, home: Home, run: Run, terminal: Terminal, watcher: Watcher, env: Mapping[str, str]) -> None:
+        self.home, self.run, self.terminal, self.watcher, self.env = home, run, terminal, watcher, env
+        self.progress = progress.Progress()
+        self.told: outcome.Outcome | None = None
+        self._gone = False
+        self._launched = math.inf
+        self._woken = asyncio.Event()
+        self._tail = event.Tail(run.events)
+        self._last_event = self._output_since = -math.inf
+        self._seen: Identity | None = None
+        self._judged: tuple[Identity, str] | None = None
+        self._dialog_due = math.inf
+
+    # -- prepare ----------------------------------------------------------------------------------------------
+
+    def prepare(self, plan: Plan, binary: str) -> dict[str, Any]:
+        """Write prompt.md, settings.json and attempt.json; returns the last. Nothing is written elsewhere."""
+        run = self.run
+        workdir = plan.workdir(run.work)
+        store.make_folder(run.work) if plan.job.workdir is None else None
+        output = plan.output_file(run.path, workdir)
+        text = plan.prompt(run=run.path, workdir=workdir, output=output)
+        session_id = str(uuid.uuid4())
+        places = self._places(plan, workdir, output, session_id)
+        self._write(run.prompt, text.encode())
+        self._write(run.events, b"")
+        if plan.profile.settings:
+            settings = fill(plan.profile.settings, places)
+            store.write_json(run.settings, settings, tmp=self.home.tmp, durable=False)
+        record = {
+            "job": run.job,
+            "attempt": run.number,
+            "agent": plan.profile.name,
+            "session": run.session,
+            "session_id": session_id,
+            "argv": [fill(binary, places), *fill(plan.profile.command[1:], places, self._splices(plan, places))],
+            "workdir": str(workdir),
+            "permissions": plan.permissions,
+            "timeout": plan.timeout,
+            "repairs": plan.profile.repairs,
+            "started_at": clock.stamp(),
+            "output": asdict(Contract(str(output), plan.format, plan.min_bytes, identity(output))),
+        }
+        run.begin(self.home, record)
+        return record
+
+    def _write(self, path: Path, data: bytes) -> None:
+        store.write_whole(path, data, tmp=self.home.tmp, durable=False)
+
+    def _places(self, plan: Plan, workdir: Path, output: Path, session_id: str) -> dict[str, str]:
+        run, sessions, package = self.run, shipped.folder("sessions"), shipped.PACKAGE.parent
+        return {
+            "instruction": instruction(run.prompt, output),
+            "prompt_file": str(run.prompt),
+            "output_file": str(output),
+            "run_dir": str(run.path),
+            "workdir": str(workdir),
+            "settings": str(run.settings),
+            "session_id": session_id,
+            "permission_mode": plan.profile.permissions.get(plan.permissions, plan.permissions),
+            "python": sys.executable,
+            "sessions": str(sessions),
+            "package": str(package),
+            "model": plan.job.model or "",
+            "hook": shlex.join([sys.executable, "-I", "-S", str(sessions / "hook.py")]),
+            "hook_args": shlex.join([str(run.path), str(package)]),
+        }
+
+    def _splices(self, plan: Plan, places: dict[str, str]) -> dict[str, list[str]]:
+        model = fill(plan.profile.model_args, places) if plan.job.model else []
+        return {"{model_args}": model, "{args}": list(plan.job.args or ())}
+
+    # -- launch -----------------------------------------------------------------------------------------------
+
+    async def launch(self, plan: Plan, record: dict[str, Any]) -> None:
+        """Open the session. The environment goes to tmux by its standard input: no secret is on a command line."""
+        env = plan.environment(self.env)
+        workdir = Path(record["workdir"])
+        if way := trust.WAYS.get(plan.profile.trust):
+            way(workdir, env)
+        env |= {"MUXQ_ATTEMPT": self.run.session, "MUXQ_RUN_DIR": str(self.run.path)}
+        await self.terminal.launch(self.run.session, record["argv"], cwd=workdir, env=env, events=self.run.events)
+        self._launched = time.monotonic()
+        event.emit(self.home.events, "attempt.launched", job=self.run.job, attempt=self.run.number)
+
+    # -- watch ------------------------------------------------------------------------------------------------
+
+    def wake(self, _path: str = "") -> None:
+        """Look at the evidence again."""
+        self._woken.set()
+
+    def tell(self, ended: outcome.Outcome) -> None:
+        """End with `ended`, whatever the evidence."""
+        self.told = self.told or ended
+        self.wake()
+
+    def take_over(self, panes: Mapping[str, Pane]) -> None:
+        """Begin in the middle: the attempt was launched by a worker that is no more."""
+        self._launched = -math.inf
+        self.look(panes, time.monotonic())
+
+    def look(self, panes: Mapping[str, Pane], asked: float) -> None:
+        """What tmux said of all its panes when it was asked at `asked` (monotonic): the net under its own notices."""
+        pane = panes.get(self.run.session)
+        if asked < self._launched:
+            return
+        if pane is None:
+            self._gone = True
+        elif pane.dead and not self.progress.exited:
+            event.emit(self.run.events, "exited", status=pane.status, signal=pane.signal)
+        self.wake()
+
+    async def watch(self, profile: Profile, record: dict[str, Any]) -> outcome.Outcome:
+        """Wait for evidence until a verdict follows from it."""
+        rules = Rules(profile.hooks, profile.interactive, profile.quiet, profile.patience)
+        contract = Contract.load(record["output"])
+        started = clock.seconds(record["started_at"])
+        deadline = time.monotonic() + started + record["timeout"] - time.time()
+        launched = time.monotonic() + started - time.time()
+        self._dialog_due = launched + FIRST_LOOK if profile.hooks and profile.dialogs else math.inf
+        with contextlib.ExitStack() as watches:
+            for folder in {self.run.path, Path(contract.path).parent}:
+                watches.enter_context(self.watcher.watch(folder, self.wake))
+            while True:
+                self._woken.clear()
+                evidence = await self._evidence(contract, rules, deadline)
+                found = verdict(evidence, rules)
+                if not isinstance(found, Wait):
+                    return found
+                await self._answer_dialogs(profile, record, launched)
+                await self._sleep(min(found.until, self._dialog_due))
+
+    async def _sleep(self, until: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(None if until == math.inf else max(0.0, until - time.monotonic())):
+                await self._woken.wait()
+
+    async def _evidence(self, contract: Contract, rules: Rules, deadline: float) -> Evidence:
+        """Read events first, then the output: a turn that is over has its output on disk already."""
+        now = time.monotonic()
+        if fresh := self._tail.read():
+            self.progress = progress.fold(self.progress, fresh)
+            self._last_event = now
+        state, why = self._output(contract, rules, now)
+        alive = Process.EXITED if self.progress.exited else Process.GONE if self._gone else Process.ALIVE
+        return Evidence(
+            now=now,
+            deadline=deadline,
+            output=state,
+            problem=why,
+            output_since=self._output_since,
+            progress=self.progress,
+            last_event=self._last_event,
+            process=alive,
+            told=self.told,
+            last_line=screen.last_line(await self._screen()) if alive is Process.EXITED else "",
+        )
+
+    def _output(self, contract: Contract, rules: Rules, now: float) -> tuple[Output, str]:
+        found = identity(contract.path)
+        if found != self._seen:
+            self._seen, self._output_since = found, now
+        if found is None:
+            return Output.MISSING, ""
+        if found == contract.before:
+            return Output.OLD, ""
+        if self._judged and self._judged[0] == found:
+            why = self._judged[1]
+            return (Output.INVALID, why) if why else (Output.VALID, "")
+        age = max(now - self._output_since, time.time() - found.mtime_ns / 1e9)
+        if age < rules.quiet or store.being_written(Path(contract.path)):
+            return Output.CHANGING, ""
+        try:
+            why = problem(contract)
+        except OSError as unreadable:
+            why = f"the output file cannot be read ({unreadable.strerror})"
+        if identity(contract.path) != found:
+            return Output.CHANGING, ""
+        self._judged = found, why
+        return (Output.INVALID, why) if why else (Output.VALID, "")
+
+    async def _screen(self) -> str:
+        with contextlib.suppress(MuxqError):
+            return await self.terminal.screen(self.run.session)
+        return ""
+
+    async def _answer_dialogs(self, profile: Profile, record: dict[str, Any], launched: float) -> None:
+        """Until the agent's first word: look whether a known question stands in its way, and answer it by its text."""
+        now = time.monotonic()
+        if self.progress.started:
+            self._dialog_due = math.inf
+        if now < self._dialog_due:
+            return
+        self._dialog_due = now + 0.3
+        shown = await self._screen()
+        dialog = screen.find(shown, profile.dialogs)
+        key = screen.answer(shown, dialog) if dialog and record["permissions"] in dialog.permissions else None
+        if key:
+            await self.terminal.keys(self.run.session, key.key)
+            if key.final:
+                event.emit(self.run.events, "dialog-answered", dialog=key.dialog.name, chosen=key.dialog.choose)
+        elif now - launched > profile.start_timeout:
+            self._dialog_due = now + 5.0
+            if self.progress.attention is None:
+                event.emit(self.run.events, "dialog", text=dialog.name if dialog else screen.last_line(shown))
+
+    # -- collect ----------------------------------------------------------------------------------------------
+
+    async def collect(self, ended: outcome.Outcome) -> None:
+        """Keep what the attempt leaves: last screen, a result that lies elsewhere, usage, the diff; then outcome.json."""
+        if record := self.run.attempt():
+            self._write(self.run.screen, (await self._screen()).encode())
+            output, workdir = Path(record["output"]["path"]), Path(record["workdir"])
+            if ended.kind == "done" and output.parent != self.run.path:
+                self._write(self.run.path / f"output{output.suffix}", output.read_bytes())
+            if workdir != self.run.work:
+                await self._diff(workdir)
+        told = store.read_json(self.run.status) if self.run.status.exists() else None
+        made = {
+            **outcome.record(ended),
+            "finished_at": clock.stamp(),
+            "exit_status": self.progress.status,
+            "repairs": self.progress.repairs,
+            "transcript": self.progress.transcript,
+            "usage": (told or {}).get("cost"),
+        }
+        self.run.end(self.home, made)
+
+    def resets_at(self) -> float | None:
+        """When a used-up plan is renewed, by the agent's own transcript (seconds since 1970)."""
+        try:
+            lines = Path(self.progress.transcript or "").read_text("utf-8").splitlines()[-20:]
+        except (OSError, ValueError):
+            return None
+        times = [float(found) for line in lines for found in re.findall(r'"resetsAt":\s*(\d{10})', line)]
+        return max(times) if times else None
+
+    async def _diff(self, workdir: Path) -> None:
+        """What the workdir's repository looks like against its last commit; nothing where there is none."""
+        with contextlib.suppress(OSError, TimeoutError):
+            async with asyncio.timeout(10):
+                git = await asyncio.create_subprocess_exec(
+                    "git", "-C", str(workdir), "diff", "HEAD", stdout=-1, stderr=-3, stdin=-3
+                )
+                told, _ = await git.communicate()
+            if git.returncode == 0 and told:
+                self._write(self.run.diff, told)
+
+    # -- close ------------------------------------------------------------------------------------------------
+
+    async def close(self) -> None:
+        """End the session and everything it started; nothing that is not ours is touched."""
+        if self.run.attempt() is None:
+            return
+        panes = await self.terminal.panes()
+        pane = panes.get(self.run.session)
+        ours: list[Proc] = []
+        if pane and not pane.dead and (root := process.find(pane.pid)):
+            ours = [root, *process.descendants(root)]
+        ours += [proc for proc in process.marked("MUXQ_ATTEMPT", self.run.session) if proc not in ours]
+        left = await process.end(ours, grace=GRACE)
+        await self.terminal.kill(self.run.session)
+        if left:
+            event.emit(self.home.events, "attempt.left-over", job=self.run.job, pids=[proc.pid for proc in left])

@@ -1,0 +1,175 @@
+"""Commands that change something: cancel, retry, wait, hold, release, attach, clean."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from runner import hold as holds
+from runner import home
+from runner.cli.options import HomeOption, JobArgument, JsonOption, _complete_job, print_json
+from runner.errors import BadInput, MuxqError, Unready
+
+Jobs = Annotated[
+    list[str],
+    typer.Argument(metavar="JOB...", help="Ids, unique prefixes of ids, or names.", autocompletion=_complete_job),
+]
+
+
+def cancel(jobs: Jobs, as_json: JsonOption = False, home_path: HomeOption = None) -> None:
+    """Cancel jobs: waiting ones at once, running ones with all their processes."""
+    from runner.queue import Queue
+
+    queue = Queue(home_path)
+    _each(
+        jobs,
+        queue.cancel,
+        as_json,
+        lambda job: f"{job['id']} {'being cancelled' if job['state'] == 'running' else job['state']}",
+    )
+
+
+def retry(jobs: Jobs, as_json: JsonOption = False, home_path: HomeOption = None) -> None:
+    """Put failed or cancelled jobs back into the queue."""
+    from runner.queue import Queue
+
+    queue = Queue(home_path)
+    _each(jobs, queue.retry, as_json, lambda job: f"{job['id']} {job['state']}")
+
+
+def wait(
+    jobs: Jobs,
+    timeout: Annotated[
+        str | None, typer.Option("--timeout", metavar="D", help="Give up after so long (exit status 1).")
+    ] = None,
+    as_json: JsonOption = False,
+    home_path: HomeOption = None,
+) -> None:
+    """Block until the jobs have ended; exit status 1 if one failed or was cancelled."""
+    from runner.duration import seconds
+    from runner.queue import Queue
+
+    queue, limit, ended = Queue(home_path), seconds(timeout) if timeout else None, []
+    if any(not queue.find(word).state.final for word in jobs) and not queue.workers():
+        typer.echo("muxq: no worker is running here; start one with: muxq work", err=True)
+    for word in jobs:
+        try:
+            ended.append(queue.wait(word, limit))
+        except TimeoutError as problem:
+            typer.echo(f"muxq: {problem}", err=True)
+            raise typer.Exit(1) from None
+        if not as_json:
+            typer.echo(f"{ended[-1]['id']} {ended[-1]['state']}")
+    if as_json:
+        print_json(ended)
+    if any(job["state"] != "done" for job in ended):
+        raise typer.Exit(1)
+
+
+def _each(
+    words: list[str], act: Callable[[str], dict[str, Any]], as_json: bool, line: Callable[[dict[str, Any]], str]
+) -> None:
+    """`act` on every job; what goes wrong with one does not stop the others."""
+    done, wrong = [], 0
+    for word in words:
+        try:
+            done.append(act(word))
+        except MuxqError as problem:
+            typer.echo(f"muxq: {problem}", err=True)
+            wrong = max(wrong, problem.exit_code)
+            continue
+        if not as_json:
+            typer.echo(line(done[-1]))
+    if as_json:
+        print_json(done)
+    if wrong:
+        raise typer.Exit(wrong)
+
+
+def hold(
+    reason: Annotated[str, typer.Argument(metavar="[REASON]", help="Why; shown by ls.")] = "put on hold by hand",
+    until: Annotated[
+        str | None, typer.Option("--for", metavar="D", help="Lift it by itself after so long: 30m, 2h.")
+    ] = None,
+    as_json: JsonOption = False,
+    home_path: HomeOption = None,
+) -> None:
+    """Start nothing new in this home until `muxq release` (or --for). Running jobs go on."""
+    import time
+
+    from runner.duration import seconds
+
+    place = home.locate(home_path).make()
+    standing = holds.Hold(reason, "person", time.time() + seconds(until) if until else None)
+    holds.put(place, standing)
+    if as_json:
+        print_json(standing.as_dict())
+    else:
+        typer.echo(f"on hold: {reason}", err=True)
+
+
+def release(as_json: JsonOption = False, home_path: HomeOption = None) -> None:
+    """Lift the hold."""
+    lifted = holds.lift(home.locate(home_path).make())
+    if as_json:
+        print_json(lifted.as_dict() if lifted else None)
+    else:
+        typer.echo(f"lifted: {lifted.reason}" if lifted else "there was no hold", err=True)
+
+
+def attach(
+    job: JobArgument,
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="Type into the session; without, you only watch.")
+    ] = False,
+    home_path: HomeOption = None,
+) -> None:
+    """Step into a running job's session. Leave it with the tmux prefix and d: Ctrl-b d."""
+    from runner.queue import Queue
+    from runner.terminal import Tmux, find_tmux, socket_path
+
+    queue = Queue(home_path)
+    found = queue.get(job)
+    if found["state"] != "running" or not found["attempts"]:
+        raise BadInput(
+            f"job {found['id']} is {found['state']}: there is no session to step into; see: muxq logs {found['id']} --screen"
+        )
+    if not os.isatty(0):
+        raise Unready("attach needs a terminal on its standard input")
+    argv = Tmux(socket_path(queue.home.path), find_tmux()).attach_argv(
+        found["attempts"][-1]["session"], read_only=not take_over
+    )
+    os.execv(argv[0], argv)  # noqa: S606 - a program of ours, no shell
+
+
+def clean(
+    older_than: Annotated[
+        str, typer.Option("--older-than", metavar="D", help="Only what ended longer ago than this.")
+    ] = "30d",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    purge: Annotated[
+        bool, typer.Option("--purge", help="Delete; without, it goes to archive/DATE/ in the home.")
+    ] = False,
+    as_json: JsonOption = False,
+    home_path: HomeOption = None,
+) -> None:
+    """Put finished jobs and their runs away."""
+    from runner.archive import sweep
+    from runner.duration import seconds
+    from runner.spool import Spool
+
+    place = home.locate(home_path).make()
+    gone = sweep(Spool(place), seconds(older_than), dry_run=dry_run, purge=purge)
+    if as_json:
+        return print_json(gone)
+    for job_id in gone:
+        typer.echo(job_id)
+    how = "would go" if dry_run else "deleted" if purge else "put into the archive"
+    typer.echo(f"{len(gone)} jobs {how}", err=True)
+    return None
+
+
+COMMANDS: tuple[Callable[..., None], ...] = (cancel, retry, wait, hold, release, attach, clean)

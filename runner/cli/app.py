@@ -1,0 +1,87 @@
+"""The application: its commands, the one place that turns exceptions into a line and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Annotated, NoReturn
+
+import typer
+
+from runner import clock, home
+from runner.cli import act, look, make
+from runner.errors import MuxqError
+
+app = typer.Typer(
+    name="muxq",
+    help="Drop a job file, get a result file: a folder as a job queue for interactive coding agents in tmux.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Start with: muxq doctor; muxq add 'Say hello' --agent echo; muxq work --drain",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"muxq {version('muxq')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _globals(
+    home_path: Annotated[
+        str | None,
+        typer.Option("--home", metavar="DIR", help="The home (default: $MUXQ_HOME, .muxq/ upward, the state folder)."),
+    ] = None,
+    _show_version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    if home_path:
+        os.environ["MUXQ_HOME"] = home_path
+
+
+COMMANDS: tuple[Callable[..., None], ...] = (make.add, make.work, *look.COMMANDS, *act.COMMANDS)
+for command in COMMANDS:
+    app.command(context_settings={"allow_interspersed_args": True})(command)
+
+
+def main() -> NoReturn:
+    """Run the command line; the entry point of `muxq`."""
+    try:
+        app()
+    except MuxqError as problem:
+        print(f"muxq: {problem}", file=sys.stderr)
+        sys.exit(problem.exit_code)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception:  # noqa: BLE001 - the last net
+        print(f"muxq: internal error; the report is {_report()}", file=sys.stderr)
+        sys.exit(3)
+    sys.exit(0)
+
+
+def _report() -> str:
+    """Write what happened to the home's crash report (else to the temporary folder); returns its path."""
+    import tempfile
+    from pathlib import Path
+
+    text = f"{clock.stamp()} muxq {' '.join(sys.argv[1:2])}\n{traceback.format_exc()}"
+    for folder in (home.locate().path, Path(tempfile.gettempdir())):
+        try:
+            path = folder / f"crash-{clock.stamp().replace(':', '')}.txt"
+            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+                file.write(text)
+        except OSError:
+            continue
+        return str(path)
+    return "lost: no folder to write it to\n" + text

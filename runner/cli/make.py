@@ -1,0 +1,185 @@
+"""Commands that put jobs in and work them off: add, work."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from runner.cli.options import HomeOption, complete_agent, complete_template, pairs
+from runner.errors import BadInput
+
+
+def add(
+    prompt: Annotated[
+        str | None, typer.Argument(metavar="[PROMPT]", help="What the agent is to do.", show_default=False)
+    ] = None,
+    template: Annotated[
+        str | None,
+        typer.Option("--template", "-t", metavar="T", help="A prompt template.", autocompletion=complete_template),
+    ] = None,
+    var: Annotated[list[str] | None, typer.Option("--var", metavar="K=V", help="A variable of the template.")] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="FILE|-", help="Take the prompt, or a whole job (a JSON object), from a file or stdin."
+        ),
+    ] = None,
+    agent: Annotated[
+        str | None, typer.Option("--agent", "-a", metavar="A", help="Session profile.", autocompletion=complete_agent)
+    ] = None,
+    model: Annotated[str | None, typer.Option("--model", metavar="M", help="The agent's model.")] = None,
+    workdir: Annotated[str | None, typer.Option("--workdir", "-C", metavar="D", help="Where the agent works.")] = None,
+    file: Annotated[
+        list[str] | None, typer.Option("--file", "-f", metavar="F", help="A file the agent should read.")
+    ] = None,
+    output: Annotated[str | None, typer.Option("--output", "-o", metavar="P", help="Where the result goes.")] = None,
+    output_format: Annotated[
+        str | None, typer.Option("--format", metavar="text|markdown|json", help="What the result must be.")
+    ] = None,
+    priority: Annotated[int | None, typer.Option("--priority", "-p", metavar="N", help="Larger first.")] = None,
+    timeout: Annotated[
+        str | None, typer.Option("--timeout", metavar="D", help="For the whole attempt: 90s, 30m, 2h.")
+    ] = None,
+    not_before: Annotated[
+        str | None, typer.Option("--not-before", metavar="TIME", help="RFC 3339, or +30m from now.")
+    ] = None,
+    retries: Annotated[
+        int | None, typer.Option("--retries", metavar="N", help="Further attempts after a failure.")
+    ] = None,
+    after: Annotated[
+        list[str] | None, typer.Option("--after", metavar="ID", help="Jobs that must be done first.")
+    ] = None,
+    permissions: Annotated[
+        str | None, typer.Option("--permissions", metavar="ask|edits|deny|bypass", help="What passes unasked.")
+    ] = None,
+    env: Annotated[
+        list[str] | None,
+        typer.Option("--env", "-e", metavar="K=V", help="Environment; K alone takes it from the worker's."),
+    ] = None,
+    arg: Annotated[
+        list[str] | None, typer.Option("--arg", metavar="WORD", help="A further argument for the agent.")
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", "-n", metavar="S", help="What people call the job.")] = None,
+    tag: Annotated[list[str] | None, typer.Option("--tag", metavar="S", help="A tag.")] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", "-w", help="Block until the job has ended; exit status 1 if it failed.")
+    ] = False,
+    home: HomeOption = None,
+) -> None:
+    """Add a job; its id is printed on stdout."""
+    from runner.queue import Queue
+
+    said: dict[str, Any] = {
+        "prompt": prompt,
+        "template": template,
+        "vars": pairs(var or [], "--var") or None,
+        "agent": agent,
+        "model": model,
+        "workdir": str(Path(workdir).expanduser().absolute()) if workdir else None,
+        "files": [str(Path(name).expanduser().absolute()) for name in file or []] or None,
+        "output": _output(output, output_format, workdir),
+        "priority": priority,
+        "timeout": timeout,
+        "not_before": _moment(not_before) if not_before else None,
+        "retries": retries,
+        "after": after or None,
+        "permissions": permissions,
+        "env": _environment(env or []) or None,
+        "args": arg or None,
+        "name": name,
+        "tags": tag or None,
+    }
+    queue = Queue(home)
+    job = queue.add(
+        **{**(_from(source) if source else {}), **{key: value for key, value in said.items() if value is not None}}
+    )
+    typer.echo(job["id"])
+    if wait:
+        sys.stdout.flush()
+        if not queue.workers():
+            typer.echo("muxq: no worker is running here; start one with: muxq work", err=True)
+        ended = queue.wait(job["id"])
+        if ended["state"] != "done":
+            why = f": {ended['error']['message']}" if ended["error"] else ""
+            typer.echo(f"muxq: job {ended['id']} {ended['state']}{why}", err=True)
+            raise typer.Exit(1)
+
+
+def work(
+    jobs: Annotated[
+        int | None,
+        typer.Option("--jobs", "-j", metavar="N", min=1, help="Attempts side by side (default 1, or config.toml)."),
+    ] = None,
+    drain: Annotated[
+        bool, typer.Option("--drain", help="End when nothing is left to do; exit status 1 if a job failed.")
+    ] = False,
+    on_stop: Annotated[
+        str | None,
+        typer.Option(
+            "--on-stop",
+            metavar="leave|finish|kill",
+            help="What Ctrl-C or TERM does with running sessions (default: leave).",
+        ),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing of each job.")] = False,
+    home: HomeOption = None,
+) -> None:
+    """Work the queue off: claim jobs, run their agents, judge their results."""
+    from runner.cli.working import run
+
+    raise typer.Exit(run(home, jobs=jobs, drain=drain, on_stop=on_stop, quiet=quiet))
+
+
+def _from(source: str) -> dict[str, Any]:
+    """The job in a file or on stdin: a JSON object is a whole job, anything else a prompt."""
+    from runner.job import MAX_BYTES, NotYet, parse
+    from runner.store import read_bounded
+
+    if source == "-":
+        data, where = sys.stdin.buffer.read(), "stdin"
+    else:
+        try:
+            data, where = read_bounded(Path(source).expanduser().resolve(), MAX_BYTES), source
+        except FileNotFoundError:
+            raise BadInput(f"there is no file {source}") from None
+        except BadInput as problem:
+            raise BadInput(f"{source}: {problem}") from None
+    if source.endswith(".json"):
+        return parse(data, where=where)
+    try:
+        json.loads(data.decode("utf-8-sig"))
+        return parse(data, where=where)
+    except (ValueError, RecursionError, NotYet):
+        return {"prompt": _decoded(data, where)}
+
+
+def _decoded(data: bytes, where: str) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as problem:
+        raise BadInput(f"{where} is not UTF-8 (byte {problem.start})") from None
+
+
+def _output(path: str | None, form: str | None, workdir: str | None) -> dict[str, str] | None:
+    """`output` of the job; a relative path on the command line starts where a shell user expects: here."""
+    place = {"path": str(Path(path).expanduser() if workdir else Path(path).expanduser().absolute())} if path else {}
+    return {**place, **({"format": form} if form else {})} or None
+
+
+def _environment(said: list[str]) -> dict[str, Any]:
+    taken = {word: {"from_env": word} for word in said if "=" not in word}
+    return {**taken, **pairs([word for word in said if "=" in word], "--env")}
+
+
+def _moment(text: str) -> str:
+    """`+30m` from now as RFC 3339; anything else as it is, for the job's own check."""
+    import time
+
+    from runner import clock
+    from runner.duration import seconds
+
+    return clock.stamp(time.time() + seconds(text[1:])) if text.startswith("+") else text

@@ -1,0 +1,62 @@
+"""Options that several commands share, and how their values become ours."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from runner.errors import BadInput
+
+HomeOption = Annotated[
+    str | None,
+    typer.Option("--home", metavar="DIR", help="The home (default: $MUXQ_HOME, .muxq/ upward, the state folder)."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def _complete_job(incomplete: str) -> list[str]:
+    """Ids and names for the shell's completion; nothing where the home cannot be read."""
+    from runner import home
+    from runner.spool import Spool
+
+    try:
+        spool = Spool(home.locate())
+        found = [word for place in spool.places() for word in (place.entry.id, place.entry.name) if word]
+    except OSError:
+        return []
+    return [word for word in found if word.startswith(incomplete)]
+
+
+JobArgument = Annotated[
+    str,
+    typer.Argument(metavar="JOB", help="A job's id, a unique prefix of it, or its name.", autocompletion=_complete_job),
+]
+
+
+def complete_agent(incomplete: str) -> list[str]:
+    from runner import home, profile
+
+    return [name for name in profile.names(home.locate().sessions) if name.startswith(incomplete)]
+
+
+def complete_template(incomplete: str) -> list[str]:
+    from runner import home, prompt
+
+    return [name for name in prompt.names(home.locate().prompts) if name.startswith(incomplete)]
+
+
+def pairs(said: list[str], option: str) -> dict[str, str]:
+    """`K=V` words as a dict. BadInput for a word without `=`."""
+    found = {}
+    for word in said:
+        key, equals, value = word.partition("=")
+        if not (equals and key):
+            raise BadInput(f"{option} takes KEY=VALUE, not {word!r}")
+        found[key] = value
+    return found
+
+
+def print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))

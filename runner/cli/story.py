@@ -1,0 +1,79 @@
+"""The story of a job for `muxq logs`: the home's events of it and those of its attempts, in order of time."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+
+from runner import clock, event
+from runner.display import sentence
+from runner.entry import Entry
+from runner.event import Event
+from runner.progress import tool
+from runner.queue import Queue
+from runner.run import runs
+
+LOOK = 0.2
+"""Seconds between two looks while following."""
+
+
+class Story:
+    def __init__(self, queue: Queue, entry: Entry, *, as_json: bool) -> None:
+        self._queue, self._entry, self._as_json = queue, entry, as_json
+        self._home = event.Tail(queue.home.events)
+        self._tails: dict[int, event.Tail] = {}
+
+    def told(self) -> Iterator[str]:
+        """The lines of all that has happened since the last call."""
+        found = [(e, 0) for e in self._home.read() if e.data.get("job") == self._entry.id]
+        for run in runs(self._queue.home, self._entry.id):
+            tail = self._tails.setdefault(run.number, event.Tail(run.events))
+            found += [(e, run.number) for e in tail.read()]
+        for happened, number in sorted(found, key=lambda pair: pair[0].at):
+            if line := self._line(happened, number):
+                yield line
+
+    def follow(self) -> Iterator[str]:
+        """told(), again and again until the job has ended."""
+        while True:
+            ended = self._queue.spool.locate(self._entry).state.final
+            yield from self.told()
+            if ended:
+                return
+            time.sleep(LOOK)
+
+    def _line(self, happened: Event, number: int) -> str | None:
+        if self._as_json:
+            said = {"at": happened.at, "event": happened.name, "attempt": number or None, "data": happened.data}
+            return json.dumps(said, ensure_ascii=False)
+        text = _agents(happened) if number else sentence(happened.name, {**happened.data, "job": "job"})
+        moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(clock.seconds(happened.at)))
+        return f"{moment}  {f'[{number}] ' if number else ''}{text}" if text else None
+
+
+def _agents(happened: Event) -> str | None:
+    """An agent's event in words."""
+    data = happened.data
+    match happened.name:
+        case "started":
+            return "the agent's session is up"
+        case "prompt-accepted":
+            return "the prompt was accepted"
+        case "tool-started":
+            return tool(data)
+        case "permission-asked":
+            return f"waits for a permission: {tool(data)}"
+        case "turn-over":
+            return "the turn is over"
+        case "turn-failed":
+            return f"the turn failed: {data.get('error')}: {data.get('last_assistant_message', '')}"
+        case "repair":
+            return f"sent back: {data.get('reason')}"
+        case "exited":
+            return f"the process ended with status {data.get('status')}"
+        case "dialog":
+            return f"stands before a dialog: {data.get('text')}"
+        case "dialog-answered":
+            return f"the dialog {data.get('dialog')!r} was answered with {data.get('chosen')!r}"
+    return None

@@ -1,0 +1,60 @@
+"""What `muxq work` is besides the worker: signals, the lines or the live display for people, the exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from typing import Any
+
+from runner import config, home
+from runner.display import Lines, Live
+from runner.errors import BadInput
+from runner.state import State
+from runner.terminal import Tmux, find_tmux, socket_path
+from runner.worker import Summary, Worker
+
+
+def run(path: str | None, *, jobs: int | None, drain: bool, on_stop: str | None, quiet: bool) -> int:
+    """Run one worker on the home; returns the exit code."""
+    place = home.locate(path).make()
+    settings = config.load(place.config)
+    how = on_stop or settings.on_stop
+    if how not in config.ON_STOP:
+        raise BadInput(f"--on-stop is one of {', '.join(config.ON_STOP)}, not {how!r}")
+    logging.basicConfig(level=logging.WARNING, format="muxq: %(message)s", stream=sys.stderr)
+    live = sys.stdout.isatty() and sys.stderr.isatty() and not quiet and os.environ.get("TERM", "dumb") != "dumb"
+    display = Live() if live else Lines(quiet=quiet)
+    terminal = Tmux(socket_path(place.path), find_tmux())
+    worker = Worker(place, terminal, jobs=jobs or settings.jobs, drain=drain, on_stop=how, listener=display.event)
+    with display.showing(worker):
+        summary = asyncio.run(_until_stopped(worker, display))
+    return _tell(summary, drain)
+
+
+async def _until_stopped(worker: Worker, display: Lines | Live) -> Summary:
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        display.event("worker.stopping", {"on_stop": worker.on_stop, "running": len(worker.running)})
+        worker.stop()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, stop)
+    return await worker.run()
+
+
+def _tell(summary: Summary, drain: bool) -> int:
+    for job_id, why in summary.blocked.items():
+        _say(f"job {job_id} waits: {why}")
+    if summary.hold:
+        _say(f"on hold: {summary.hold.reason}; lift it with: muxq release")
+    if drain and (summary.count[State.FAILED] or summary.count[State.CANCELLED]):
+        return 1
+    return 5 if drain and (summary.blocked or summary.hold) else 0
+
+
+def _say(text: Any) -> None:
+    print(f"muxq: {text}", file=sys.stderr)

@@ -1,0 +1,61 @@
+"""config.toml of a home: the defaults of its jobs and of `muxq work`. Reads; never writes."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from runner.duration import seconds
+from runner.errors import BadInput
+
+PERMISSIONS = ("ask", "edits", "deny", "bypass")
+ON_STOP = ("leave", "finish", "kill")
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    agent: str = "claude"
+    permissions: str = "edits"
+    timeout: float = 3600.0
+    """Seconds an attempt may take when neither its job nor its template says."""
+    jobs: int = 1
+    """Attempts side by side in one `muxq work`."""
+    on_stop: str = "leave"
+
+
+def load(path: Path) -> Config:
+    """The config at `path`; the defaults where there is none. BadInput names file, key and what is accepted."""
+    try:
+        said = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return Config()
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+        raise BadInput(f"{path}: {problem}") from None
+    said.pop("version", None)
+    refuse_unknown(said, [field.name for field in fields(Config)], where=str(path))
+    return replace(Config(), **{key: _checked(key, value, path) for key, value in said.items()})
+
+
+def refuse_unknown(said: dict[str, Any], known: list[str], *, where: str) -> None:
+    """BadInput for the first key of `said` that is not `known`, with the nearest that is."""
+    for key in said:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, 1)
+            hint = f"did you mean `{near[0]}`?" if near else f"known are: {', '.join(known)}"
+            raise BadInput(f"{where}: unknown key `{key}`; {hint}")
+
+
+def _checked(key: str, value: Any, path: Path) -> Any:
+    choices = {"permissions": PERMISSIONS, "on_stop": ON_STOP}.get(key)
+    if choices and value not in choices:
+        raise BadInput(f"{path}: `{key}` is one of {', '.join(choices)}, not {value!r}")
+    if key == "timeout":
+        return seconds(value)
+    if key == "jobs" and not (type(value) is int and value > 0):
+        raise BadInput(f"{path}: `jobs` is a whole number above 0, not {value!r}")
+    if key == "agent" and not isinstance(value, str):
+        raise BadInput(f"{path}: `agent` is the name of a session profile, not {value!r}")
+    return value

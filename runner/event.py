@@ -1,0 +1,61 @@
+"""Events: one JSON object a line, {"version", "at", "event", "data"}; the home's and each attempt's.
+
+Written by emit(), by the agent's hooks (sessions/hook.py) and by tmux (a pane died); read by Tail.
+Not a log for people: `muxq logs` and the worker's lines are readers of it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from runner import clock, store
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    at: str
+    name: str
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+def emit(path: Path, name: str, **data: Any) -> None:
+    """Append one event to the file at `path`."""
+    store.append(path, {"version": 1, "at": clock.stamp(), "event": name, "data": data})
+
+
+def parse(line: bytes) -> Event | None:
+    """The event of one line; None for a line that is none (a damaged line must not hide the next)."""
+    try:
+        value = json.loads(line)
+        data = value.get("data") or {}
+        return Event(str(value.get("at", "")), str(value["event"]), data if isinstance(data, dict) else {})
+    except (ValueError, KeyError, AttributeError, RecursionError):
+        return None
+
+
+class Tail:
+    """Reads what has been appended to an events file since the last read; only whole lines."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._offset = 0
+
+    def read(self) -> list[Event]:
+        """The new events, oldest first; [] when there is no file or nothing new."""
+        try:
+            with self.path.open("rb") as file:
+                file.seek(self._offset)
+                data = file.read()
+        except FileNotFoundError:
+            return []
+        whole = data[: data.rfind(b"\n") + 1]
+        self._offset += len(whole)
+        return [found for line in whole.splitlines() if (found := parse(line))]
+
+
+def read(path: Path) -> list[Event]:
+    """All events of a file."""
+    return Tail(path).read()

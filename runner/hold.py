@@ -1,0 +1,51 @@
+"""The hold of a home, hold.json: nothing new starts until a time or a person lifts it. Running attempts go on."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from runner import clock, store
+from runner.home import Home
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    reason: str
+    """One sentence for a person."""
+    kind: str = "person"
+    """person, usage-limit, throttle or account."""
+    until: float | None = None
+    """Seconds since 1970; None: until a person lifts it."""
+
+    def as_dict(self) -> dict[str, object]:
+        return {
+            "kind": self.kind,
+            "reason": self.reason,
+            "until": None if self.until is None else clock.stamp(self.until),
+        }
+
+
+def current(home: Home) -> Hold | None:
+    """The hold in force now; None when there is none or its time has come."""
+    said = store.read_json(home.hold)
+    if said is None:
+        return None
+    until = said.get("until")
+    hold = Hold(str(said.get("reason", "")), str(said.get("kind", "person")), clock.seconds(until) if until else None)
+    return None if hold.until is not None and hold.until <= time.time() else hold
+
+
+def put(home: Home, hold: Hold) -> None:
+    """Put `hold` in force. One that lasts longer stays: a throttle does not shorten what a person said."""
+    standing = current(home)
+    if standing and hold.kind != "person" and (standing.until or 1e18) >= (hold.until or 1e18):
+        return
+    store.write_json(home.hold, hold.as_dict(), tmp=home.tmp)
+
+
+def lift(home: Home) -> Hold | None:
+    """Lift the hold; returns the one that was in force."""
+    standing = current(home)
+    home.hold.unlink(missing_ok=True)
+    return standing

@@ -1,0 +1,105 @@
+"""The folder that holds one queue: where it is and what lies in it. Makes folders, moves nothing."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner import shipped, store
+from runner.errors import Unready
+from runner.state import State
+
+FOLDERS = (
+    *(state.folder for state in State),
+    "rejected",
+    "runs",
+    "locks",
+    "requests",
+    "prompts",
+    "sessions",
+    "tmp",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    path: Path
+
+    def folder(self, state: State) -> Path:
+        return self.path / state.folder
+
+    @property
+    def queue(self) -> Path:
+        return self.path / State.QUEUED.folder
+
+    @property
+    def rejected(self) -> Path:
+        return self.path / "rejected"
+
+    @property
+    def runs(self) -> Path:
+        return self.path / "runs"
+
+    @property
+    def locks(self) -> Path:
+        return self.path / "locks"
+
+    @property
+    def requests(self) -> Path:
+        return self.path / "requests"
+
+    @property
+    def tmp(self) -> Path:
+        return self.path / "tmp"
+
+    @property
+    def hold(self) -> Path:
+        return self.path / "hold.json"
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.toml"
+
+    @property
+    def events(self) -> Path:
+        return self.path / "events.jsonl"
+
+    @property
+    def prompts(self) -> tuple[Path, ...]:
+        """Where templates are looked for, first to last."""
+        return self.path / "prompts", shipped.folder("prompts")
+
+    @property
+    def sessions(self) -> tuple[Path, ...]:
+        """Where session profiles are looked for, first to last."""
+        return self.path / "sessions", shipped.folder("sessions")
+
+    def make(self) -> Home:
+        """Make what is missing and refuse a home that others could write to. Unready says how to mend it."""
+        try:
+            store.make_folder(self.path)
+            for name in FOLDERS:
+                store.make_folder(self.path / name)
+            info = self.path.stat()
+        except OSError as problem:
+            raise Unready(f"cannot make the home {self.path}: {problem.strerror} ({problem.filename})") from None
+        if info.st_uid != os.geteuid():
+            raise Unready(f"the home {self.path} belongs to another user (uid {info.st_uid}); choose one with --home")
+        if info.st_mode & 0o022:
+            raise Unready(f"others may write to the home {self.path}; mend it with: chmod 700 {self.path}")
+        return self
+
+
+def locate(explicit: str | os.PathLike[str] | None = None) -> Home:
+    """`explicit`, else $MUXQ_HOME, else the nearest .muxq/ upward, else $XDG_STATE_HOME/muxq."""
+    chosen = explicit or os.environ.get("MUXQ_HOME")
+    if chosen:
+        return Home(Path(chosen).expanduser().absolute())
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / ".muxq").is_dir():
+            return Home(folder / ".muxq")
+    state = os.environ.get("XDG_STATE_HOME")
+    base = Path(state) if state and Path(state).is_absolute() else Path.home() / ".local" / "state"
+    return Home(base / "muxq")

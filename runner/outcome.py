@@ -1,0 +1,93 @@
+"""How an attempt ended. Pure. Where the job goes from there is state.py's matter.
+
+One frozen class a kind, each with what only it knows; outcome.json is `record()` of one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+from runner.state import Move
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The output is there, new, stable and valid, and the agent has finished with it."""
+
+    kind: ClassVar[str] = "done"
+    move: ClassVar[Move] = Move.FINISH
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """`error` is one of ERRORS; `message` one sentence for a person."""
+
+    kind: ClassVar[str] = "failed"
+    move: ClassVar[Move] = Move.FAIL
+    error: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """A person asked for the end."""
+
+    kind: ClassVar[str] = "cancelled"
+    move: ClassVar[Move] = Move.CANCEL
+
+
+@dataclass(frozen=True, slots=True)
+class Requeued:
+    """Not the job's fault: it waits again. `reason` is a key of REASONS."""
+
+    kind: ClassVar[str] = "requeued"
+    move: ClassVar[Move] = Move.REQUEUE
+    reason: str
+    message: str
+
+
+Outcome = Done | Failed | Cancelled | Requeued
+
+ERRORS = {
+    "no-output": "the agent ended its turn and never wrote the output file",
+    "invalid-output": "the output file is not what the job asked for",
+    "agent-exited": "the agent's process ended before there was a valid output",
+    "agent-error": "the agent's turn died of an error it could not get over",
+    "timeout": "the attempt took longer than the job's timeout",
+    "lost": "worker and agent vanished together, more than three times",
+    "internal": "muxq itself failed; the report's path is in the message",
+    "bad-job": "the job cannot be run any more: its template, files, folder or environment have gone",
+}
+
+
+REASONS = {
+    "lost": "worker and agent vanished, and left no valid result",
+    "stopped": "the worker was told to end its sessions",
+    "launch": "the session could not be opened: tmux or the disk said no",
+    "usage-limit": "the plan's usage limit is reached",
+    "throttle": "the service is overloaded or turns requests away for now",
+    "account": "the service wants a person: log-in, billing, verification",
+}
+
+HOLDING = ("usage-limit", "throttle", "account")
+"""Reasons that put the whole home on hold: every other job would meet the same."""
+
+
+def load(record: dict[str, Any]) -> Outcome:
+    """The outcome that record() wrote. ValueError for anything else."""
+    match record.get("outcome"):
+        case Done.kind:
+            return Done()
+        case Failed.kind:
+            return Failed(record["error"], record["message"])
+        case Cancelled.kind:
+            return Cancelled()
+        case Requeued.kind:
+            return Requeued(record["reason"], record["message"])
+    raise ValueError(f"no outcome: {record!r}")
+
+
+def record(outcome: Outcome) -> dict[str, Any]:
+    """The outcome as JSON: its kind and what that kind carries."""
+    return {"outcome": outcome.kind, **asdict(outcome)}

@@ -1,0 +1,142 @@
+"""What a job comes to once its template, session profile and the home's config are known. Reads; starts nothing.
+
+Made at `add`, when a drop is taken in, before a claim and at prepare: what cannot run is found before it is paid for.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runner import config, profile, prompt
+from runner.errors import BadInput, Unready
+from runner.home import Home
+from runner.job import FromEnv, Job
+from runner.output import SUFFIX
+from runner.profile import Profile
+from runner.prompt import Template
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    job: Job
+    profile: Profile
+    template: Template
+    permissions: str
+    timeout: float
+    """Seconds for one attempt."""
+    format: str
+    min_bytes: int
+
+    def workdir(self, default: Path) -> Path:
+        """Where the agent works: the job's folder, else `default`."""
+        return Path(self.job.workdir).expanduser() if self.job.workdir else default
+
+    def output_file(self, run: Path, workdir: Path) -> Path:
+        """Where the result will be, absolute: as the job says (relative to the workdir), else in the run folder."""
+        said = self.job.output.path if self.job.output else None
+        return workdir / Path(said).expanduser() if said else run / f"output{SUFFIX[self.format]}"
+
+    def prompt(self, *, run: Path, workdir: Path, output: Path) -> str:
+        """The text of prompt.md. BadInput when the template cannot be filled in."""
+        files = [str(path) for path in files_of(self.job)]
+        context = {
+            "files": files,
+            "workdir": str(workdir),
+            "output_path": str(output),
+            "output_format": self.format,
+            **({"prompt": self.job.prompt} if self.job.prompt is not None else {}),
+        }
+        return prompt.render(self.template, self.job.vars or {}, context=context)
+
+    def environment(self, env: Mapping[str, str]) -> dict[str, str]:
+        """The agent's environment: what its profile lets through, then the job's own. BadInput for a missing secret."""
+        said = self.job.env or {}
+        missing = sorted(v.name for v in said.values() if isinstance(v, FromEnv) and v.name not in env)
+        if missing:
+            raise BadInput(f"the worker's environment has no {', '.join(missing)}, which the job's `env` takes from it")
+        own = {key: env[value.name] if isinstance(value, FromEnv) else value for key, value in said.items()}
+        return {**self.profile.environment(env), **own}
+
+
+def plan(home: Home, job: Job) -> Plan:
+    """The plan for `job`. BadInput or NotFound when it cannot run as template, profile, files and folders are now."""
+    settings = config.load(home.config)
+    chosen = profile.load(job.agent or settings.agent, home.sessions)
+    template = prompt.load(job.template or chosen.template, home.prompts)
+    _check_places(job)
+    made = Plan(
+        job=job,
+        profile=chosen,
+        template=template,
+        permissions=_permissions(job, chosen, settings),
+        timeout=job.timeout or template.timeout or settings.timeout,
+        format=(job.output.format if job.output else None) or "markdown",
+        min_bytes=chosen.min_bytes if job.output is None or job.output.min_bytes is None else job.output.min_bytes,
+    )
+    if job.template:
+        nowhere = Path("/")
+        made.prompt(run=nowhere, workdir=nowhere, output=nowhere)
+    return made
+
+
+def files_of(job: Job) -> list[Path]:
+    """The job's files as absolute paths; relative ones start at its workdir."""
+    base = Path(job.workdir).expanduser() if job.workdir else Path("/")
+    return [base / Path(name).expanduser() for name in job.files or ()]
+
+
+def _permissions(job: Job, chosen: Profile, settings: config.Config) -> str:
+    wanted = job.permissions or settings.permissions
+    if chosen.permissions and wanted not in chosen.permissions:
+        raise BadInput(
+            f"the agent {chosen.name!r} knows no permissions {wanted!r}; it has: {', '.join(chosen.permissions)}"
+        )
+    return wanted
+
+
+def _check_places(job: Job) -> None:
+    if job.workdir:
+        workdir = Path(job.workdir).expanduser()
+        if not workdir.is_dir():
+            raise BadInput(f"`workdir`: there is no folder {workdir}")
+        if not os.access(workdir, os.R_OK | os.X_OK):
+            raise BadInput(f"`workdir`: the folder {workdir} may not be entered")
+    for name in job.files or ():
+        if not job.workdir and not Path(name).expanduser().is_absolute():
+            raise BadInput(f"`files`: {name!r} is relative, and the job has no workdir to start from")
+    for path in files_of(job):
+        if not path.exists():
+            raise BadInput(f"`files`: there is no {path}")
+
+
+def ready(plan: Plan, env: Mapping[str, str]) -> str:
+    """The absolute path of the agent's program. Unready when something the job needs of the machine is missing."""
+    try:
+        plan.environment(env)
+    except BadInput as problem:
+        raise Unready(str(problem)) from None
+    return plan.profile.binary(env)
+
+
+def fill(value: Any, places: Mapping[str, str], splices: Mapping[str, list[str]] | None = None) -> Any:
+    """`value` (text, list or table of a profile) with every {PLACEHOLDER} filled in.
+
+    A list element that is exactly a name in `splices` becomes that many elements.
+    """
+    if isinstance(value, str):
+        for name, text in places.items():
+            value = value.replace("{" + name + "}", text)
+        return value
+    if isinstance(value, dict):
+        return {key: fill(item, places, splices) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        filled: list[Any] = []
+        for item in value:
+            splice = (splices or {}).get(item) if isinstance(item, str) else None
+            filled += splice if splice is not None else [fill(item, places, splices)]
+        return filled
+    return value

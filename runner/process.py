@@ -1,0 +1,133 @@
+"""Which processes are ours, and how they end: a tree by its root, strays by a mark in their environment.
+
+It starts nothing, and it knows nothing of sessions or jobs: whoever starts a process says how it is marked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+LONGEST_PAUSE = 0.04  # seconds between two looks at processes that are to end
+KILL_SECONDS = 2.0  # how long a killed process may take: longer only in an uninterruptible wait of the kernel
+
+
+@dataclass(frozen=True, slots=True)
+class Proc:
+    """One process for ever: a later one that is given the same pid has another `started`.
+
+    `started` is in seconds: since boot on Linux, since the epoch elsewhere. It is only ever compared.
+    """
+
+    pid: int
+    started: float
+
+
+def find(pid: int) -> Proc | None:
+    """The process that has `pid` now; None if there is none or it has ended and waits to be reaped."""
+    started = _started(pid)
+    return None if started is None else Proc(pid, started)
+
+
+def alive(proc: Proc) -> bool:
+    """Whether this very process runs. A zombie does not: in a container nobody may ever reap it."""
+    return _started(proc.pid) == proc.started
+
+
+def descendants(root: Proc | int) -> list[Proc]:
+    """The children of `root`, theirs, and so on, parents first; [] when it is gone.
+
+    A process whose parent has ended is nobody's descendant any more: look before the root ends, and see `marked`.
+    """
+    proc = find(root) if isinstance(root, int) else root
+    if proc is None or not alive(proc):
+        return []
+    try:
+        children = psutil.Process(proc.pid).children(recursive=True)
+    except psutil.Error:
+        return []
+    found = [find(child.pid) for child in children]
+    return [child for child in found if child is not None]
+
+
+def marked(name: str, value: str) -> list[Proc]:
+    """This user's processes, but for this one, that were started with NAME=VALUE in their environment.
+
+    It finds what `descendants` cannot: children of a killed parent, daemons, processes of another session.
+    """
+    found = [find(process.pid) for process in _mine() if _environment(process).get(name) == value]
+    return [proc for proc in found if proc is not None]
+
+
+async def end(procs: Collection[Proc], *, grace: float = 5.0) -> list[Proc]:
+    """TERM, up to `grace` seconds, KILL: returns those that still run, as soon as none does or nothing more helps.
+
+    Never raises for a process that is gone, whose pid is another's by now, or that is not ours to signal.
+    """
+    for number, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, KILL_SECONDS)):
+        signalled = [proc for proc in procs if _send(proc, number)]
+        await _gone(signalled, seconds)
+    return [proc for proc in procs if alive(proc)]
+
+
+async def _gone(procs: Collection[Proc], seconds: float) -> None:
+    # psutil.wait_procs and pidfds are no help: the first waits for zombies too, the second are Linux's alone.
+    deadline = time.monotonic() + seconds
+    pause = 0.001
+    while any(map(alive, procs)) and time.monotonic() < deadline:
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, LONGEST_PAUSE)
+
+
+def _send(proc: Proc, number: signal.Signals) -> bool:
+    """Whether the process was there and took the signal. Never this process itself, nor pid 1."""
+    if proc.pid in (0, 1, os.getpid()) or not alive(proc):
+        return False
+    with suppress(ProcessLookupError, PermissionError):
+        os.kill(proc.pid, number)
+        return True
+    return False
+
+
+def _mine() -> Iterator[psutil.Process]:
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.pid != os.getpid() and process.uids().real == os.getuid():
+                yield process
+
+
+def _environment(process: psutil.Process) -> dict[str, str]:
+    try:
+        return process.environ()
+    except (psutil.Error, OSError):  # it has ended, or is another's although its real user is ours
+        return {}
+
+
+def _started(pid: int) -> float | None:
+    return _started_linux(pid) if sys.platform == "linux" else _started_elsewhere(pid)
+
+
+def _started_linux(pid: int) -> float | None:
+    # psutil.create_time() adds the boot time, which moves whenever the clock is set: the same process would look new.
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in (b"Z", b"X") else int(fields[19]) / os.sysconf("SC_CLK_TCK")
+
+
+def _started_elsewhere(pid: int) -> float | None:
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
+    except psutil.Error:
+        return None

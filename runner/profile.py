@@ -1,0 +1,159 @@
+"""Session profiles, sessions/NAME.toml: how to start, address, read and end one kind of agent. Data, checked here.
+
+Nothing else in the code knows one agent from another.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+import shutil
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from runner.config import PERMISSIONS, refuse_unknown
+from runner.errors import BadInput, NotFound, Unready
+
+BASE_ENVIRONMENT = (
+    "HOME PATH USER LOGNAME SHELL TZ TMPDIR LANG LC_* XDG_* SSH_AUTH_SOCK SSL_CERT_* NODE_EXTRA_CA_CERTS "
+    "HTTP_PROXY HTTPS_PROXY NO_PROXY ALL_PROXY http_proxy https_proxy no_proxy all_proxy"
+).split()
+"""What every agent gets of the worker's environment; a profile's `env_pass` adds to it."""
+
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    "str": str, "bool": bool, "float": (int, float), "int": int, "dict": dict, "tuple": list,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Dialog:
+    """A question an agent may ask before its session starts, and the option that answers it."""
+
+    name: str
+    text: str
+    """Found on the screen as it stands (a regular expression)."""
+    choose: str
+    """How the option begins that the profile chooses."""
+    permissions: tuple[str, ...] = PERMISSIONS
+    """Answered only under these permissions; under others a person is asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    name: str
+    command: tuple[str, ...]
+    """argv; the first word is looked up on PATH, then in `search`. {PLACEHOLDERS} as docs/sessions.md lists them."""
+    description: str = ""
+    search: tuple[str, ...] = ()
+    install: str = ""
+    """What a person does when the binary is missing."""
+    model_args: tuple[str, ...] = ()
+    template: str = "generic"
+    """The template for jobs that say `prompt`."""
+    hooks: bool = False
+    """The agent tells of its turns (events.jsonl); without, a quiet output file must be enough."""
+    interactive: bool = True
+    """It stays open after its work; else the end of its process is the end of the work."""
+    quiet: float = 0.05
+    """Seconds an output file must not have changed to count as stable."""
+    patience: float = 600.0
+    """Seconds that a finished output may wait for the end of a turn in which nothing more happens."""
+    start_timeout: float = 30.0
+    """Seconds from launch to the agent's first event before its screen is called unknown."""
+    repairs: int = 2
+    """How often an agent that ends its turn without a valid output is sent back."""
+    min_bytes: int = 1
+    permissions: dict[str, str] = field(default_factory=dict)
+    """What the agent calls each of ask, edits, deny and bypass; one left out is not possible with it."""
+    env: dict[str, str] = field(default_factory=dict)
+    env_pass: tuple[str, ...] = ()
+    env_drop: tuple[str, ...] = ()
+    settings: dict[str, Any] = field(default_factory=dict)
+    """Written as JSON to settings.json in the run folder, placeholders filled in."""
+    trust: str = ""
+    """Names one of trust.py's ways to tell the agent beforehand that the workdir is the user's own."""
+    dialogs: tuple[Dialog, ...] = ()
+    exit_keys: tuple[str, ...] = ()
+    """Sent to end the agent politely; then, or without, its processes get TERM and KILL."""
+    exit_grace: float = 5.0
+
+    def binary(self, env: Mapping[str, str]) -> str:
+        """The absolute path of the agent's program. Unready says how to get it."""
+        word = self.command[0]
+        if word.startswith("{"):
+            return word
+        places = os.pathsep.join([env.get("PATH", os.defpath), *(str(Path(p).expanduser()) for p in self.search)])
+        if found := shutil.which(word, path=places):
+            return str(Path(found).absolute())
+        raise Unready(
+            f"the agent {self.name!r} needs `{word}`, which is not on PATH"
+            + (f"; {self.install}" if self.install else "")
+        )
+
+    def environment(self, env: Mapping[str, str]) -> dict[str, str]:
+        """What the agent gets of the worker's environment, and what the profile adds."""
+        wanted = (*BASE_ENVIRONMENT, *self.env_pass)
+        passed = {key: value for key, value in env.items() if _any(key, wanted) and not _any(key, self.env_drop)}
+        return {**passed, **self.env}
+
+
+def load(name: str, folders: Sequence[Path]) -> Profile:
+    """The profile `name`: the first folder that has it wins. NotFound lists what there is; BadInput says what is wrong."""
+    if re.fullmatch(r"[A-Za-z0-9_-]+", name):
+        for folder in folders:
+            path = folder / f"{name}.toml"
+            if path.is_file():
+                return _read(name, path)
+    raise NotFound(f"no agent {name!r}; there are: {', '.join(names(folders))}")
+
+
+def names(folders: Sequence[Path]) -> list[str]:
+    """Every profile there is."""
+    return sorted({path.stem for folder in folders for path in folder.glob("*.toml")})
+
+
+def _read(name: str, path: Path) -> Profile:
+    try:
+        said = tomllib.loads(path.read_text("utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+        raise BadInput(f"{path}: {problem}") from None
+    said.pop("version", None)
+    _check(said, Profile, path)
+    if unknown := set(said.get("permissions", {})) - set(PERMISSIONS):
+        raise BadInput(f"{path}: `permissions` has {sorted(unknown)[0]!r}; known are: {', '.join(PERMISSIONS)}")
+    said["dialogs"] = [_dialog(item, path) for item in said.get("dialogs", [])]
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in said.items()}
+    return Profile(name=name, **values)
+
+
+def _dialog(said: Any, path: Path) -> Dialog:
+    if not isinstance(said, dict):
+        raise BadInput(f"{path}: each of `dialogs` is a table")
+    _check(said, Dialog, path)
+    try:
+        re.compile(said["text"])
+    except re.error as problem:
+        raise BadInput(f"{path}: dialog {said['name']!r}: `text` is no regular expression: {problem}") from None
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in said.items()}
+    return Dialog(**values)
+
+
+def _check(said: dict[str, Any], kind: type[Profile] | type[Dialog], path: Path) -> None:
+    known = {item.name: str(item.type).partition("[")[0] for item in fields(kind)}
+    if kind is Profile:
+        del known["name"]
+    refuse_unknown(said, list(known), where=str(path))
+    for key, value in said.items():
+        if not isinstance(value, _TYPES[known[key]]) or (isinstance(value, bool) and known[key] != "bool"):
+            raise BadInput(f"{path}: `{key}` has the wrong type ({type(value).__name__})")
+    for key in ("command",) if kind is Profile else ("name", "text", "choose"):
+        if not said.get(key):
+            raise BadInput(f"{path}: `{key}` is missing")
+
+
+def _any(key: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatch.fnmatchcase(key, pattern) for pattern in patterns)

@@ -1,0 +1,173 @@
+"""The queue as Python and the command line use it: the same words, and jobs as the dicts of view.py.
+
+from runner import Queue
+
+queue = Queue()                                  # the home as docs/files.md says, or Queue("/path/to/home")
+job = queue.add("Summarise README.md", workdir="/home/me/project")
+print(queue.wait(job["id"])["state"], queue.output(job["id"]))
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import os
+import time
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any
+
+from runner import home, store, view
+from runner.entry import Entry
+from runner.errors import BadInput, NotFound
+from runner.job import Job
+from runner.run import following
+from runner.spool import Place, Spool
+from runner.state import TRANSITIONS, Move, State
+
+SLOW_LOOK = 2.0
+"""Seconds between two looks at a job that is waited for, where no file event tells."""
+
+
+class Queue:
+    """One home's queue. Every method may raise MuxqError (errors.py), with a sentence that says what to do."""
+
+    def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
+        self.home = home.locate(path).make()
+        self.spool = Spool(self.home)
+
+    def add(self, prompt: str | None = None, **keys: Any) -> dict[str, Any]:
+        """Add a job; `keys` are those of the job file (docs/files.md). Returns it. BadInput when it cannot run."""
+        said = {key: value for key, value in {"prompt": prompt, **keys}.items() if value is not None}
+        entry = self.spool.add(Job.check(said, where="the job"))
+        return view.describe(self.spool, Place(State.QUEUED, entry))
+
+    def get(self, reference: str) -> dict[str, Any]:
+        """The job that an id, a unique prefix of one, or a name stands for."""
+        return self._steady(reference, lambda place: view.describe(self.spool, place))
+
+    def list(self, states: Collection[State | str] = tuple(State), limit: int | None = None) -> list[dict[str, Any]]:
+        """Jobs in `states`: running ones, waiting ones in claim order, then finished ones, the youngest first."""
+        self.spool.admit()
+        wanted = [State(state) for state in (State.RUNNING, State.QUEUED) if state in states]
+        places = [Place(state, entry) for state in wanted for entry in self.spool.entries(state)]
+        final = [
+            Place(state, entry)
+            for state in State
+            if state.final and state in states
+            for entry in self.spool.entries(state)
+        ]
+        places += sorted(final, key=lambda place: place.entry.id, reverse=True)
+        found = []
+        for place in places[:limit]:
+            try:
+                found.append(view.describe(self.spool, place))
+            except (NotFound, FileNotFoundError):
+                continue  # it has moved; the next look shows it
+        return found
+
+    def counts(self) -> dict[State, int]:
+        """How many jobs are in each state."""
+        return {state: len(self.spool.entries(state)) for state in State}
+
+    def wait(self, reference: str, timeout: float | None = None) -> dict[str, Any]:
+        """Block until the job is done, failed or cancelled; returns it. TimeoutError after `timeout` seconds."""
+        place = self.find(reference)
+        if not place.state.final:
+            place = asyncio.run(self._wait(place.entry, timeout))
+        return view.describe(self.spool, place)
+
+    def output(self, reference: str) -> str:
+        """The text of a done job's result. BadInput when it has none."""
+        return self.output_file(reference).read_text("utf-8", "replace")
+
+    def output_file(self, reference: str) -> Path:
+        """Where a done job's result lies: where the job wanted it, else the copy in its run folder."""
+        job = self.get(reference)
+        if job["state"] != State.DONE:
+            why = f": {job['error']['message']}" if job["error"] else ""
+            raise BadInput(f"job {job['id']} is {job['state']}, so it has no result{why}")
+        wanted = Path(job["output_path"])
+        kept = Path(job["run_dir"]) / f"output{wanted.suffix}"
+        for path in (wanted, kept):
+            if path.is_file():
+                return path
+        raise NotFound(f"the result of job {job['id']} has been taken away: {wanted}")
+
+    def screen(self, reference: str) -> str:
+        """The last screen of the job's last attempt that has ended. NotFound when there is none."""
+        for attempt in reversed(self.get(reference)["attempts"]):
+            if attempt["screen"]:
+                return Path(attempt["screen"]).read_text("utf-8", "replace")
+        raise NotFound(f"job {reference} has no screen kept yet; to watch a running one: muxq attach {reference}")
+
+    def workers(self) -> int:
+        """How many workers are at work on this home now."""
+        return self.spool.held("worker-*")
+
+    def cancel(self, reference: str) -> dict[str, Any]:
+        """Cancel a waiting job, or ask its worker to end a running one. Returns the job as it is then.
+
+        A running job without a worker is ended here and now.
+        """
+        return self._steady(reference, self._cancel)
+
+    def retry(self, reference: str) -> dict[str, Any]:
+        """Put a failed or cancelled job back into the queue. Returns it."""
+        return self._steady(reference, self._retry)
+
+    # -- finding ----------------------------------------------------------------------------------------------
+
+    def find(self, reference: str) -> Place:
+        """Where the job is, drops taken in first."""
+        self.spool.admit()
+        return self.spool.find(reference)
+
+    def _steady(self, reference: str, act: Callable[[Place], dict[str, Any]]) -> dict[str, Any]:
+        """`act` on the job's place, again where it moves while we look."""
+        place = self.find(reference)
+        for _ in range(100):
+            try:
+                return act(place)
+            except FileNotFoundError:
+                place = self.spool.find(place.entry.id)
+        raise NotFound(f"job {place.entry.id} does not stay where it is long enough to be looked at")
+
+    def _cancel(self, place: Place) -> dict[str, Any]:
+        if place.state.final:
+            raise BadInput(f"job {place.entry.id} is {place.state} already")
+        if place.state is State.QUEUED:
+            place = self.spool.move(place, Move.CANCEL)
+        else:
+            store.write_json(self.home.requests / f"{place.entry.id}.cancel", {}, tmp=self.home.tmp)
+            if (lock := self.spool.lock(place.entry.id)) is not None:
+                from runner.running import end_now
+
+                asyncio.run(end_now(self.spool, place.entry, lock))
+            place = self.spool.locate(place.entry)
+        return view.describe(self.spool, place)
+
+    def _retry(self, place: Place) -> dict[str, Any]:
+        if Move.RETRY not in TRANSITIONS[place.state]:
+            raise BadInput(f"job {place.entry.id} is {place.state}; only a failed or cancelled job can be tried again")
+        following(self.home, place.entry.id)
+        return view.describe(self.spool, self.spool.move(place, Move.RETRY))
+
+    async def _wait(self, entry: Entry, timeout: float | None) -> Place:
+        from runner.watch import Watcher
+
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
+        changed = asyncio.Event()
+        with contextlib.ExitStack() as watches:
+            watcher = watches.enter_context(Watcher())
+            for state in (state for state in State if state.final):
+                watches.enter_context(watcher.watch(self.home.folder(state), lambda _path: changed.set()))
+            while not (place := self.spool.locate(entry)).state.final:
+                left = min(SLOW_LOOK, deadline - time.monotonic())
+                if left <= 0:
+                    raise TimeoutError(f"job {entry.id} is still {place.state}")
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(changed.wait(), left)
+                changed.clear()
+        return place

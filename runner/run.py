@@ -1,0 +1,90 @@
+"""The run folder of one attempt, runs/JOB/N/: its paths, and the two records in it.
+
+attempt.json is written before the launch and tells whoever comes next what was started; outcome.json ends it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runner import store
+from runner.home import Home
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    job: str
+    number: int
+    path: Path
+
+    @property
+    def session(self) -> str:
+        """The tmux session's name, and the mark on every process of the attempt (MUXQ_ATTEMPT)."""
+        return f"{self.job}-{self.number}"
+
+    @property
+    def prompt(self) -> Path:
+        return self.path / "prompt.md"
+
+    @property
+    def settings(self) -> Path:
+        return self.path / "settings.json"
+
+    @property
+    def events(self) -> Path:
+        return self.path / "events.jsonl"
+
+    @property
+    def screen(self) -> Path:
+        return self.path / "screen.txt"
+
+    @property
+    def status(self) -> Path:
+        """What the agent's status line last said: model, cost, limits."""
+        return self.path / "status.json"
+
+    @property
+    def diff(self) -> Path:
+        return self.path / "diff.patch"
+
+    @property
+    def work(self) -> Path:
+        """The workdir of a job that names none."""
+        return self.path / "work"
+
+    def attempt(self) -> dict[str, Any] | None:
+        """attempt.json; None before the launch was prepared."""
+        return store.read_json(self.path / "attempt.json")
+
+    def outcome(self) -> dict[str, Any] | None:
+        """outcome.json; None while the attempt goes on."""
+        return store.read_json(self.path / "outcome.json")
+
+    def begin(self, home: Home, record: dict[str, Any]) -> None:
+        store.write_json(self.path / "attempt.json", record, tmp=home.tmp)
+
+    def end(self, home: Home, record: dict[str, Any]) -> None:
+        store.write_json(self.path / "outcome.json", record, tmp=home.tmp)
+
+
+def runs(home: Home, job_id: str) -> list[Run]:
+    """The attempts of a job, first to last."""
+    folder = home.runs / job_id
+    try:
+        numbers = sorted(int(item.name) for item in folder.iterdir() if item.name.isdecimal())
+    except FileNotFoundError:
+        return []
+    return [Run(job_id, number, folder / str(number)) for number in numbers]
+
+
+def following(home: Home, job_id: str) -> Run:
+    """The attempt after the last; its folder is made. One whose launch was never prepared is taken up again."""
+    before = runs(home, job_id)
+    if before and before[-1].attempt() is None:
+        return before[-1]
+    number = before[-1].number + 1 if before else 1
+    run = Run(job_id, number, home.runs / job_id / str(number))
+    store.make_folder(run.path)
+    return run

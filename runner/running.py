@@ -1,0 +1,150 @@
+"""A running job in this worker's hands: from the claim, or from a worker that died, to where its outcome sends it."""
+
+from __future__ import annotations
+
+import os
+import time
+import traceback
+from collections.abc import Mapping
+
+from filelock import FileLock
+
+from runner import clock, hold, outcome, profile
+from runner.attempt import Attempt
+from runner.entry import Entry
+from runner.errors import MuxqError, Unready
+from runner.hold import Hold
+from runner.outcome import Cancelled, Failed, Outcome, Requeued
+from runner.plan import Plan, plan, ready
+from runner.spool import Place, Spool
+from runner.run import Run, following, runs
+from runner.state import State
+from runner.terminal import Terminal, Tmux, find_tmux, socket_path
+from runner.watch import Watcher
+
+MAX_LOST = 3
+"""How often a job may vanish with its worker before it counts as failed."""
+
+MAX_THROTTLED = 5
+"""How often a job may be turned away by the service before it counts as failed."""
+
+HOLD_SECONDS = {"usage-limit": 900.0, "throttle": 60.0}
+"""How long the home is held where the agent gives no time."""
+
+
+class Running:
+    """One claimed job. Its lock is held from before the claim until its file and its processes are where they belong."""
+
+    def __init__(
+        self, spool: Spool, entry: Entry, lock: FileLock, terminal: Terminal, watcher: Watcher, env: Mapping[str, str]
+    ) -> None:
+        self.spool, self.place, self.lock, self.env = spool, Place(State.RUNNING, entry), lock, env
+        self._terminal, self._watcher = terminal, watcher
+        self.attempt = self._attempt(self._last() or following(spool.home, entry.id))
+        self.ended: Outcome | None = None
+        self.since = time.monotonic()
+
+    @property
+    def id(self) -> str:
+        return self.place.entry.id
+
+    async def attend(self, made: tuple[Plan, str] | None = None) -> None:
+        """See the job through one attempt: a new one with `made`, else the one that was under way.
+
+        Cancelled (the worker leaves): the session lives on, the job stays running, the lock goes with the process.
+        """
+        try:
+            ended = self.attempt.told or await self._try(made)
+        except Unready as problem:
+            ended = Requeued("launch", str(problem))
+        except MuxqError as problem:
+            ended = Failed("bad-job", str(problem))
+        except OSError as problem:
+            ended = Requeued("launch", f"{problem.strerror}: {problem.filename}")
+        except Exception:  # noqa: BLE001 - the job must end somewhere, and the worker go on
+            ended = Failed("internal", f"muxq itself failed; the report is {self._report()}")
+        await self._settle(self._bounded(ended))
+
+    async def _try(self, made: tuple[Plan, str] | None) -> Outcome:
+        record = None if made else self.attempt.run.attempt()
+        if record is None:
+            chosen, binary = made or self._plan()
+            self.attempt = self._attempt(following(self.spool.home, self.id))
+            record = self.attempt.prepare(chosen, binary)
+            await self.attempt.launch(chosen, record)
+            return await self.attempt.watch(chosen.profile, record)
+        if (told := self.attempt.run.outcome()) is not None:
+            return outcome.load(told)
+        self.attempt.take_over(await self._terminal.panes())
+        return await self.attempt.watch(profile.load(record["agent"], self.spool.home.sessions), record)
+
+    def _plan(self) -> tuple[Plan, str]:
+        made = plan(self.spool.home, self.spool.read(self.place))
+        return made, ready(made, self.env)
+
+    def _attempt(self, run: Run) -> Attempt:
+        return Attempt(self.spool.home, run, self._terminal, self._watcher, self.env)
+
+    def _last(self) -> Run | None:
+        before = runs(self.spool.home, self.id)
+        return before[-1] if before else None
+
+    # -- settling ---------------------------------------------------------------------------------------------
+
+    def _bounded(self, ended: Outcome) -> Outcome:
+        """A job that loses its worker, or is turned away, again and again must end."""
+        limit = {"lost": MAX_LOST, "throttle": MAX_THROTTLED}.get(ended.reason) if isinstance(ended, Requeued) else None
+        if limit is None or not isinstance(ended, Requeued):
+            return ended
+        before = sum((run.outcome() or {}).get("reason") == ended.reason for run in runs(self.spool.home, self.id))
+        if before < limit:
+            return ended
+        error = "lost" if ended.reason == "lost" else "agent-error"
+        return Failed(error, f"{ended.message} (for the {before + 1}th time)")
+
+    async def _settle(self, ended: Outcome) -> None:
+        """Keep what there is, move the job, end the session. Back in the queue only once nothing of it runs any more."""
+        run, home = self.attempt.run, self.spool.home
+        if run.outcome() is None:
+            await self.attempt.collect(ended)
+        if isinstance(ended, Requeued):
+            self._hold(ended)
+            await self.attempt.close()
+            self._move(ended)
+        else:
+            self._move(ended)
+            await self.attempt.close()
+        (home.requests / f"{self.id}.cancel").unlink(missing_ok=True)
+        self.ended = ended
+        self.spool.unlock(self.lock)
+
+    def _move(self, ended: Outcome) -> None:
+        try:
+            self.place = self.spool.move(self.place, ended.move, why=getattr(ended, "message", ""))
+        except FileNotFoundError:
+            self.spool.emit("job.taken-away", job=self.id)
+
+    def _hold(self, ended: Requeued) -> None:
+        if ended.reason not in outcome.HOLDING:
+            return
+        seconds = HOLD_SECONDS.get(ended.reason)
+        until = None if seconds is None else self.attempt.resets_at() or time.time() + seconds
+        hold.put(self.spool.home, Hold(ended.message or ended.reason, ended.reason, until))
+        self.spool.emit(
+            "hold.put", kind=ended.reason, reason=ended.message, until=clock.stamp(until) if until else None
+        )
+
+    def _report(self) -> str:
+        """Write the traceback beside the run's files; returns its path."""
+        path = self.spool.home.path / f"crash-{self.id}.txt"
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            traceback.print_exc(file=file)
+        return str(path)
+
+
+async def end_now(spool: Spool, entry: Entry, lock: FileLock) -> None:
+    """Cancel a running job that has lost its worker; `lock` is its lock, held."""
+    with Watcher() as watcher:
+        running = Running(spool, entry, lock, Tmux(socket_path(spool.home.path), find_tmux()), watcher, os.environ)
+        running.attempt.tell(Cancelled())
+        await running.attend()

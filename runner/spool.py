@@ -1,0 +1,245 @@
+"""The spool: jobs as files in the folders of a home, and the renames that move them.
+
+Decides nothing about attempts; runs nothing. Every process of a home, worker or not, uses it side by side:
+a rename decides each race, a held lock says that a running job has its worker.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from runner import entry as entries
+from runner import event, ident, store
+from runner.entry import Entry
+from runner.errors import BadInput, MuxqError, NotFound
+from runner.home import Home
+from runner.job import MAX_BYTES, Job, NotYet
+from runner.plan import plan
+from runner.state import Move, State, after
+
+Listener = Callable[[str, dict[str, Any]], None]
+
+PATIENCE = 10.0
+"""Seconds without a change after which a dropped file that is no JSON counts as finished, and so as broken."""
+
+
+_LIVE_FIRST = (State.QUEUED, State.RUNNING, State.DONE, State.FAILED, State.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a job is: its state, and its entry there."""
+
+    state: State
+    entry: Entry
+
+
+@dataclass(slots=True)
+class Drops:
+    """What became of the files dropped since the last look."""
+
+    admitted: list[Entry] = field(default_factory=list)
+    rejected: list[tuple[str, str]] = field(default_factory=list)
+    """(file name, why)"""
+    unfinished: list[str] = field(default_factory=list)
+    """Still being written, or perhaps so."""
+
+
+class Spool:
+    """The files of one home. Cheap to make; keeps nothing in memory."""
+
+    def __init__(self, home: Home, listener: Listener | None = None) -> None:
+        self.home = home
+        self._listener = listener
+
+    def emit(self, name: str, **data: Any) -> None:
+        """Add an event to the home's, and tell the listener."""
+        event.emit(self.home.events, name, **data)
+        if self._listener:
+            self._listener(name, data)
+
+    # -- entering ---------------------------------------------------------------------------------------------
+
+    def add(self, job: Job) -> Entry:
+        """Write a checked job into the queue. BadInput when it could not run as things are now."""
+        plan(self.home, job)
+        new = entries.new(ident.new_id(), job.priority or 0, job.name)
+        store.write_json(self.home.queue / new.file, job.as_dict(), tmp=self.home.tmp)
+        self.emit("job.added", job=new.id)
+        return new
+
+    def admit(self, limit: int | None = None) -> Drops:
+        """Take in the files that people dropped: one rename each gives an id, or moves it to rejected/.
+
+        Looks at no more than `limit` drops. What may still be written to is left alone and named in `unfinished`.
+        """
+        drops = Drops()
+        for name in self._dropped(limit):
+            try:
+                self._admit(name, drops)
+            except FileNotFoundError:
+                continue  # another process was faster, or the person took it back
+        return drops
+
+    def _dropped(self, limit: int | None) -> list[str]:
+        with os.scandir(self.home.queue) as listing:
+            names = (item.name for item in listing)
+            drops = (name for name in names if not name.startswith(".") and entries.parse(name) is None)
+            return [name for name, _ in zip(drops, range(limit or 1 << 62), strict=False)]
+
+    def _admit(self, name: str, drops: Drops) -> None:
+        path = self.home.queue / name
+        try:
+            if not name.endswith(".json"):
+                return self._left_over(path, drops)
+            data = store.read_bounded(path, MAX_BYTES)
+            job = Job.read(data, where=name)
+            plan(self.home, job)
+        except NotYet as problem:
+            if _settled(path):
+                self._reject(path, str(problem), drops)
+            else:
+                drops.unfinished.append(name)
+        except MuxqError as problem:
+            self._reject(path, str(problem), drops)
+        else:
+            new = entries.new(ident.new_id(), job.priority or 0, job.name or name.removesuffix(".json"))
+            store.make_private(path)
+            store.move(path, self.home.queue / new.file)
+            self.emit("job.admitted", job=new.id, file=new.name)
+            drops.admitted.append(new)
+        return None
+
+    def _left_over(self, path: Path, drops: Drops) -> None:
+        """A name without .json: perhaps the temporary name of a copy; refused once nothing happens to it."""
+        if not path.is_dir() and not _settled(path):
+            drops.unfinished.append(path.name)
+            return
+        self._reject(path, "its name does not end in .json", drops)
+
+    def _reject(self, path: Path, why: str, drops: Drops) -> None:
+        target = self._free_name(path.name)
+        store.move(path, target)
+        shown = path.name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        text = f"{shown} was not taken as a job: {why}\n"
+        store.write_whole(
+            target.with_name(target.name + ".error.txt"), text.encode("utf-8", "replace"), tmp=self.home.tmp
+        )
+        self.emit("job.rejected", file=shown, why=why)
+        drops.rejected.append((shown, why))
+
+    def _free_name(self, name: str) -> Path:
+        """A name in rejected/ that is not taken: earlier refusals of the same name are kept."""
+        target, number = self.home.rejected / name, 1
+        while os.path.lexists(target):
+            number += 1
+            stem, dot, suffix = name.rpartition(".")
+            target = self.home.rejected / (f"{stem}.{number}{dot}{suffix}" if stem else f"{name}.{number}")
+        return target
+
+    # -- looking ----------------------------------------------------------------------------------------------
+
+    def entries(self, state: State) -> list[Entry]:
+        """Every job in `state`: waiting ones in claim order, others by age."""
+        with os.scandir(self.home.folder(state)) as listing:
+            found = [known for item in listing if (known := entries.parse(item.name))]
+        return sorted(found, key=(lambda e: e.order) if state is State.QUEUED else (lambda e: e.id))
+
+    def path(self, place: Place) -> Path:
+        return self.home.folder(place.state) / place.entry.file
+
+    def read(self, place: Place) -> Job:
+        """The job of a file in one of the state folders. BadInput, NotFound."""
+        try:
+            data = store.read_bounded(self.path(place), MAX_BYTES)
+        except FileNotFoundError:
+            raise NotFound(f"job {place.entry.id} is no longer {place.state}") from None
+        return Job.read(data, where=place.entry.file)
+
+    def find(self, reference: str) -> Place:
+        """The job that an id, a unique prefix of one or an exact name stands for. NotFound, BadInput when several."""
+        places = {
+            place.entry.id: place
+            for place in self.places()
+            if place.entry.name == reference or (ident.is_prefix(reference) and place.entry.id.startswith(reference))
+        }
+        if len(places) > 1:
+            shown = ", ".join(sorted(places)[:5])
+            raise BadInput(f"{reference!r} stands for {len(places)} jobs ({shown}{', …' if len(places) > 5 else ''})")
+        if not places:
+            raise NotFound(f"no job {reference!r} in {self.home.path}; see: muxq ls --all")
+        return next(iter(places.values()))
+
+    def locate(self, entry: Entry) -> Place:
+        """Where a known job is now. NotFound when it is nowhere."""
+        for _ in range(3):  # it may move while we look
+            for state in _LIVE_FIRST:
+                if (self.home.folder(state) / entry.file).exists():
+                    return Place(state, entry)
+        raise NotFound(f"job {entry.id} has been taken away")
+
+    def places(self) -> Iterator[Place]:
+        for state in _LIVE_FIRST:
+            yield from (Place(state, found) for found in self.entries(state))
+
+    # -- moving -----------------------------------------------------------------------------------------------
+
+    def move(self, place: Place, move: Move, why: str = "") -> Place:
+        """Carry out one move of the table. FileNotFoundError: somebody else moved the job first."""
+        target = Place(after(place.state, move), place.entry)
+        store.move(self.path(place), self.path(target))
+        self.emit(f"job.{target.state}", job=place.entry.id, **({"why": why} if why else {}))
+        return target
+
+    def lock(self, name: str) -> FileLock | None:
+        """A lock, held; None when another holds it. One by a job's id, held, means: this job has its worker."""
+        lock = FileLock(self.home.locks / f"{name}.lock", blocking=False, mode=0o600, thread_local=False)
+        try:
+            lock.acquire()
+        except Timeout:
+            return None
+        return lock
+
+    def held(self, pattern: str) -> int:
+        """How many locks of names like `pattern` are held; those left by the dead are taken away."""
+        count = 0
+        for path in self.home.locks.glob(f"{pattern}.lock"):
+            if lock := self.lock(path.name.removesuffix(".lock")):
+                self.unlock(lock)
+            else:
+                count += 1
+        return count
+
+    def unlock(self, lock: FileLock) -> None:
+        """Let go of a job's lock and take its file away (held, so no two can ever hold the same name)."""
+        Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
+
+    def claim(self, waiting: Entry) -> FileLock | None:
+        """Make a waiting job ours: its lock, then the rename. None when somebody else was faster."""
+        lock = self.lock(waiting.id)
+        if lock is None:
+            return None
+        try:
+            self.move(Place(State.QUEUED, waiting), Move.CLAIM)
+        except FileNotFoundError:
+            self.unlock(lock)
+            return None
+        return lock
+
+
+def _settled(path: Path) -> bool:
+    """Whether nothing has happened to a file for PATIENCE seconds and nobody has it open for writing."""
+    info = path.lstat()
+    if not stat.S_ISREG(info.st_mode):
+        return True
+    quiet = time.time() - max(info.st_mtime, info.st_ctime)
+    return not 0 <= quiet < PATIENCE and not store.being_written(path)

@@ -1,0 +1,156 @@
+"""The door to files: whole writes, bounded reads, durable renames. Knows no job.
+
+Every file of a home is written by write_whole() or append(); a reader never sees half of the first kind.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import time
+from pathlib import Path
+from typing import Any
+
+from runner.errors import BadInput
+
+
+def make_folder(path: Path) -> None:
+    """Make `path` and its missing parents, 0700, whatever the umask."""
+    if path.is_dir():
+        return
+    make_folder(path.parent)
+    try:
+        path.mkdir(mode=0o700)
+    except FileExistsError:
+        return
+    path.chmod(0o700)
+
+
+def write_whole(path: Path, data: bytes, *, tmp: Path, durable: bool = True) -> None:
+    """Put `data` at `path`, 0600, in one step: temporary name in `tmp` (same file system), fsync, rename, fsync.
+
+    `durable=False` leaves out both fsyncs: whole for every reader, but not sure to survive a power cut.
+    """
+    scratch = tmp / f"{os.getpid()}-{time.monotonic_ns()}-{path.name[-80:]}"
+    fd = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            os.fchmod(file.fileno(), 0o600)
+            file.write(data)
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        scratch.rename(path)
+    except BaseException:
+        scratch.unlink(missing_ok=True)
+        raise
+    if durable:
+        sync_folder(path.parent)
+
+
+def write_json(path: Path, value: dict[str, Any], *, tmp: Path, durable: bool = True) -> None:
+    """write_whole() of `value` as readable JSON with `version` first."""
+    text = json.dumps({"version": 1, **value}, ensure_ascii=False, indent=2)
+    write_whole(path, text.encode() + b"\n", tmp=tmp, durable=durable)
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The object in a file this project wrote; None when the file is not there. BadInput when it is no object."""
+    try:
+        value = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValueError as problem:
+        raise BadInput(f"{path} is damaged ({problem}); move it away") from None
+    if not isinstance(value, dict):
+        raise BadInput(f"{path} is damaged (no JSON object); move it away")
+    return value
+
+
+def move(source: Path, target: Path) -> None:
+    """Rename, then make it last. FileNotFoundError tells the loser of a race that it lost."""
+    source.rename(target)
+    sync_folder(target.parent)
+    sync_folder(source.parent)
+
+
+def append(path: Path, line: dict[str, Any]) -> None:
+    """Add one JSON line in one write, so that lines of several writers never mix."""
+    data = json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n"
+    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(fd, data)
+    finally:
+        os.close(fd)
+
+
+def sync_folder(path: Path) -> None:
+    """fsync a folder, so that a rename in it survives a power cut."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def open_regular(path: Path) -> int:
+    """A read-only descriptor of a regular file; never follows a link, never blocks on a FIFO or device.
+
+    BadInput says what else it is; FileNotFoundError when it is gone.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise
+    except OSError as problem:
+        if path.is_symlink():
+            raise BadInput("it is a symbolic link; drop the file itself") from None
+        raise BadInput(f"it cannot be read: {problem.strerror}") from None
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise BadInput("it is not a regular file")
+    return fd
+
+
+def read_bounded(path: Path, limit: int) -> bytes:
+    """The bytes of a regular file. BadInput when it is over `limit` bytes or no regular file."""
+    fd = open_regular(path)
+    with os.fdopen(fd, "rb") as file:
+        info = os.fstat(file.fileno())
+        if info.st_size > limit:
+            raise BadInput(f"it has {info.st_size:,} bytes; at most {limit:,} are read")
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise BadInput(f"it grew over {limit:,} bytes while it was read")
+    return data
+
+
+def make_private(path: Path) -> None:
+    """0600 for a regular file that has no other name; one with other names stays as its owner wants it there."""
+    fd = open_regular(path)
+    try:
+        if os.fstat(fd).st_nlink == 1:
+            os.fchmod(fd, 0o600)
+    finally:
+        os.close(fd)
+
+
+def being_written(path: Path) -> bool:
+    """Whether some process has the file open for writing, where the system can tell (Linux leases); else False."""
+    try:
+        import fcntl
+
+        fd = open_regular(path)
+    except (OSError, BadInput):
+        return False
+    try:
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except BlockingIOError:
+        return True
+    except (OSError, AttributeError):
+        return False
+    finally:
+        os.close(fd)
+    return False

@@ -1,0 +1,393 @@
+"""The door to tmux: sessions on a server of our own socket, each with one program, and their screens and ends.
+
+It knows nothing of jobs, agents or files of the home but two paths it is given: the socket and a session's events file.
+It does not wait for anything: tmux itself reports a program's end, by one JSON line in the events file.
+
+Every command that carries a value (environment, argv) goes to tmux through stdin, in tmux's own command language,
+so no value is ever seen in `ps`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import re
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import uuid
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from runner.errors import MuxqError, NotFound, Unready
+
+OLDEST = (3, 2)
+SOCKET_BYTES = 100  # sun_path holds 108 bytes on Linux, 104 on macOS
+SHORT = Path("/tmp")  # noqa: S108 - the folder made in it is checked: ours, no link, 0700
+ANSWER_SECONDS = 10.0
+
+_SESSION = re.compile(r"[0-9a-z][0-9a-z-]*")
+_PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+:,@=")
+_PATH_PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-")
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_KEPT = ("PATH", "HOME", "TERM", "SHELL", "USER", "TMPDIR")
+_INSTALL = {"apt-get": "install", "dnf": "install", "pacman": "-S", "zypper": "install", "apk": "add"}
+_NO_SERVER = ("no server running on", "(No such file or directory)", "no current target")  # the last: it has no session
+# The server ended while it was asked: it takes all its sessions along, so asking again is always right.
+_LOST = ("server exited", "lost server", "[server exited", "[lost server")
+_TRIES = 5
+_NO_SESSION = ("can't find session", "can't find pane", "can't find window")
+
+
+# ---- what a session is, and the seam
+
+
+@dataclass(frozen=True, slots=True)
+class Pane:
+    """One session as tmux tells it. `pid` is the program's; `status` and `signal` are None while it runs.
+
+    `signal` is a number, or a name this system's Python does not know, or None (always None before tmux 3.3).
+    """
+
+    session: str
+    pid: int
+    dead: bool
+    status: int | None
+    signal: int | str | None
+
+
+class Terminal(Protocol):
+    """What the rest asks of a terminal multiplexer. A session is named by digits, small letters and dashes."""
+
+    async def start(self) -> None: ...
+
+    async def launch(
+        self,
+        session: str,
+        argv: Sequence[str],
+        *,
+        cwd: Path,
+        env: Mapping[str, str],
+        events: Path,
+        size: tuple[int, int] = (200, 50),
+    ) -> Pane: ...
+
+    async def panes(self) -> dict[str, Pane]: ...
+
+    async def screen(self, session: str) -> str: ...
+
+    async def keys(self, session: str, *names: str) -> None: ...
+
+    async def paste(self, session: str, text: str) -> None: ...
+
+    async def kill(self, session: str) -> None: ...
+
+    async def stop_if_empty(self) -> None: ...
+
+    def attach_argv(self, session: str, *, read_only: bool) -> list[str]: ...
+
+
+# ---- tmux and its socket
+
+
+def find_tmux() -> str:
+    """Absolute path of a tmux that is new enough. Raises Unready with the one line that installs it."""
+    # cron on macOS has neither of Homebrew's folders on its PATH.
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/bin", "/opt/homebrew/bin"])
+    binary = shutil.which("tmux", path=path)
+    if binary is None:
+        raise Unready(f"tmux is not installed: {_install_line()}")
+    version = tmux_version(binary)
+    if version < OLDEST:
+        found, needed = (".".join(map(str, v)) for v in (version, OLDEST))
+        raise Unready(f"{binary} is tmux {found}, and {needed} or newer is needed: {_install_line()}")
+    return str(Path(binary).absolute())
+
+
+def tmux_version(binary: str) -> tuple[int, int]:
+    """`(3, 3)` for "tmux 3.3a" or "tmux next-3.3"; a build that names no number ("tmux master") counts as newest."""
+    try:
+        told = subprocess.run([binary, "-V"], capture_output=True, text=True, timeout=ANSWER_SECONDS, check=True).stdout
+    except (OSError, subprocess.SubprocessError) as error:
+        raise Unready(f"{binary} does not tell its version ({error}): {_install_line()}") from error
+    number = re.search(r"(\d+)\.(\d+)", told) if "openbsd" not in told else None
+    return (int(number[1]), int(number[2])) if number else (sys.maxsize, 0)
+
+
+def _install_line() -> str:
+    if sys.platform == "darwin":
+        return "brew install tmux"
+    lines = {tool: f"{tool} {verb} tmux" for tool, verb in _INSTALL.items()}
+    return next((f"sudo {line}" for tool, line in lines.items() if shutil.which(tool)), "install tmux 3.2 or newer")
+
+
+def socket_path(home: Path) -> Path:
+    """Where the tmux server of `home` listens: `home/tmux.sock`, or a short path where that is too long for a socket.
+
+    Raises Unready when the folder of short paths is not a private folder of this user.
+    """
+    path = home.absolute() / "tmux.sock"
+    if len(os.fsencode(path)) <= SOCKET_BYTES:
+        return path
+    folder = SHORT / f"muxq-{os.getuid()}"
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    info = folder.lstat()
+    if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.getuid() or stat.S_IMODE(info.st_mode) != 0o700:
+        raise Unready(f"{folder} is not a folder of yours with mode 0700: remove it, or give {home} a shorter path")
+    return folder / f"{hashlib.sha256(os.fsencode(home.resolve())).hexdigest()[:16]}.sock"
+
+
+# ---- tmux's command language
+
+
+def quote(word: str) -> str:
+    """`word` as one word of tmux's command language, whatever it holds but NUL (ValueError).
+
+    Inside double quotes tmux expands `$` and `~`, drops blanks after a newline and joins lines at a backslash;
+    an octal escape is the one form that is never looked at again.
+    """
+    raw = os.fsencode(word)
+    if 0 in raw:
+        raise ValueError(f"a NUL cannot be handed to a program: {word!r}")
+    return '"' + "".join(chr(byte) if byte in _PLAIN else f"\\{byte:03o}" for byte in raw) + '"'
+
+
+def _line(*words: str) -> str:
+    return " ".join(map(quote, words))
+
+
+# Run by tmux when a program has ended, as `sh -c REPORT PATH STATUS SIGNAL`. It must say nothing and end with 0: tmux
+# would show the words over the last screen. No single quote, no `#`: it stands in both a shell's and tmux's quotes.
+# On macOS tmux names the signal ("kill"), and `kill -l` turns a name into its number.
+_LINE = r"{\"version\":1,\"at\":\"%s\",\"event\":\"exited\",\"data\":{\"status\":%s,\"signal\":%s}}\n"
+_REPORT = (
+    "exec 2>/dev/null; umask 077; PATH=/usr/bin:/bin; signal=$2; "
+    'case $signal in *[!0-9]*) signal=$(kill -l "$signal");; esac; '
+    "case $signal in *[!0-9]*) signal=;; esac; "
+    'at=$(date -u +%Y-%m-%dT%H:%M:%SZ); events=$(printf %b "$0"); '
+    f'printf "{_LINE}" "$at" "${{1:-null}}" "${{signal:-null}}" >> "$events"; exit 0'
+)
+_ENDED = f"/bin/sh -c '{_REPORT}' '#{{@events}}' '#{{pane_dead_status}}' '#{{pane_dead_signal}}'"
+_HOOK = f"run-shell -b {quote(_ENDED)}"
+
+# Said before every launch too: another worker's server, or one that died and starts again, is set the same.
+# default-shell runs the hook, and a service account's own may be /usr/sbin/nologin.
+_SETTINGS = "\n".join(
+    [
+        "set-option -g exit-empty off",
+        "set-option -g default-shell /bin/sh",
+        "set-option -g default-terminal screen-256color",
+        "set-option -g update-environment ''",
+        "set-option -g status off",
+        "set-option -g mouse on",
+        "set-option -g history-limit 20000",
+        "set-option -g escape-time 0",
+        "set-option -g message-limit 0",  # the server's log of commands would keep the values of environments
+        "set-option -g base-index 0",
+        "set-option -gw pane-base-index 0",
+        "set-option -gw remain-on-exit on",
+        "set-option -gwq remain-on-exit-format ''",  # tmux 3.3: no line of tmux's own on the last screen
+        f"set-hook -g pane-died {quote(_HOOK)}",
+        "",
+    ]
+)
+
+# Run in the session as `sh -c BEGIN muxq SHELL CWD ARGV…`: it becomes the program (same pid). tmux would hand a single
+# word to a shell, would expand formats in -c and fall back to another folder, and has set SHELL to its default-shell.
+_BEGIN = 'SHELL=$1; export SHELL; cd "$2" && unset OLDPWD && shift 2 && exec "$@"'
+
+
+def _escaped(path: Path) -> str:
+    """`path` for `printf %b`: safe in single quotes in every shell, whatever it holds."""
+    return "".join(chr(byte) if byte in _PATH_PLAIN else f"\\0{byte:03o}" for byte in os.fsencode(path))
+
+
+def clean_environment() -> dict[str, str]:
+    """What a server and its sessions get of the caller's environment: enough to run, in UTF-8, and nothing else."""
+    kept = {name: os.environ[name] for name in _KEPT if os.environ.get(name)}
+    spoken = {name: os.environ[name] for name in ("LANG", "LC_ALL") if _is_utf8(os.environ.get(name, ""))}
+    fallback = "en_US.UTF-8" if sys.platform == "darwin" else "C.UTF-8"
+    return {"PATH": os.defpath, "TERM": "screen-256color", "SHELL": "/bin/sh", "LANG": fallback} | kept | spoken
+
+
+def _is_utf8(locale: str) -> bool:
+    return locale.lower().replace("-", "").partition("@")[0].endswith(".utf8")
+
+
+# ---- the terminal
+
+
+class Tmux:
+    """A tmux server on a socket of our own. Each method is one tmux process, and raises Unready when tmux fails.
+
+    A method that addresses a session that is gone raises NotFound; `kill` alone does not mind.
+    """
+
+    def __init__(self, socket: Path, binary: str = "tmux") -> None:
+        self.socket = socket
+        self.binary = binary
+
+    async def start(self) -> None:
+        """Start the server, or set the running one (another worker's) the same."""
+        await self._tell(_SETTINGS)
+
+    async def launch(
+        self,
+        session: str,
+        argv: Sequence[str],
+        *,
+        cwd: Path,
+        env: Mapping[str, str],
+        events: Path,
+        size: tuple[int, int] = (200, 50),
+    ) -> Pane:
+        """Run `argv` (no shell reads it) in a new session of `size` columns and rows, starting the server if need be.
+
+        Its environment is `clean_environment()` and `env`; tmux adds TMUX and TMUX_PANE. When the program ends, tmux
+        appends the line `{"version":1,"at":…,"event":"exited","data":{"status":…,"signal":…}}` to `events`, unless
+        the session was killed. A program or folder that is not there ends the session with 127, 126 or 2.
+        """
+        if not argv or not _SESSION.fullmatch(session):
+            raise ValueError(f"not a session to launch: {session!r} {argv!r}")
+        environ = clean_environment() | dict(env)
+        shell = environ.pop("SHELL")
+        if "TERM" not in env:
+            del environ["TERM"]
+        settings = [word for name, value in environ.items() for word in ("-e", f"{name}={value}")]
+        begin = ["/bin/sh", "-c", _BEGIN, "muxq", shell, str(cwd.absolute()), *argv]
+        place = ["-s", session, "-x", str(size[0]), "-y", str(size[1])]
+        new = _line("new-session", "-d", "-E", "-P", "-F", "#{pane_pid}", *place, *settings, "--", *begin)
+        # One line is one group: tmux looks at no ended program before it is through, so the hook always finds its file.
+        mark = _line("set-option", "-t", f"={session}:", "@events", _escaped(events.absolute()))
+        told = await self._tell(f"{_SETTINGS}{new} ; {mark}\n")
+        return Pane(session=session, pid=int(told), dead=False, status=None, signal=None)
+
+    async def panes(self) -> dict[str, Pane]:
+        """Every session of the server by its name; {} when no server runs."""
+        fields = "#{session_name}:#{pane_pid}:#{pane_dead}:#{pane_dead_status}:#{pane_dead_signal}"
+        try:
+            told = await self._run("list-panes", "-a", "-F", fields)
+        except _NoServer:
+            return {}
+        panes = [_pane(line) for line in told.splitlines()]
+        return {pane.session: pane for pane in reversed(panes)}  # the program's own pane comes first in its session
+
+    async def screen(self, session: str) -> str:
+        """The lines on the session's screen now, or when its program ended."""
+        return await self._run("capture-pane", "-p", "-t", _target(session))
+
+    async def keys(self, session: str, *names: str) -> None:
+        """Press keys by tmux's names for them: "Enter", "Down", "C-c", "y"."""
+        await self._run("send-keys", "-t", _target(session), "--", *names)
+
+    async def paste(self, session: str, text: str) -> None:
+        """Put `text` where the cursor is, as one bracketed paste if the program asks for those; press nothing after it.
+
+        Control characters but newline and tab are left out: they would end the paste or act as keys.
+        """
+        text = _CONTROLS.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+        if not text:
+            return
+        buffer = f"muxq-{uuid.uuid4().hex}"
+        put = ["paste-buffer", "-p", "-d", "-b", buffer, "-t", _target(session)]
+        try:
+            await self._run("load-buffer", "-b", buffer, "-", ";", *put, given=text)
+        except MuxqError:
+            with suppress(MuxqError):
+                await self._run("delete-buffer", "-b", buffer)
+            raise
+
+    async def kill(self, session: str) -> None:
+        """End the session (its program gets SIGHUP) and forget its screen. No error if it is gone."""
+        with suppress(NotFound, _NoServer):
+            await self._run("kill-session", "-t", f"={session}")
+
+    async def stop_if_empty(self) -> None:
+        """Stop the server if it has no session left: a session that comes meanwhile keeps it.
+
+        kill-server would not do: a session made between it and the server's end holds a server that answers nobody.
+        """
+        with suppress(_NoServer):
+            await self._run("if-shell", "-F", "#{S:x}", "", "set-option -g exit-empty on")
+
+    def attach_argv(self, session: str, *, read_only: bool) -> list[str]:
+        """The command that shows the session to a person, from inside their own tmux too."""
+        attach = ["attach-session", "-E", *(["-r"] if read_only else []), "-t", f"={session}"]
+        return ["/usr/bin/env", "-u", "TMUX", *self._client(), *attach]
+
+    def _client(self) -> list[str]:
+        return [self.binary, "-u", "-S", str(self.socket), "-f", "/dev/null"]
+
+    async def _tell(self, script: str) -> str:
+        """Have a server (started if none runs) obey `script`; returns what it prints."""
+        return await self._run("start-server", ";", "source-file", "-", given=script)
+
+    async def _run(self, *words: str, given: str = "") -> str:
+        # A thread with subprocess.run: measured faster than asyncio's own subprocesses, and needs no child watcher.
+        return await asyncio.to_thread(self._call, words, given)
+
+    def _call(self, words: Sequence[str], given: str) -> str:
+        for _ in range(_TRIES):
+            code, told, said = self._ask(words, given)
+            if code == 0:
+                return told
+            if not said.startswith(_LOST):
+                break
+        raise self._error(words, said)
+
+    def _ask(self, words: Sequence[str], given: str) -> tuple[int, str, str]:
+        """One tmux process: its exit code, what it printed, and what it complained of."""
+        try:
+            done = subprocess.run(
+                [*self._client(), *words],
+                input=os.fsencode(given),
+                capture_output=True,
+                env=clean_environment(),
+                cwd="/",
+                timeout=ANSWER_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise Unready(f"tmux does not answer on {self.socket} within {ANSWER_SECONDS:g} s") from error
+        except OSError as error:
+            raise Unready(f"{self.binary} does not start ({error}): {_install_line()}") from error
+        told = done.stdout.decode(errors="replace")
+        return done.returncode, told, (done.stderr.decode(errors="replace") + told).strip()
+
+    def _error(self, words: Sequence[str], said: str) -> MuxqError:
+        if any(mark in said for mark in _NO_SERVER):
+            return _NoServer(f"no tmux server on {self.socket}: {said}")
+        if any(mark in said for mark in _NO_SESSION):
+            return NotFound(f"no such session on {self.socket}: {said}")
+        return Unready(f"tmux refused {words[0]} on {self.socket}: {said}")
+
+
+class _NoServer(NotFound):
+    """Nobody listens on the socket, or the server there has no session at all."""
+
+
+def _target(session: str) -> str:
+    """The pane the program was started in, of exactly this session."""
+    return f"={session}:0.0"
+
+
+def _pane(line: str) -> Pane:
+    session, pid, dead, status, signalled = line.split(":")
+    return Pane(session, int(pid), dead == "1", int(status) if status else None, _signal(signalled))
+
+
+def _signal(told: str) -> int | str | None:
+    """tmux tells a number on Linux and a name on macOS and the BSDs."""
+    if not told:
+        return None
+    if told.isdigit():
+        return int(told)
+    name = f"SIG{told.upper().removeprefix('SIG')}"
+    return int(signal.Signals[name]) if name in signal.Signals.__members__ else told

@@ -1,0 +1,80 @@
+"""Tells an agent beforehand that a workdir is the user's own, so that it need not ask. One way for each agent."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+LOCK_STALE = 10.0
+"""Seconds after which the client itself takes its lock as abandoned."""
+
+
+def claude_json(workdir: Path, env: Mapping[str, str]) -> None:
+    """Mark the real path of `workdir` as trusted in Claude Code's own file, ~/.claude.json.
+
+    A running client reads and writes that file too: under its lock (a folder), whole, and only where something is
+    missing. When the lock stays taken or the file is not as expected, nothing is done: the dialog is answered instead.
+    """
+    base = env.get("CLAUDE_CONFIG_DIR")
+    file = (Path(base) if base else Path(env["HOME"])) / ".claude.json"
+    folder = str(workdir.resolve())
+    if _trusted(_load(file), folder):
+        return
+    with _locked(file.with_name(file.name + ".lock")) as held:
+        said = _load(file)
+        if not held or said is None or _trusted(said, folder):
+            return
+        said.setdefault("projects", {}).setdefault(folder, {})["hasTrustDialogAccepted"] = True
+        scratch = file.with_name(f"{file.name}.muxq.{os.getpid()}")
+        with open(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as out:
+            json.dump(said, out, ensure_ascii=False, indent=2)
+        scratch.rename(file.resolve())
+
+
+WAYS: dict[str, Callable[[Path, Mapping[str, str]], None]] = {"claude-json": claude_json}
+
+
+def _load(file: Path) -> dict[str, Any] | None:
+    try:
+        said = json.loads(file.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return said if isinstance(said, dict) and isinstance(said.get("projects", {}), dict) else None
+
+
+def _trusted(said: dict[str, Any] | None, folder: str) -> bool:
+    """Whether the folder or one above it is trusted: the client looks upward too."""
+    projects = (said or {}).get("projects") or {}
+    if not isinstance(projects, dict):
+        return False
+    places = [folder, *map(str, Path(folder).parents)]
+    return any(isinstance(projects.get(p), dict) and projects[p].get("hasTrustDialogAccepted") for p in places)
+
+
+@contextlib.contextmanager
+def _locked(lock: Path) -> Iterator[bool]:
+    """The client's own lock; False when it could not be had within a second."""
+    for _ in range(20):
+        try:
+            lock.mkdir()
+        except FileExistsError:
+            with contextlib.suppress(OSError):
+                if time.time() - lock.stat().st_mtime > LOCK_STALE:
+                    lock.rmdir()
+                    continue
+            time.sleep(0.05)
+        except OSError:
+            break
+        else:
+            try:
+                yield True
+            finally:
+                with contextlib.suppress(OSError):
+                    lock.rmdir()
+            return
+    yield False

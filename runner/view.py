@@ -1,0 +1,106 @@
+"""A job as a dict: what `--json` prints and the Python API returns. Reads files; changes none.
+
+    {"id", "name", "state", "agent", "priority", "tags", "created_at", "started_at", "finished_at",
+     "attempts": [{"number", "session", "started_at", "finished_at", "outcome", "error", "exit_status",
+                   "doing", "screen", "prompt", "usage", "run_dir"}],
+     "output_path", "error": {"kind", "message"}, "attention": {"kind", "detail"}, "run_dir"}
+
+Times are RFC 3339 in UTC, paths absolute, what is absent is null.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from runner import clock, config, event, ident, progress
+from runner.errors import MuxqError
+from runner.run import Run, runs
+from runner.spool import Place, Spool
+from runner.state import State
+
+
+def describe(spool: Spool, place: Place) -> dict[str, Any]:
+    """The job at `place` as a dict. NotFound when it has moved meanwhile."""
+    said = _said(spool, place)
+    folders = runs(spool.home, place.entry.id)
+    attempts = [_attempt(run, live=place.state is State.RUNNING) for run in folders]
+    last = attempts[-1] if attempts else None
+    attention = last.pop("attention") if last else None
+    for earlier in attempts[:-1]:
+        del earlier["attention"]
+    error = last["error"] if last and place.state is State.FAILED else None
+    return {
+        "id": place.entry.id,
+        "name": said.get("name") or place.entry.name,
+        "state": place.state.value,
+        "agent": said.get("agent") or config.load(spool.home.config).agent,
+        "priority": place.entry.priority,
+        "tags": said.get("tags") or [],
+        "created_at": clock.stamp(ident.created(place.entry.id)),
+        "started_at": next((a["started_at"] for a in attempts if a["started_at"]), None),
+        "finished_at": _finished(spool, place, last),
+        "attempts": attempts,
+        "output_path": _output_path(folders),
+        "error": error,
+        "attention": attention,
+        "run_dir": str(folders[-1].path) if folders else None,
+    }
+
+
+def _said(spool: Spool, place: Place) -> dict[str, Any]:
+    """The job file's own keys; {} when it has been damaged since (the rest of the job must still show)."""
+    from runner.job import MAX_BYTES, parse
+    from runner.store import read_bounded
+
+    try:
+        return parse(read_bounded(spool.path(place), MAX_BYTES), where=place.entry.file)
+    except MuxqError:
+        return {}
+
+
+def _attempt(run: Run, *, live: bool) -> dict[str, Any]:
+    record, ended = run.attempt() or {}, run.outcome()
+    now = progress.fold(progress.Progress(), event.read(run.events)) if live and ended is None else None
+    failed = ended and ended["outcome"] in ("failed", "requeued")
+    return {
+        "number": run.number,
+        "session": run.session,
+        "started_at": record.get("started_at"),
+        "finished_at": (ended or {}).get("finished_at"),
+        "outcome": (ended or {}).get("outcome"),
+        "error": {"kind": ended.get("error") or ended.get("reason"), "message": ended["message"]}
+        if ended and failed
+        else None,
+        "exit_status": (ended or {}).get("exit_status"),
+        "doing": now.doing or None if now else None,
+        "attention": {"kind": now.attention.kind, "detail": now.attention.detail} if now and now.attention else None,
+        "screen": _present(run.screen),
+        "prompt": _present(run.prompt),
+        "usage": (ended or {}).get("usage"),
+        "run_dir": str(run.path),
+    }
+
+
+def _finished(spool: Spool, place: Place, last: dict[str, Any] | None) -> str | None:
+    """When the last attempt ended; for a job that had none, when its file came to where it is."""
+    if not place.state.final:
+        return None
+    if last and last["finished_at"]:
+        return str(last["finished_at"])
+    try:
+        return clock.stamp(spool.path(place).stat().st_ctime)
+    except FileNotFoundError:
+        return None
+
+
+def _output_path(folders: list[Run]) -> str | None:
+    """Where the result is or will be; null for a job that has not started and names no place."""
+    for run in reversed(folders):
+        if record := run.attempt():
+            return str(record["output"]["path"])
+    return None
+
+
+def _present(path: Path) -> str | None:
+    return str(path) if path.exists() else None

@@ -1,0 +1,107 @@
+"""File events for the event loop: watchdog on a few folders, each with a callback in the loop's thread.
+
+Says only that something happened at a path; what is there now the caller looks up. Nothing here is trusted to be
+complete: a network file system says nothing, an overflow loses events. The worker's slow poll is the safety net.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from watchdog.events import (
+    FileClosedEvent,
+    FileCreatedEvent,
+    FileModifiedEvent,
+    FileMovedEvent,
+    FileSystemEvent,
+    FileSystemEventHandler,
+)
+from watchdog.observers import Observer
+from watchdog.observers.api import ObservedWatch
+
+KINDS: list[type[FileSystemEvent]] = [FileCreatedEvent, FileModifiedEvent, FileMovedEvent, FileClosedEvent]
+"""Opened and read are left out: our own reading must not wake us."""
+
+OnChange = Callable[[str], None]
+
+log = logging.getLogger(__name__)
+
+
+def _no_waiting_for_the_other_half_of_a_move() -> None:
+    """watchdog holds back every event of a folder for 0.5 s behind a file that was moved out of it.
+
+    Each claim moves a file out of queue/. A move reported as two events serves us as well.
+    """
+    with contextlib.suppress(ImportError):
+        from watchdog.observers.inotify_move_event_grouper import InotifyMoveEventGrouper
+
+        InotifyMoveEventGrouper.delay = 0
+
+
+class Watcher:
+    """One observer for a process; `watch()` adds a folder. Use as a context manager inside a running loop."""
+
+    def __init__(self) -> None:
+        _no_waiting_for_the_other_half_of_a_move()
+        self._observer = Observer()
+        self._loop = asyncio.get_running_loop()
+        self._folders: dict[Path, _Folder] = {}
+
+    def __enter__(self) -> Watcher:
+        self._observer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._observer.stop()
+        self._observer.join()
+
+    @contextlib.contextmanager
+    def watch(self, path: Path, on_change: OnChange) -> Iterator[None]:
+        """Call `on_change(path)` in the loop for every file made, changed, closed or moved in the folder `path`.
+
+        Where the system refuses to watch (no watches left, no such folder), says so once and lets the poll do it.
+        """
+        folder = self._folders.get(path) or self._begin(path)
+        folder.callbacks.append(on_change)
+        try:
+            yield
+        finally:
+            folder.callbacks.remove(on_change)
+            if not folder.callbacks:
+                self._end(path)
+
+    def _begin(self, path: Path) -> _Folder:
+        folder = self._folders[path] = _Folder(self._loop)
+        try:
+            folder.watch = self._observer.schedule(folder, str(path), event_filter=KINDS)
+        except OSError as problem:
+            log.warning("cannot watch %s (%s); looking at it every few seconds instead", path, problem)
+        return folder
+
+    def _end(self, path: Path) -> None:
+        folder = self._folders.pop(path)
+        if folder.watch:
+            with contextlib.suppress(KeyError):  # the folder itself has gone, and its watch with it
+                self._observer.unschedule(folder.watch)
+
+
+class _Folder(FileSystemEventHandler):
+    """Carries the events of one folder from watchdog's thread into the loop's."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.watch: ObservedWatch | None = None
+        self.callbacks: list[OnChange] = []
+        self._loop = loop
+
+    def on_any_event(self, event: FileSystemEvent) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has just closed
+            self._loop.call_soon_threadsafe(self._tell, os.fsdecode(event.dest_path or event.src_path))
+
+    def _tell(self, path: str) -> None:
+        for on_change in list(self.callbacks):
+            on_change(path)

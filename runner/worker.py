@@ -1,0 +1,320 @@
+"""The worker: takes in drops, takes over what has lost its worker, claims, and runs attempts side by side.
+
+One process, one event loop, no fixed sleeps: it wakes for a file event, the end of an attempt, a signal, or the
+nearest time something is due. The slow look (POLL) finds what no event told of.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import heapq
+import math
+import os
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from filelock import FileLock
+
+from runner import clock, hold, outcome
+from runner import entry as entries
+from runner.entry import Entry
+from runner.errors import MuxqError, Unready
+from runner.hold import Hold
+from runner.home import Home
+from runner.outcome import Cancelled, Failed, Requeued
+from runner.plan import Plan, plan, ready
+from runner.spool import PATIENCE, Listener, Place, Spool
+from runner.run import following
+from runner.running import Running
+from runner.state import State
+from runner.terminal import Terminal
+from runner.watch import Watcher
+
+POLL = 5.0
+"""Seconds between two slow looks."""
+
+RECHECK = 30.0
+"""Seconds until a job whose agent or secret is missing is looked at again."""
+
+ADMIT_AT_ONCE = 100
+"""Drops taken in before the loop looks at anything else."""
+
+
+@dataclass(slots=True)
+class Summary:
+    """What one run of the worker came to."""
+
+    count: Counter[State] = field(default_factory=Counter)
+    """Jobs that ended, by where they went."""
+    blocked: dict[str, str] = field(default_factory=dict)
+    """Job id: why its agent or environment is not ready."""
+    hold: Hold | None = None
+    """The hold that ended a draining run."""
+
+
+class Worker:
+    def __init__(
+        self,
+        home: Home,
+        terminal: Terminal,
+        *,
+        jobs: int = 1,
+        drain: bool = False,
+        on_stop: str = "leave",
+        env: Mapping[str, str] | None = None,
+        listener: Listener | None = None,
+    ) -> None:
+        self.home, self.terminal = home, terminal
+        self.spool = Spool(home, listener)
+        self.jobs, self.drain, self.on_stop = jobs, drain, on_stop
+        self.env = os.environ if env is None else env
+        self.summary = Summary()
+        self.running: dict[str, Running] = {}
+        """By job id."""
+        self._tasks: dict[asyncio.Task[None], Running] = {}
+        self._waiting: list[tuple[tuple[int, str], Entry]] = []
+        self._later: list[tuple[float, str, Entry]] = []
+        self._known: set[str] = set()
+        self._drops_due = 0.0
+        self._unfinished = False
+        self._poll_due = 0.0
+        self._broken: BaseException | None = None
+        self._stopping = False
+        self._woken = asyncio.Event()
+
+    async def run(self) -> Summary:
+        """Work until told to stop or, when draining, until nothing is left that can be done now."""
+        with contextlib.ExitStack() as open_things:
+            self._watcher = open_things.enter_context(Watcher())
+            open_things.enter_context(self._watcher.watch(self.home.queue, self._on_queue))
+            open_things.enter_context(self._watcher.watch(self.home.requests, self._on_request))
+            open_things.enter_context(self._watcher.watch(self.home.path, self._on_home))
+            open_things.enter_context(self._sign())
+            await self.terminal.start()
+            self.spool.emit("worker.started", pid=os.getpid(), jobs=self.jobs)
+            while not self._finished():
+                self._woken.clear()
+                await self._look_around()
+                self._take_in()
+                self._claim()
+                if not self._finished():
+                    await self._sleep()
+            await self._end_attempts()
+            self.spool.emit("worker.stopped", pid=os.getpid())
+        await self.terminal.stop_if_empty()
+        return self.summary
+
+    @contextlib.contextmanager
+    def _sign(self) -> Iterator[None]:
+        """Hold a lock by which others see that a worker is here."""
+        lock = self.spool.lock(f"worker-{os.getpid()}")
+        try:
+            yield
+        finally:
+            if lock:
+                self.spool.unlock(lock)
+
+    @property
+    def waiting(self) -> int:
+        """Jobs that this worker knows of and that have not started."""
+        return len(self._waiting) + len(self._later)
+
+    def stop(self) -> None:
+        """Start nothing more; what becomes of running attempts `on_stop` says. Said twice: leave them and go."""
+        if self._stopping:
+            self.on_stop = "leave"
+            for task in list(self._tasks):
+                task.cancel()
+        self._stopping = True
+        self._wake()
+
+    # -- waking -----------------------------------------------------------------------------------------------
+
+    def _wake(self) -> None:
+        self._woken.set()
+
+    def _on_queue(self, path: str) -> None:
+        found = entries.parse(os.path.basename(path))  # noqa: PTH119
+        if found:
+            self._remember(found)
+        else:
+            self._drops_due = 0.0
+        self._wake()
+
+    def _on_request(self, _path: str) -> None:
+        for job_id, running in self.running.items():
+            if (self.home.requests / f"{job_id}.cancel").exists():
+                running.attempt.tell(Cancelled())
+
+    def _on_home(self, path: str) -> None:
+        if path == str(self.home.hold):
+            self._wake()
+
+    async def _sleep(self) -> None:
+        due = min(self._poll_due, self._drops_due, self._later[0][0] if self._later else math.inf)
+        if (held := hold.current(self.home)) and held.until:
+            due = min(due, held.until)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, due - time.time())):
+                await self._woken.wait()
+
+    # -- looking ----------------------------------------------------------------------------------------------
+
+    async def _look_around(self) -> None:
+        """The slow look: everything that events should have told, once more."""
+        if time.time() < self._poll_due:
+            return
+        self._poll_due = time.time() + POLL
+        self._drops_due = 0.0
+        for found in self.spool.entries(State.QUEUED):
+            self._remember(found)
+        try:
+            asked, panes = time.monotonic(), await self.terminal.panes()
+        except MuxqError as problem:
+            self.spool.emit("worker.trouble", why=str(problem))
+            return
+        for running in self.running.values():
+            running.attempt.look(panes, asked)
+        self._on_request("")
+        self._take_over()
+
+    def _remember(self, found: Entry) -> None:
+        if found.file not in self._known:
+            self._known.add(found.file)
+            heapq.heappush(self._waiting, (found.order, found))
+
+    def _take_in(self) -> None:
+        if time.time() < self._drops_due:
+            return
+        drops = self.spool.admit(ADMIT_AT_ONCE)
+        for found in drops.admitted:
+            self._remember(found)
+        taken = len(drops.admitted) + len(drops.rejected)
+        self._drops_due = time.time() if taken == ADMIT_AT_ONCE else math.inf
+        self._unfinished = bool(drops.unfinished)
+        if self._unfinished:
+            self._drops_due = time.time() + PATIENCE / 10
+
+    # -- starting ---------------------------------------------------------------------------------------------
+
+    def _take_over(self) -> None:
+        """Running jobs whose lock is free have lost their worker: they are ours now."""
+        for found in self.spool.entries(State.RUNNING):
+            if self._stopping or len(self.running) >= self.jobs or found.id in self.running:
+                continue
+            lock = self.spool.lock(found.id)
+            if lock is None:
+                continue
+            if not self.spool.path(Place(State.RUNNING, found)).exists():
+                self.spool.unlock(lock)
+                continue
+            self.spool.emit("job.taken-over", job=found.id)
+            self._begin(found, lock, None)
+
+    def _claim(self) -> None:
+        """Claim in order while there is room and nothing holds the home."""
+        now = time.time()
+        while self._later and self._later[0][0] <= now:
+            _, _, found = heapq.heappop(self._later)
+            heapq.heappush(self._waiting, (found.order, found))
+        while self._waiting and len(self.running) < self.jobs and not self._stopping and not hold.current(self.home):
+            _, found = heapq.heappop(self._waiting)
+            made = self._examine(found)
+            if made is None:
+                continue
+            lock = self.spool.claim(found)
+            self._known.discard(found.file)
+            if lock is not None:
+                self._begin(found, lock, made)
+
+    def _examine(self, found: Entry) -> tuple[Plan, str] | None:
+        """The plan and the agent's binary of a job that can start now; None when it cannot, and is put where it belongs."""
+        place = Place(State.QUEUED, found)
+        try:
+            job = self.spool.read(place)
+            if job.not_before and job.not_before > time.time():
+                heapq.heappush(self._later, (job.not_before, found.id, found))
+                return None
+            made = plan(self.home, job)
+            binary = ready(made, self.env)
+        except Unready as problem:
+            if self.summary.blocked.get(found.id) != str(problem):
+                self.spool.emit("job.blocked", job=found.id, why=str(problem))
+            self.summary.blocked[found.id] = str(problem)
+            heapq.heappush(self._later, (time.time() + RECHECK, found.id, found))
+            return None
+        except MuxqError as problem:
+            self._known.discard(found.file)
+            if self.spool.path(place).exists():
+                self._refuse(place, problem)
+            return None
+        self.summary.blocked.pop(found.id, None)
+        return made, binary
+
+    def _refuse(self, place: Place, problem: MuxqError) -> None:
+        """A waiting job that can no longer run (its template or a file has gone) fails without a session."""
+        lock = self.spool.claim(place.entry)
+        if lock is None:
+            return
+        ended = Failed("bad-job", str(problem))
+        following(self.home, place.entry.id).end(self.home, outcome.record(ended) | {"finished_at": clock.stamp()})
+        self.summary.count[self.spool.move(Place(State.RUNNING, place.entry), ended.move).state] += 1
+        self.spool.unlock(lock)
+
+    def _begin(self, found: Entry, lock: FileLock, made: tuple[Plan, str] | None) -> None:
+        running = Running(self.spool, found, lock, self.terminal, self._watcher, self.env)
+        self.running[found.id] = running
+        task = asyncio.get_running_loop().create_task(running.attend(made))
+        self._tasks[task] = running
+        task.add_done_callback(self._ended)
+
+    # -- ending -----------------------------------------------------------------------------------------------
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        running = self._tasks.pop(task)
+        del self.running[running.id]
+        self._wake()
+        if task.cancelled():
+            return
+        if (problem := task.exception()) is not None:
+            self._broken = problem
+            return
+        place, ended = running.place, running.ended
+        if isinstance(ended, Requeued):
+            delay = RECHECK if ended.reason == "launch" else 0.0
+            if delay:
+                self.summary.blocked[running.id] = ended.message
+            heapq.heappush(self._later, (time.time() + delay, running.id, place.entry))
+        elif ended is not None:
+            self.summary.count[place.state] += 1
+
+    def _finished(self) -> bool:
+        """Whether the loop may end: told to stop, or draining and nothing left that can be done now."""
+        if self._broken:
+            raise self._broken
+        if self._stopping:
+            return self.on_stop != "finish" or not self.running
+        if not self.drain or self.running or self._unfinished or self._drops_due <= time.time():
+            return False
+        held = hold.current(self.home)
+        if held and (self._waiting or self._due_now()):
+            self.summary.hold = held if held.until is None else None
+            return held.until is None
+        return not self._waiting and not self._due_now()
+
+    def _due_now(self) -> bool:
+        """Whether something that waits for its time may start without the world changing."""
+        return any(entry.id not in self.summary.blocked and due <= time.time() for due, _, entry in self._later)
+
+    async def _end_attempts(self) -> None:
+        """What `on_stop` says: leave the sessions to the next worker, or end them and put their jobs back."""
+        if self.on_stop == "kill":
+            for running in self.running.values():
+                running.attempt.tell(Requeued("stopped", "the worker was told to end its sessions"))
+            await asyncio.gather(*self._tasks)
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)

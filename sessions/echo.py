@@ -1,0 +1,96 @@
+"""The echo agent: reads the prompt file, answers with its text, and stays open like the agents it stands in for.
+
+    echo.py PROMPT_FILE OUTPUT_FILE RUN_DIR PACKAGE_PARENT
+
+It tells of its turn by the same hook.py that Claude Code's hooks run. Lines of the prompt that begin with @ are its
+script, played in order; the other lines are the answer:
+
+    @wait SECONDS     do nothing for a while            @say TEXT       print to the terminal
+    @write TEXT       write a piece of the output now   @silent         end the turn without writing
+    @exit STATUS      leave at once                     @error WORD     let the turn fail with this error
+    @stay             never end the turn                @run COMMAND    run a shell command
+"""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+
+class Agent:
+    def __init__(self, prompt: str, output: str, run: str, package: str) -> None:
+        self.prompt, self.output, self.run, self.package = Path(prompt), Path(output), run, package
+        self.silent = self.pieces = False
+
+    def tell(self, event: str, **data: object) -> str:
+        """Run the hook as an agent would; what it prints, which is an order to go on or nothing."""
+        hook = [sys.executable, "-I", "-S", str(Path(__file__).with_name("hook.py"))]
+        told = subprocess.run(
+            [*hook, event, self.run, self.package],
+            input=json.dumps(data),
+            text=True,
+            stdout=subprocess.PIPE,
+            check=False,
+        )
+        return told.stdout
+
+    def turn(self) -> None:
+        answer = []
+        for line in self.prompt.read_text("utf-8").splitlines(keepends=True):
+            if line.startswith("@") and self.act(*line[1:].strip().partition(" ")[::2]):
+                continue
+            answer.append(line)
+        if not self.silent and not self.pieces:
+            self.write("".join(answer))
+        if self.tell("turn-over", background_tasks=[]):
+            self.silent = True
+            self.tell("turn-over", background_tasks=[])
+
+    def act(self, word: str, rest: str) -> bool:
+        """Play one line of the script; False when it is none."""
+        match word:
+            case "wait":
+                time.sleep(float(rest))
+            case "say":
+                print(rest, flush=True)
+            case "write":
+                self.pieces = True
+                with self.output.open("a", encoding="utf-8") as file:
+                    file.write(rest + "\n")
+            case "silent":
+                self.silent = True
+            case "run":
+                self.tell("tool-started", tool_name="Bash", tool_input={"command": rest})
+                subprocess.run(rest, shell=True, check=False)
+                self.tell("tool-finished", tool_name="Bash")
+            case "exit":
+                sys.exit(int(rest or "0"))
+            case "error":
+                self.tell("turn-failed", error=rest)
+                self.stay()
+            case "stay":
+                self.stay()
+            case _:
+                return False
+        return True
+
+    def write(self, text: str) -> None:
+        """As Claude Code does it: a temporary name beside the output, then a rename."""
+        scratch = self.output.with_name(f"{self.output.name}.tmp.{id(self)}")
+        scratch.write_text(text, encoding="utf-8")
+        scratch.rename(self.output)
+
+    def stay(self) -> None:
+        print("❯ ", end="", flush=True)
+        for line in sys.stdin:
+            if line.strip() == "/exit":
+                sys.exit(0)
+
+
+if __name__ == "__main__":
+    agent = Agent(*sys.argv[1:5])
+    agent.tell("started", source="startup")
+    agent.tell("prompt-accepted")
+    agent.turn()
+    agent.stay()

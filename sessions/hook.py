@@ -1,0 +1,95 @@
+"""Run by an agent's hooks: append what happened to the attempt's events, and send the agent back without a result.
+
+    python -I -S hook.py EVENT RUN_DIR PACKAGE_PARENT   (the agent's JSON on stdin)
+
+EVENT is muxq's own word (docs/files.md). Starts in milliseconds: only `turn-over` imports anything of weight.
+Never fails the agent: whatever goes wrong here ends in exit status 0.
+"""
+
+import os
+import sys
+import time
+
+MAX_BYTES = 32_768
+"""More than this of one event is cut down to its short values: a Write tool's event carries the whole file."""
+
+
+def stamp() -> str:
+    now = time.time()
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now * 1000) % 1000:03d}Z"
+
+
+def one_line(data: bytes) -> bytes:
+    """The agent's JSON as one line; raw line breaks can only stand between its tokens."""
+    if len(data) > MAX_BYTES:
+        import json
+
+        data = json.dumps(shorten(json.loads(data))).encode()
+    return b" ".join(data.split(b"\n")).strip() or b"{}"
+
+
+def shorten(value: object) -> object:
+    if isinstance(value, str):
+        return value if len(value) <= 1000 else value[:1000] + "…"
+    if isinstance(value, list):
+        return [shorten(item) for item in value[:50]]
+    if isinstance(value, dict):
+        return {key: shorten(item) for key, item in value.items()}
+    return value
+
+
+def append(run: str, event: str, data: bytes) -> None:
+    line = b'{"version":1,"at":"%s","event":"%s","data":%s}\n' % (stamp().encode(), event.encode(), data)
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
+    fd = os.open(run + "/events.jsonl", flags, 0o600)
+    os.write(fd, line)
+    os.close(fd)
+
+
+def send_back(run: str, package_parent: str, data: bytes) -> str:
+    """What the agent has to do before its turn may end; "" when it may."""
+    import json
+
+    sys.path.append(package_parent)
+    from runner.output import Contract, missing
+
+    with open(run + "/attempt.json", encoding="utf-8") as file:
+        attempt = json.load(file)
+    with open(run + "/events.jsonl", "rb") as file:
+        repairs = sum(b'"event":"repair"' in line for line in file)
+    if repairs >= attempt["repairs"] or json.loads(data).get("background_tasks"):
+        return ""
+    return missing(Contract.load(attempt["output"]))
+
+
+def status_line(run: str, data: bytes) -> None:
+    """Keep what the status line is told; show whose session this is."""
+    scratch = f"{run}/status.json.{os.getpid()}.tmp"
+    fd = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    os.write(fd, data)
+    os.close(fd)
+    os.rename(scratch, run + "/status.json")
+    print("muxq", "-".join(run.split("/")[-2:]))
+
+
+def main(event: str, run: str, package_parent: str) -> None:
+    data = sys.stdin.buffer.read()
+    if event == "status":
+        return status_line(run, data)
+    line = one_line(data)
+    if event == "turn-over" and (reason := send_back(run, package_parent, line)):
+        import json
+
+        append(run, "repair", json.dumps({"reason": reason}).encode())
+        print(json.dumps({"decision": "block", "reason": reason}))
+        return None
+    return append(run, event, line)
+
+
+if __name__ == "__main__":
+    try:
+        main(*sys.argv[1:4])
+    except Exception as problem:
+        print(f"muxq: {problem}", file=sys.stderr)
+        if sys.argv[1] != "status":
+            append(sys.argv[2], sys.argv[1], b"{}")
