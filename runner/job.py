@@ -246,7 +246,7 @@ def _sentence(problem: _Problem, text: str | None, column: bool) -> str:
 
 def _dotted(keys: Sequence[str | int]) -> str:
     dotted = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys).removeprefix(".")
-    return _cut(dotted.encode("utf-8", "backslashreplace").decode(), 80)
+    return _cut(dotted if dotted.isprintable() else json.dumps(dotted)[1:-1], 80)
 
 
 def _shown(value: Any) -> str:

@@ -41,7 +41,7 @@ class Contract:
 def identity(path: str | Path) -> Identity | None:
     """What stands at `path` now; None when there is no regular file."""
     try:
-        info = os.stat(path)  # noqa: PTH116 - the hook starts faster without pathlib
+        info = os.stat(path)
     except OSError:
         return None
     if info.st_mode & 0o170000 != 0o100000:
@@ -54,7 +54,7 @@ def problem(contract: Contract) -> str:
 
     An old or missing file is the caller's to tell apart; OSError when it cannot be read.
     """
-    with open(contract.path, "rb") as file:  # noqa: PTH123
+    with open(contract.path, "rb") as file:
         data = file.read() if contract.format == "json" else b""
         size = os.fstat(file.fileno()).st_size
     if size < contract.min_bytes:

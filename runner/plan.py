@@ -74,7 +74,7 @@ def plan(home: Home, job: Job) -> Plan:
         template=template,
         permissions=_permissions(job, chosen, settings),
         timeout=job.timeout or template.timeout or settings.timeout,
-        format=(job.output.format if job.output else None) or "markdown",
+        format=(job.output.format if job.output else None) or template.output_format or "markdown",
         min_bytes=chosen.min_bytes if job.output is None or job.output.min_bytes is None else job.output.min_bytes,
     )
     if job.template:
@@ -113,13 +113,13 @@ def _check_places(job: Job) -> None:
             raise BadInput(f"`files`: there is no {path}")
 
 
-def ready(plan: Plan, env: Mapping[str, str]) -> str:
+def ready(made: Plan, env: Mapping[str, str]) -> str:
     """The absolute path of the agent's program. Unready when something the job needs of the machine is missing."""
     try:
-        plan.environment(env)
+        made.environment(env)
     except BadInput as problem:
         raise Unready(str(problem)) from None
-    return plan.profile.binary(env)
+    return made.profile.binary(env)
 
 
 def fill(value: Any, places: Mapping[str, str], splices: Mapping[str, list[str]] | None = None) -> Any:

@@ -18,10 +18,29 @@ from typing import Any
 from runner.config import PERMISSIONS, refuse_unknown
 from runner.errors import BadInput, NotFound, Unready
 
-BASE_ENVIRONMENT = (
-    "HOME PATH USER LOGNAME SHELL TZ TMPDIR LANG LC_* XDG_* SSH_AUTH_SOCK SSL_CERT_* NODE_EXTRA_CA_CERTS "
-    "HTTP_PROXY HTTPS_PROXY NO_PROXY ALL_PROXY http_proxy https_proxy no_proxy all_proxy"
-).split()
+BASE_ENVIRONMENT = [
+    "HOME",
+    "PATH",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "TZ",
+    "TMPDIR",
+    "LANG",
+    "LC_*",
+    "XDG_*",
+    "SSH_AUTH_SOCK",
+    "SSL_CERT_*",
+    "NODE_EXTRA_CA_CERTS",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "ALL_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "all_proxy",
+]
 """What every agent gets of the worker's environment; a profile's `env_pass` adds to it."""
 
 _TYPES: dict[str, type | tuple[type, ...]] = {

@@ -16,8 +16,8 @@ from runner.errors import MuxqError, Unready
 from runner.hold import Hold
 from runner.outcome import Cancelled, Failed, Outcome, Requeued
 from runner.plan import Plan, plan, ready
-from runner.spool import Place, Spool
 from runner.run import Run, following, runs
+from runner.spool import Place, Spool
 from runner.state import State
 from runner.terminal import Terminal, Tmux, find_tmux, socket_path
 from runner.watch import Watcher

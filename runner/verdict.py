@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from runner.outcome import Done, Failed, Outcome, Requeued
@@ -42,7 +42,7 @@ class Evidence:
     """Why the output is invalid."""
     output_since: float = -math.inf
     """When the output last changed."""
-    progress: Progress = Progress()
+    progress: Progress = field(default_factory=Progress)
     last_event: float = -math.inf
     process: Process = Process.ALIVE
     told: Outcome | None = None

@@ -26,9 +26,9 @@ from runner.hold import Hold
 from runner.home import Home
 from runner.outcome import Cancelled, Failed, Requeued
 from runner.plan import Plan, plan, ready
-from runner.spool import PATIENCE, Listener, Place, Spool
 from runner.run import following
 from runner.running import Running
+from runner.spool import PATIENCE, Listener, Place, Spool
 from runner.state import State
 from runner.terminal import Terminal
 from runner.watch import Watcher
@@ -137,7 +137,7 @@ class Worker:
         self._woken.set()
 
     def _on_queue(self, path: str) -> None:
-        found = entries.parse(os.path.basename(path))  # noqa: PTH119
+        found = entries.parse(os.path.basename(path))
         if found:
             self._remember(found)
         else:

@@ -172,7 +172,7 @@ def test_no_beginning_of_a_job_file_is_ever_refused_for_good() -> None:
             b'{"priority": ' + b"9" * 5000 + b"}",
             "`priority` (line 1, column 2) is no number a job can hold: 999999999999999999999999999999999999999…",
         ),
-        (b"[" * 200_000, "nested too deep, at most 50 levels are accepted"),
+        (b"[" * 1_000_000, "nested too deep, at most 50 levels are accepted"),
         (
             b'{"vars": ' + b"[" * 60 + b"]" * 60 + b"}",
             "`vars` (line 1, column 2) is nested too deep, at most 50 levels are accepted",
@@ -273,6 +273,7 @@ LENGTH_RULE = f" is not a length of time above 0 and at most 3650d: give {durati
         ({"id": "x"}, "`id` (line 1) is given by muxq, not by the job; remove it, or say `name`"),
         ({"Priority": 1}, "unknown key `Priority` (line 1): did you mean `priority`?"),
         ({"output": {"fromat": "json"}}, "unknown key `output.fromat` (line 1): did you mean `output.format`?"),
+        ({"a\nb": 1}, r"unknown key `a\nb` (line 1): known are version,"),
         ({"zzz": 1}, "unknown key `zzz` (line 1): known are version, prompt, template, vars, files,"),
     ],
 )  # fmt: skip

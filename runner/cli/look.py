@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from runner import clock, duration, home, hold
+from runner import clock, duration, hold, home
 from runner.cli.options import HomeOption, JobArgument, JsonOption, print_json
 from runner.errors import BadInput
 from runner.state import State

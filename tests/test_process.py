@@ -1,0 +1,181 @@
+"""Real processes: which of them are found, which end, and which are left alone."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from runner.process import Proc, alive, descendants, end, find, marked
+
+pytestmark = pytest.mark.lifecycle
+Wait = Callable[..., None]
+MARK = "MUXQ_TEST_MARK"
+
+
+@pytest.fixture
+def mark() -> Iterator[str]:
+    """A value of the mark that no other run has; whatever still carries it is killed in the end."""
+    value = uuid.uuid4().hex
+    yield value
+    for proc in marked(MARK, value):
+        os.kill(proc.pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def bash(mark: str, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """`bash(script)` runs it under the mark in the test's folder; `bash(script, value)` under another value."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(script: str, value: str = "") -> subprocess.Popen[bytes]:
+        environ = os.environ | {MARK: value or mark}
+        started.append(subprocess.Popen(["bash", "-c", script], env=environ, cwd=tmp_path))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def pid_in(path: Path, wait_until: Wait) -> int:
+    wait_until(lambda: path.exists() and path.read_text().endswith("\n"))
+    return int(path.read_text())
+
+
+def known(pid: int) -> Proc:
+    proc = find(pid)
+    assert proc is not None
+    return proc
+
+
+def stop(*procs: Proc, grace: float = 5.0) -> list[Proc]:
+    return asyncio.run(end(procs, grace=grace))
+
+
+def test_descendants_are_children_and_theirs(bash: Callable, tmp_path: Path, wait_until: Wait) -> None:
+    root = bash("(sleep 60 & echo $! > grandchild; wait) & echo $! > child; wait")
+    child, grandchild = (pid_in(tmp_path / name, wait_until) for name in ("child", "grandchild"))
+    assert {proc.pid for proc in descendants(root.pid)} == {child, grandchild}
+    assert descendants(known(root.pid)) == descendants(root.pid)
+    assert stop(known(root.pid), *descendants(root.pid)) == []
+
+
+def test_a_process_that_is_gone_has_no_descendants(bash: Callable) -> None:
+    root = bash("exit 0")
+    root.wait()
+    assert descendants(root.pid) == []
+    assert descendants(Proc(root.pid, 1.0)) == []
+    assert not alive(Proc(root.pid, 1.0))
+
+
+def test_children_of_a_killed_parent_are_found_by_their_mark_and_end(
+    bash: Callable, mark: str, tmp_path: Path, wait_until: Wait
+) -> None:
+    root = bash("sleep 60 & echo $! > child; wait")
+    child = known(pid_in(tmp_path / "child", wait_until))
+    root.kill()
+    root.wait()
+    assert alive(child)
+    assert marked(MARK, mark) == [child]
+    assert stop(child) == []
+    assert not alive(child)
+
+
+def test_a_child_of_another_session_is_found_by_its_mark(
+    mark: str, bash: Callable, tmp_path: Path, wait_until: Wait
+) -> None:
+    code = "import os,time; os.setsid(); print(os.getpid(), file=open('child', 'w'), flush=True); time.sleep(60)"
+    root = bash(f'{sys.executable} -c "{code}" & wait')
+    child = known(pid_in(tmp_path / "child", wait_until))
+    root.kill()
+    root.wait()
+    assert marked(MARK, mark) == [child]
+    assert stop(child) == []
+
+
+def test_a_daemon_forked_twice_is_found_by_its_mark(
+    mark: str, bash: Callable, tmp_path: Path, wait_until: Wait
+) -> None:
+    code = (
+        "import os,time\nif os.fork(): os._exit(0)\nos.setsid()\nif os.fork(): os._exit(0)\n"
+        "print(os.getpid(), file=open('daemon', 'w'), flush=True)\ntime.sleep(60)"
+    )
+    bash(f"exec {sys.executable} -c '{code}'").wait()
+    daemon = known(pid_in(tmp_path / "daemon", wait_until))
+    assert marked(MARK, mark) == [daemon]
+    assert stop(daemon) == []
+
+
+def test_a_process_with_another_mark_is_not_found(mark: str, bash: Callable, tmp_path: Path, wait_until: Wait) -> None:
+    other = bash("echo $$ > other; exec sleep 60", value=f"{mark}0")
+    pid_in(tmp_path / "other", wait_until)
+    assert marked(MARK, mark) == []
+    assert [proc.pid for proc in marked(MARK, f"{mark}0")] == [other.pid]
+
+
+def test_this_process_is_never_found_nor_ended() -> None:
+    name, value = next((name, value) for name, value in psutil.Process().environ().items() if value)
+    assert os.getpid() not in {proc.pid for proc in marked(name, value)}
+    assert stop(known(os.getpid()), grace=0.0) == [known(os.getpid())]
+
+
+def test_a_pid_that_is_another_process_by_now_is_untouched(bash: Callable) -> None:
+    sleeper = known(bash("exec sleep 60").pid)
+    former = Proc(sleeper.pid, sleeper.started - 1)
+    assert not alive(former)
+    assert descendants(former) == []
+    assert stop(former) == []
+    assert alive(sleeper)
+    assert stop(sleeper) == []
+
+
+def test_who_does_not_hear_the_first_signal_is_killed_after_the_grace(
+    bash: Callable, tmp_path: Path, wait_until: Wait
+) -> None:
+    deaf = bash("trap '' TERM; echo $$ > ready; while :; do read -t 60 < <(sleep 60); done")
+    pid_in(tmp_path / "ready", wait_until)
+    began = time.monotonic()
+    assert stop(known(deaf.pid), grace=0.2) == []
+    assert time.monotonic() - began >= 0.2
+    assert deaf.wait() == -signal.SIGKILL
+
+
+def test_a_stopped_process_ends(bash: Callable, tmp_path: Path, wait_until: Wait) -> None:
+    stopped = bash("echo $$ > ready; exec sleep 60")
+    pid_in(tmp_path / "ready", wait_until)
+    os.kill(stopped.pid, signal.SIGSTOP)
+    assert stop(known(stopped.pid), grace=0.1) == []
+
+
+def test_ending_takes_no_longer_than_the_processes_do(bash: Callable, tmp_path: Path, wait_until: Wait) -> None:
+    sleeper = bash("echo $$ > ready; exec sleep 60")
+    pid_in(tmp_path / "ready", wait_until)
+    began = time.monotonic()
+    assert stop(known(sleeper.pid), grace=30.0) == []
+    assert time.monotonic() - began < 2.0
+
+
+def test_a_zombie_is_not_alive(bash: Callable, wait_until: Wait) -> None:
+    zombie = bash("exit 0")  # nobody waits for it yet
+    wait_until(lambda: find(zombie.pid) is None)
+    assert psutil.pid_exists(zombie.pid)
+
+
+def test_nothing_to_end_is_no_error() -> None:
+    assert stop() == []
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="nothing is foreign to root")
+def test_a_foreign_process_is_left_alone_and_told() -> None:
+    foreign = next(p for p in map(find, psutil.pids()) if p and p.pid > 1 and psutil.Process(p.pid).uids().real == 0)
+    assert stop(foreign, grace=30.0) == [foreign]
