@@ -9,24 +9,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-import re
-import shlex
-import sys
 import time
-import uuid
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from runner import clock, event, outcome, process, progress, screen, shipped, store, trust
+from runner import clock, collect, event, outcome, process, progress, screen, store, trust
 from runner.errors import MuxqError
 from runner.home import Home
+from runner.outcome import Done, Outcome
 from runner.output import Contract, Identity, identity, problem
-from runner.plan import Plan, fill
+from runner.plan import Plan
 from runner.process import Proc
 from runner.profile import Profile
-from runner.prompt import instruction
 from runner.run import Run
 from runner.terminal import Pane, Terminal
 from runner.verdict import Evidence, Output, Process, Rules, Wait, verdict
@@ -46,7 +41,7 @@ class Attempt:
     def __init__(self, home: Home, run: Run, terminal: Terminal, watcher: Watcher, env: Mapping[str, str]) -> None:
         self.home, self.run, self.terminal, self.watcher, self.env = home, run, terminal, watcher, env
         self.progress = progress.Progress()
-        self.told: outcome.Outcome | None = None
+        self.told: Outcome | None = None
         self._gone = False
         self._launched = math.inf
         self._woken = asyncio.Event()
@@ -56,65 +51,6 @@ class Attempt:
         self._judged: tuple[Identity, str] | None = None
         self._dialog_due = math.inf
 
-    # -- prepare ----------------------------------------------------------------------------------------------
-
-    def prepare(self, plan: Plan, binary: str) -> dict[str, Any]:
-        """Write prompt.md, settings.json and attempt.json; returns the last. Nothing is written elsewhere."""
-        run = self.run
-        workdir = plan.workdir(run.work)
-        store.make_folder(run.work) if plan.job.workdir is None else None
-        output = plan.output_file(run.path, workdir)
-        text = plan.prompt(run=run.path, workdir=workdir, output=output)
-        session_id = str(uuid.uuid4())
-        places = self._places(plan, workdir, output, session_id)
-        self._write(run.prompt, text.encode())
-        self._write(run.events, b"")
-        if plan.profile.settings:
-            settings = fill(plan.profile.settings, places)
-            store.write_json(run.settings, settings, tmp=self.home.tmp, durable=False)
-        record = {
-            "job": run.job,
-            "attempt": run.number,
-            "agent": plan.profile.name,
-            "session": run.session,
-            "session_id": session_id,
-            "argv": [fill(binary, places), *fill(plan.profile.command[1:], places, self._splices(plan, places))],
-            "workdir": str(workdir),
-            "permissions": plan.permissions,
-            "timeout": plan.timeout,
-            "repairs": plan.profile.repairs,
-            "started_at": clock.stamp(),
-            "output": asdict(Contract(str(output), plan.format, plan.min_bytes, identity(output))),
-        }
-        run.begin(self.home, record)
-        return record
-
-    def _write(self, path: Path, data: bytes) -> None:
-        store.write_whole(path, data, tmp=self.home.tmp, durable=False)
-
-    def _places(self, plan: Plan, workdir: Path, output: Path, session_id: str) -> dict[str, str]:
-        run, sessions, package = self.run, shipped.folder("sessions"), shipped.PACKAGE.parent
-        return {
-            "instruction": instruction(run.prompt, output),
-            "prompt_file": str(run.prompt),
-            "output_file": str(output),
-            "run_dir": str(run.path),
-            "workdir": str(workdir),
-            "settings": str(run.settings),
-            "session_id": session_id,
-            "permission_mode": plan.profile.permissions.get(plan.permissions, plan.permissions),
-            "python": sys.executable,
-            "sessions": str(sessions),
-            "package": str(package),
-            "model": plan.job.model or "",
-            "hook": shlex.join([sys.executable, "-I", "-S", str(sessions / "hook.py")]),
-            "hook_args": shlex.join([str(run.path), str(package)]),
-        }
-
-    def _splices(self, plan: Plan, places: dict[str, str]) -> dict[str, list[str]]:
-        model = fill(plan.profile.model_args, places) if plan.job.model else []
-        return {"{model_args}": model, "{args}": list(plan.job.args or ())}
-
     # -- launch -----------------------------------------------------------------------------------------------
 
     async def launch(self, plan: Plan, record: dict[str, Any]) -> None:
@@ -122,7 +58,7 @@ class Attempt:
         env = plan.environment(self.env)
         workdir = Path(record["workdir"])
         if way := trust.WAYS.get(plan.profile.trust):
-            way(workdir, env)
+            await asyncio.to_thread(way, workdir, env)
         env |= {"MUXQ_ATTEMPT": self.run.session, "MUXQ_RUN_DIR": str(self.run.path)}
         await self.terminal.launch(self.run.session, record["argv"], cwd=workdir, env=env, events=self.run.events)
         self._launched = time.monotonic()
@@ -134,7 +70,7 @@ class Attempt:
         """Look at the evidence again."""
         self._woken.set()
 
-    def tell(self, ended: outcome.Outcome) -> None:
+    def tell(self, ended: Outcome) -> None:
         """End with `ended`, whatever the evidence."""
         self.told = self.told or ended
         self.wake()
@@ -155,7 +91,7 @@ class Attempt:
             event.emit(self.run.events, "exited", status=pane.status, signal=pane.signal)
         self.wake()
 
-    async def watch(self, profile: Profile, record: dict[str, Any]) -> outcome.Outcome:
+    async def watch(self, profile: Profile, record: dict[str, Any]) -> Outcome:
         """Wait for evidence until a verdict follows from it."""
         rules = Rules(profile.hooks, profile.interactive, profile.quiet, profile.patience)
         contract = Contract.load(record["output"])
@@ -251,45 +187,25 @@ class Attempt:
 
     # -- collect ----------------------------------------------------------------------------------------------
 
-    async def collect(self, ended: outcome.Outcome) -> None:
-        """Keep what the attempt leaves: last screen, a result that lies elsewhere, usage, the diff; then outcome.json."""
+    async def collect(self, ended: Outcome) -> None:
+        """Keep what the attempt leaves, then write outcome.json."""
         if record := self.run.attempt():
-            self._write(self.run.screen, (await self._screen()).encode())
-            output, workdir = Path(record["output"]["path"]), Path(record["workdir"])
-            if ended.kind == "done" and output.parent != self.run.path:
-                self._write(self.run.path / f"output{output.suffix}", output.read_bytes())
-            if workdir != self.run.work:
-                await self._diff(workdir)
-        told = store.read_json(self.run.status) if self.run.status.exists() else None
-        made = {
-            **outcome.record(ended),
-            "finished_at": clock.stamp(),
-            "exit_status": self.progress.status,
-            "repairs": self.progress.repairs,
-            "transcript": self.progress.transcript,
-            "usage": (told or {}).get("cost"),
-        }
-        self.run.end(self.home, made)
-
-    def resets_at(self) -> float | None:
-        """When a used-up plan is renewed, by the agent's own transcript (seconds since 1970)."""
-        try:
-            lines = Path(self.progress.transcript or "").read_text("utf-8").splitlines()[-20:]
-        except (OSError, ValueError):
-            return None
-        times = [float(found) for line in lines for found in re.findall(r'"resetsAt":\s*(\d{10})', line)]
-        return max(times) if times else None
-
-    async def _diff(self, workdir: Path) -> None:
-        """What the workdir's repository looks like against its last commit; nothing where there is none."""
-        with contextlib.suppress(OSError, TimeoutError):
-            async with asyncio.timeout(10):
-                git = await asyncio.create_subprocess_exec(
-                    "git", "-C", str(workdir), "diff", "HEAD", stdout=-1, stderr=-3, stdin=-3
-                )
-                told, _ = await git.communicate()
-            if git.returncode == 0 and told:
-                self._write(self.run.diff, told)
+            shown = await self._screen()
+            store.write_whole(self.run.screen, shown.encode(), tmp=self.home.tmp, durable=False)
+            if ended.kind == Done.kind:
+                collect.result(self.home, self.run, Path(record["output"]["path"]))
+            await collect.diff(self.home, self.run, Path(record["workdir"]))
+        self.run.end(
+            self.home,
+            {
+                **outcome.record(ended),
+                "finished_at": clock.stamp(),
+                "exit_status": self.progress.status,
+                "repairs": self.progress.repairs,
+                "transcript": self.progress.transcript,
+                "usage": collect.usage(self.run, self.progress.transcript),
+            },
+        )
 
     # -- close ------------------------------------------------------------------------------------------------
 

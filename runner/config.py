@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.duration import seconds
-from runner.errors import BadInput
+from runner.errors import BadInput, BadSetup
 
 PERMISSIONS = ("ask", "edits", "deny", "bypass")
 ON_STOP = ("leave", "finish", "kill")
@@ -27,35 +27,38 @@ class Config:
 
 
 def load(path: Path) -> Config:
-    """The config at `path`; the defaults where there is none. BadInput names file, key and what is accepted."""
+    """The config at `path`; the defaults where there is none. BadSetup names file, key and what is accepted."""
     try:
         said = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         return Config()
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
-        raise BadInput(f"{path}: {problem}") from None
+        raise BadSetup(f"{path}: {problem}") from None
     said.pop("version", None)
     refuse_unknown(said, [field.name for field in fields(Config)], where=str(path))
     return replace(Config(), **{key: _checked(key, value, path) for key, value in said.items()})
 
 
 def refuse_unknown(said: dict[str, Any], known: list[str], *, where: str) -> None:
-    """BadInput for the first key of `said` that is not `known`, with the nearest that is."""
+    """BadSetup for the first key of `said` that is not `known`, with the nearest that is."""
     for key in said:
         if key not in known:
             near = difflib.get_close_matches(key, known, 1)
             hint = f"did you mean `{near[0]}`?" if near else f"known are: {', '.join(known)}"
-            raise BadInput(f"{where}: unknown key `{key}`; {hint}")
+            raise BadSetup(f"{where}: unknown key `{key}`; {hint}")
 
 
 def _checked(key: str, value: Any, path: Path) -> Any:
     choices = {"permissions": PERMISSIONS, "on_stop": ON_STOP}.get(key)
     if choices and value not in choices:
-        raise BadInput(f"{path}: `{key}` is one of {', '.join(choices)}, not {value!r}")
+        raise BadSetup(f"{path}: `{key}` is one of {', '.join(choices)}, not {value!r}")
     if key == "timeout":
-        return seconds(value)
+        try:
+            return seconds(value)
+        except BadInput as problem:
+            raise BadSetup(f"{path}: `timeout`: {problem}") from None
     if key == "jobs" and not (type(value) is int and value > 0):
-        raise BadInput(f"{path}: `jobs` is a whole number above 0, not {value!r}")
+        raise BadSetup(f"{path}: `jobs` is a whole number above 0, not {value!r}")
     if key == "agent" and not isinstance(value, str):
-        raise BadInput(f"{path}: `agent` is the name of a session profile, not {value!r}")
+        raise BadSetup(f"{path}: `agent` is the name of a session profile, not {value!r}")
     return value

@@ -1,4 +1,4 @@
-"""What a person sees of a working worker: plain lines, or a live table on a terminal. Readers of events; they decide nothing."""
+"""What a person sees of a working worker: plain lines, or a live table on a terminal. Reads events, decides nothing."""
 
 from __future__ import annotations
 

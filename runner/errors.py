@@ -1,8 +1,9 @@
 """Every error a person can put right, and the exit code it gives.
 
     MuxqError              the base: one sentence that says what, where and what to do
-    ├── BadInput      4    a job, template, profile, config or argument that cannot be used
+    ├── BadInput      4    a job, template or argument that cannot be used
     ├── NotFound      4    no such job, template or profile
+    ├── BadSetup      4    the home's own config or a session profile cannot be used; no job is at fault
     ├── Unready       5    the environment lacks something: tmux, an agent's binary, room, rights
     └── Busy         75    another run holds the lock
 
@@ -17,11 +18,15 @@ class MuxqError(Exception):
 
 
 class BadInput(MuxqError):  # noqa: N818 - reads as what it is at every raise
-    """A job, template, profile, config or argument that cannot be used."""
+    """A job, template or argument that cannot be used."""
 
 
 class NotFound(MuxqError):  # noqa: N818
     """No such job, template or profile."""
+
+
+class BadSetup(MuxqError):  # noqa: N818
+    """The home's config.toml or a session profile cannot be used. No job is at fault, so none is burnt."""
 
 
 class Unready(MuxqError):  # noqa: N818

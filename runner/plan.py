@@ -9,7 +9,6 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from runner import config, profile, prompt
 from runner.errors import BadInput, Unready
@@ -40,7 +39,7 @@ class Plan:
         said = self.job.output.path if self.job.output else None
         return workdir / Path(said).expanduser() if said else run / f"output{SUFFIX[self.format]}"
 
-    def prompt(self, *, run: Path, workdir: Path, output: Path) -> str:
+    def prompt(self, *, workdir: Path, output: Path) -> str:
         """The text of prompt.md. BadInput when the template cannot be filled in."""
         files = [str(path) for path in files_of(self.job)]
         context = {
@@ -63,7 +62,7 @@ class Plan:
 
 
 def plan(home: Home, job: Job) -> Plan:
-    """The plan for `job`. BadInput or NotFound when it cannot run as template, profile, files and folders are now."""
+    """The plan for `job`. BadInput or NotFound: it cannot run as things are now; BadSetup: not its fault."""
     settings = config.load(home.config)
     chosen = profile.load(job.agent or settings.agent, home.sessions)
     template = prompt.load(job.template or chosen.template, home.prompts)
@@ -79,7 +78,7 @@ def plan(home: Home, job: Job) -> Plan:
     )
     if job.template:
         nowhere = Path("/")
-        made.prompt(run=nowhere, workdir=nowhere, output=nowhere)
+        made.prompt(workdir=nowhere, output=nowhere)
     return made
 
 
@@ -120,23 +119,3 @@ def ready(made: Plan, env: Mapping[str, str]) -> str:
     except BadInput as problem:
         raise Unready(str(problem)) from None
     return made.profile.binary(env)
-
-
-def fill(value: Any, places: Mapping[str, str], splices: Mapping[str, list[str]] | None = None) -> Any:
-    """`value` (text, list or table of a profile) with every {PLACEHOLDER} filled in.
-
-    A list element that is exactly a name in `splices` becomes that many elements.
-    """
-    if isinstance(value, str):
-        for name, text in places.items():
-            value = value.replace("{" + name + "}", text)
-        return value
-    if isinstance(value, dict):
-        return {key: fill(item, places, splices) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        filled: list[Any] = []
-        for item in value:
-            splice = (splices or {}).get(item) if isinstance(item, str) else None
-            filled += splice if splice is not None else [fill(item, places, splices)]
-        return filled
-    return value

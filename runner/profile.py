@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.config import PERMISSIONS, refuse_unknown
-from runner.errors import BadInput, NotFound, Unready
+from runner.errors import BadSetup, NotFound, Unready
 
 BASE_ENVIRONMENT = [
     "HOME",
@@ -121,7 +121,7 @@ class Profile:
 
 
 def load(name: str, folders: Sequence[Path]) -> Profile:
-    """The profile `name`: the first folder that has it wins. NotFound lists what there is; BadInput says what is wrong."""
+    """The profile `name`; the first folder that has it wins. NotFound lists what there is, BadSetup what is wrong."""
     if re.fullmatch(r"[A-Za-z0-9_-]+", name):
         for folder in folders:
             path = folder / f"{name}.toml"
@@ -139,11 +139,11 @@ def _read(name: str, path: Path) -> Profile:
     try:
         said = tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
-        raise BadInput(f"{path}: {problem}") from None
+        raise BadSetup(f"{path}: {problem}") from None
     said.pop("version", None)
     _check(said, Profile, path)
     if unknown := set(said.get("permissions", {})) - set(PERMISSIONS):
-        raise BadInput(f"{path}: `permissions` has {sorted(unknown)[0]!r}; known are: {', '.join(PERMISSIONS)}")
+        raise BadSetup(f"{path}: `permissions` has {sorted(unknown)[0]!r}; known are: {', '.join(PERMISSIONS)}")
     said["dialogs"] = [_dialog(item, path) for item in said.get("dialogs", [])]
     values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in said.items()}
     return Profile(name=name, **values)
@@ -151,12 +151,12 @@ def _read(name: str, path: Path) -> Profile:
 
 def _dialog(said: Any, path: Path) -> Dialog:
     if not isinstance(said, dict):
-        raise BadInput(f"{path}: each of `dialogs` is a table")
+        raise BadSetup(f"{path}: each of `dialogs` is a table")
     _check(said, Dialog, path)
     try:
         re.compile(said["text"])
     except re.error as problem:
-        raise BadInput(f"{path}: dialog {said['name']!r}: `text` is no regular expression: {problem}") from None
+        raise BadSetup(f"{path}: dialog {said['name']!r}: `text` is no regular expression: {problem}") from None
     values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in said.items()}
     return Dialog(**values)
 
@@ -168,10 +168,10 @@ def _check(said: dict[str, Any], kind: type[Profile] | type[Dialog], path: Path)
     refuse_unknown(said, list(known), where=str(path))
     for key, value in said.items():
         if not isinstance(value, _TYPES[known[key]]) or (isinstance(value, bool) and known[key] != "bool"):
-            raise BadInput(f"{path}: `{key}` has the wrong type ({type(value).__name__})")
+            raise BadSetup(f"{path}: `{key}` has the wrong type ({type(value).__name__})")
     for key in ("command",) if kind is Profile else ("name", "text", "choose"):
         if not said.get(key):
-            raise BadInput(f"{path}: `{key}` is missing")
+            raise BadSetup(f"{path}: `{key}` is missing")
 
 
 def _any(key: str, patterns: Sequence[str]) -> bool:

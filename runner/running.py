@@ -11,11 +11,13 @@ from filelock import FileLock
 
 from runner import clock, hold, outcome, profile
 from runner.attempt import Attempt
+from runner.collect import resets_at
 from runner.entry import Entry
 from runner.errors import MuxqError, Unready
 from runner.hold import Hold
 from runner.outcome import Cancelled, Failed, Outcome, Requeued
 from runner.plan import Plan, plan, ready
+from runner.prepare import prepare
 from runner.run import Run, following, runs
 from runner.spool import Place, Spool
 from runner.state import State
@@ -33,7 +35,7 @@ HOLD_SECONDS = {"usage-limit": 900.0, "throttle": 60.0}
 
 
 class Running:
-    """One claimed job. Its lock is held from before the claim until its file and its processes are where they belong."""
+    """One claimed job. Its lock is held from before the claim until its file is where it belongs and nothing runs."""
 
     def __init__(
         self, spool: Spool, entry: Entry, lock: FileLock, terminal: Terminal, watcher: Watcher, env: Mapping[str, str]
@@ -70,7 +72,7 @@ class Running:
         if record is None:
             chosen, binary = made or self._plan()
             self.attempt = self._attempt(following(self.spool.home, self.id))
-            record = self.attempt.prepare(chosen, binary)
+            record = prepare(self.spool.home, self.attempt.run, chosen, binary)
             await self.attempt.launch(chosen, record)
             return await self.attempt.watch(chosen.profile, record)
         if (told := self.attempt.run.outcome()) is not None:
@@ -103,7 +105,7 @@ class Running:
         return Failed(error, f"{ended.message} (for the {before + 1}th time)")
 
     async def _settle(self, ended: Outcome) -> None:
-        """Keep what there is, move the job, end the session. Back in the queue only once nothing of it runs any more."""
+        """Keep what there is, move the job, end the session; back into the queue only once nothing of it runs."""
         run, home = self.attempt.run, self.spool.home
         if run.outcome() is None:
             await self.attempt.collect(ended)
@@ -128,7 +130,7 @@ class Running:
         if ended.reason not in outcome.HOLDING:
             return
         seconds = HOLD_SECONDS.get(ended.reason)
-        until = None if seconds is None else self.attempt.resets_at() or time.time() + seconds
+        until = None if seconds is None else resets_at(self.attempt.progress.transcript) or time.time() + seconds
         hold.put(self.spool.home, Hold(ended.message or ended.reason, ended.reason, until))
         self.spool.emit(
             "hold.put", kind=ended.reason, reason=ended.message, until=clock.stamp(until) if until else None

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 from runner import entry as entries
 from runner import event, ident, store
 from runner.entry import Entry
-from runner.errors import BadInput, MuxqError, NotFound
+from runner.errors import BadInput, BadSetup, MuxqError, NotFound
 from runner.home import Home
 from runner.job import MAX_BYTES, Job, NotYet
 from runner.plan import plan
@@ -108,15 +108,21 @@ class Spool:
                 self._reject(path, str(problem), drops)
             else:
                 drops.unfinished.append(name)
+        except BadSetup:
+            self._enter(path, job, drops)  # the setup may be mended while it waits
         except MuxqError as problem:
             self._reject(path, str(problem), drops)
         else:
-            new = entries.new(ident.new_id(), job.priority or 0, job.name or name.removesuffix(".json"))
-            store.make_private(path)
-            store.move(path, self.home.queue / new.file)
-            self.emit("job.admitted", job=new.id, file=new.name)
-            drops.admitted.append(new)
+            self._enter(path, job, drops)
         return None
+
+    def _enter(self, path: Path, job: Job, drops: Drops) -> None:
+        """The one rename that makes a drop a waiting job."""
+        new = entries.new(ident.new_id(), job.priority or 0, job.name or path.name.removesuffix(".json"))
+        store.make_private(path)
+        store.move(path, self.home.queue / new.file)
+        self.emit("job.admitted", job=new.id, file=new.name)
+        drops.admitted.append(new)
 
     def _left_over(self, path: Path, drops: Drops) -> None:
         """A name without .json: perhaps the temporary name of a copy; refused once nothing happens to it."""

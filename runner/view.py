@@ -10,6 +10,7 @@ Times are RFC 3339 in UTC, paths absolute, what is absent is null.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ def _said(spool: Spool, place: Place) -> dict[str, Any]:
 
 
 def _attempt(run: Run, *, live: bool) -> dict[str, Any]:
-    record, ended = run.attempt() or {}, run.outcome()
+    record, ended = _record(run.attempt), _record(run.outcome) or None
     now = progress.fold(progress.Progress(), event.read(run.events)) if live and ended is None else None
     failed = ended and ended["outcome"] in ("failed", "requeued")
     return {
@@ -97,9 +98,17 @@ def _finished(spool: Spool, place: Place, last: dict[str, Any] | None) -> str | 
 def _output_path(folders: list[Run]) -> str | None:
     """Where the result is or will be; null for a job that has not started and names no place."""
     for run in reversed(folders):
-        if record := run.attempt():
+        if record := _record(run.attempt):
             return str(record["output"]["path"])
     return None
+
+
+def _record(read: Callable[[], dict[str, Any] | None]) -> dict[str, Any]:
+    """A record of the run folder; {} for a damaged one: the rest of the job must still show."""
+    try:
+        return read() or {}
+    except MuxqError:
+        return {}
 
 
 def _present(path: Path) -> str | None:

@@ -21,7 +21,7 @@ from filelock import FileLock
 from runner import clock, hold, outcome
 from runner import entry as entries
 from runner.entry import Entry
-from runner.errors import MuxqError, Unready
+from runner.errors import BadSetup, MuxqError, Unready
 from runner.hold import Hold
 from runner.home import Home
 from runner.outcome import Cancelled, Failed, Requeued
@@ -154,20 +154,22 @@ class Worker:
             self._wake()
 
     async def _sleep(self) -> None:
-        due = min(self._poll_due, self._drops_due, self._later[0][0] if self._later else math.inf)
+        """Until something happens or is due. Never longer than to the next slow look, whatever the clock does."""
+        dated = [self._later[0][0]] if self._later else []
         if (held := hold.current(self.home)) and held.until:
-            due = min(due, held.until)
+            dated.append(held.until)
+        due = min(self._poll_due, self._drops_due, *(time.monotonic() + moment - time.time() for moment in dated))
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(max(0.0, due - time.time())):
+            async with asyncio.timeout(max(0.0, due - time.monotonic())):
                 await self._woken.wait()
 
     # -- looking ----------------------------------------------------------------------------------------------
 
     async def _look_around(self) -> None:
         """The slow look: everything that events should have told, once more."""
-        if time.time() < self._poll_due:
+        if time.monotonic() < self._poll_due:
             return
-        self._poll_due = time.time() + POLL
+        self._poll_due = time.monotonic() + POLL
         self._drops_due = 0.0
         for found in self.spool.entries(State.QUEUED):
             self._remember(found)
@@ -178,7 +180,6 @@ class Worker:
             return
         for running in self.running.values():
             running.attempt.look(panes, asked)
-        self._on_request("")
         self._take_over()
 
     def _remember(self, found: Entry) -> None:
@@ -187,16 +188,16 @@ class Worker:
             heapq.heappush(self._waiting, (found.order, found))
 
     def _take_in(self) -> None:
-        if time.time() < self._drops_due:
+        if time.monotonic() < self._drops_due:
             return
         drops = self.spool.admit(ADMIT_AT_ONCE)
         for found in drops.admitted:
             self._remember(found)
         taken = len(drops.admitted) + len(drops.rejected)
-        self._drops_due = time.time() if taken == ADMIT_AT_ONCE else math.inf
+        self._drops_due = time.monotonic() if taken == ADMIT_AT_ONCE else math.inf
         self._unfinished = bool(drops.unfinished)
         if self._unfinished:
-            self._drops_due = time.time() + PATIENCE / 10
+            self._drops_due = time.monotonic() + PATIENCE / 10
 
     # -- starting ---------------------------------------------------------------------------------------------
 
@@ -226,12 +227,13 @@ class Worker:
             if made is None:
                 continue
             lock = self.spool.claim(found)
-            self._known.discard(found.file)
-            if lock is not None:
+            if lock is None:
+                self._known.discard(found.file)
+            else:
                 self._begin(found, lock, made)
 
     def _examine(self, found: Entry) -> tuple[Plan, str] | None:
-        """The plan and the agent's binary of a job that can start now; None when it cannot, and is put where it belongs."""
+        """The plan and the agent's binary of a job that can start now; one that cannot is put where it belongs."""
         place = Place(State.QUEUED, found)
         try:
             job = self.spool.read(place)
@@ -240,7 +242,7 @@ class Worker:
                 return None
             made = plan(self.home, job)
             binary = ready(made, self.env)
-        except Unready as problem:
+        except (Unready, BadSetup) as problem:
             if self.summary.blocked.get(found.id) != str(problem):
                 self.spool.emit("job.blocked", job=found.id, why=str(problem))
             self.summary.blocked[found.id] = str(problem)
@@ -270,6 +272,7 @@ class Worker:
         task = asyncio.get_running_loop().create_task(running.attend(made))
         self._tasks[task] = running
         task.add_done_callback(self._ended)
+        self._on_request("")
 
     # -- ending -----------------------------------------------------------------------------------------------
 
@@ -289,6 +292,7 @@ class Worker:
                 self.summary.blocked[running.id] = ended.message
             heapq.heappush(self._later, (time.time() + delay, running.id, place.entry))
         elif ended is not None:
+            self._known.discard(place.entry.file)
             self.summary.count[place.state] += 1
 
     def _finished(self) -> bool:
@@ -297,7 +301,7 @@ class Worker:
             raise self._broken
         if self._stopping:
             return self.on_stop != "finish" or not self.running
-        if not self.drain or self.running or self._unfinished or self._drops_due <= time.time():
+        if not self.drain or self.running or self._unfinished or self._drops_due <= time.monotonic():
             return False
         held = hold.current(self.home)
         if held and (self._waiting or self._due_now()):

@@ -110,7 +110,8 @@ def test_a_daemon_forked_twice_is_found_by_its_mark(
         "import os,time\nif os.fork(): os._exit(0)\nos.setsid()\nif os.fork(): os._exit(0)\n"
         "print(os.getpid(), file=open('daemon', 'w'), flush=True)\ntime.sleep(60)"
     )
-    bash(f"exec {sys.executable} -c '{code}'").wait()
+    (tmp_path / "daemonise.py").write_text(code)
+    bash(f"exec {sys.executable} daemonise.py").wait()
     daemon = known(pid_in(tmp_path / "daemon", wait_until))
     assert marked(MARK, mark) == [daemon]
     assert stop(daemon) == []

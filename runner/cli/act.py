@@ -135,7 +135,7 @@ def attach(
     found = queue.get(job)
     if found["state"] != "running" or not found["attempts"]:
         raise BadInput(
-            f"job {found['id']} is {found['state']}: there is no session to step into; see: muxq logs {found['id']} --screen"
+            f"job {found['id']} is {found['state']}, so it has no session; see: muxq logs {found['id']} --screen"
         )
     if not os.isatty(0):
         raise Unready("attach needs a terminal on its standard input")

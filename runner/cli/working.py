@@ -24,6 +24,7 @@ def run(path: str | None, *, jobs: int | None, drain: bool, on_stop: str | None,
     how = on_stop or settings.on_stop
     if how not in config.ON_STOP:
         raise BadInput(f"--on-stop is one of {', '.join(config.ON_STOP)}, not {how!r}")
+    logging.getLogger("watchdog").setLevel(logging.CRITICAL)  # it complains of its own threads while they end
     logging.basicConfig(level=logging.WARNING, format="muxq: %(message)s", stream=sys.stderr)
     live = sys.stdout.isatty() and sys.stderr.isatty() and not quiet and os.environ.get("TERM", "dumb") != "dumb"
     display = Live() if live else Lines(quiet=quiet)

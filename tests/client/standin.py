@@ -166,13 +166,15 @@ class Conversation:
         self.turn_over = False
         self.unread_output = False
         self.too_large = False
+        self.refused = False
 
     def _said(self, text: str) -> None:
         """A message of the person or of a hook; the client's own reminders are neither."""
         self._note(text)
         if text.lstrip().startswith("<system-reminder>"):
             return
-        named = next((path for _, path in paths(text) if path.endswith("prompt.md")), "")
+        feedback = text.startswith("Stop hook feedback")
+        named = "" if feedback else next((path for _, path in paths(text) if path.endswith("prompt.md")), "")
         if named:
             if named != self.prompt_path:
                 self.lines, self.total = {}, None
@@ -208,7 +210,8 @@ class Conversation:
     def _page(self, arguments: Body, text: str, failed: bool) -> None:
         self.reads += 1
         if failed:
-            self.too_large = True
+            self.too_large = "exceeds maximum" in text
+            self.refused = not self.too_large
             return
         numbered = [match for line in text.split("\n") if (match := NUMBERED.fullmatch(line))]
         if numbered and "offset" not in arguments:
@@ -226,7 +229,7 @@ class Conversation:
         if not self.reads:
             return here
         missing = next((n for n in range(1, (self.total or 0) + 1) if n not in self.lines), None)
-        if self.reads > MOST_READS or (self.lines and missing is None and not self.one_long_line):
+        if self.refused or self.reads > MOST_READS or (self.lines and missing is None and not self.one_long_line):
             return None
         if self.too_large or self.one_long_line:
             return {**here, "allow_large": True}
@@ -356,6 +359,8 @@ class StandIn:
         page = conversation.reading()
         if page:
             return Reply(tool=call("Read", page, "page", conversation.reads))
+        if conversation.refused:
+            return Reply(("I was not let read the prompt file.",))
         return self._act(conversation, session_of(body))
 
     def _act(self, conversation: Conversation, session: str) -> Reply | Failure:

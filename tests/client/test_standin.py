@@ -133,6 +133,15 @@ def test_a_prompt_too_large_to_page_is_read_with_allow_large(standin: StandIn) -
     assert client.run() == [("Write", {"file_path": "/run/7/output.md", "content": "x"})]
 
 
+def test_a_refused_read_is_not_tried_again(standin: StandIn) -> None:
+    client = Client(standin.url, "")
+    good = client.result
+    refusal = {"content": "Permission to use Read has been denied.", "is_error": True}
+    client.result = lambda block: {**good(block), **refusal}  # type: ignore[method-assign]
+    client.run()
+    assert len(client.calls) == 1
+
+
 def test_silence_ends_the_turn_whatever_is_said(standin: StandIn) -> None:
     client = Client(standin.url, "@@silence\n@@write never")
     client.run()
@@ -145,7 +154,7 @@ def test_silent_then_write_writes_at_the_next_message_and_not_at_a_reminder(stan
     assert client.run() == []
     client.say("<system-reminder>\nsomething\n</system-reminder>")
     assert client.run() == []
-    client.say("Stop hook feedback: write your result to /run/7/output.md")
+    client.say("Stop hook feedback:\nSee /run/7/prompt.md and write your result to /run/7/output.md")
     assert client.run() == [("Write", {"file_path": "/run/7/output.md", "content": "late"})]
 
 

@@ -1,0 +1,95 @@
+"""Fills an attempt's run folder before the launch: prompt.md, settings.json, attempt.json. Starts nothing."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from runner import clock, shipped, store
+from runner.home import Home
+from runner.output import Contract, identity
+from runner.plan import Plan
+from runner.prompt import instruction
+from runner.run import Run
+
+_PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
+
+
+def prepare(home: Home, run: Run, plan: Plan, binary: str) -> dict[str, Any]:
+    """Write what the agent will need, and attempt.json last; returns that. Nothing else is written."""
+    workdir = plan.workdir(run.work)
+    if workdir == run.work:
+        store.make_folder(run.work)
+    output = plan.output_file(run.path, workdir)
+    session_id = str(uuid.uuid4())
+    places = _places(run, plan, workdir, output, session_id)
+    text = plan.prompt(workdir=workdir, output=output)
+    store.write_whole(run.prompt, text.encode(), tmp=home.tmp, durable=False)
+    store.write_whole(run.events, b"", tmp=home.tmp, durable=False)
+    if plan.profile.settings:
+        store.write_json(run.settings, fill(plan.profile.settings, places), tmp=home.tmp, durable=False)
+    splices = {
+        "{model_args}": fill(plan.profile.model_args, places) if plan.job.model else [],
+        "{args}": list(plan.job.args or ()),
+    }
+    record = {
+        "job": run.job,
+        "attempt": run.number,
+        "agent": plan.profile.name,
+        "session": run.session,
+        "session_id": session_id,
+        "argv": [fill(binary, places), *fill(plan.profile.command[1:], places, splices)],
+        "workdir": str(workdir),
+        "permissions": plan.permissions,
+        "timeout": plan.timeout,
+        "repairs": plan.profile.repairs,
+        "started_at": clock.stamp(),
+        "output": asdict(Contract(str(output), plan.format, plan.min_bytes, identity(output))),
+    }
+    run.begin(home, record)
+    return record
+
+
+def _places(run: Run, plan: Plan, workdir: Path, output: Path, session_id: str) -> dict[str, str]:
+    """What each {PLACEHOLDER} of a profile stands for."""
+    sessions, package = shipped.folder("sessions"), shipped.PACKAGE.parent
+    return {
+        "instruction": instruction(run.prompt, output),
+        "prompt_file": str(run.prompt),
+        "output_file": str(output),
+        "run_dir": str(run.path),
+        "workdir": str(workdir),
+        "settings": str(run.settings),
+        "session_id": session_id,
+        "permission_mode": plan.profile.permissions.get(plan.permissions, plan.permissions),
+        "model": plan.job.model or "",
+        "python": sys.executable,
+        "sessions": str(sessions),
+        "package": str(package),
+        "hook": shlex.join([sys.executable, "-I", "-S", str(sessions / "hook.py")]),
+        "hook_args": shlex.join([str(run.path), str(package)]),
+    }
+
+
+def fill(value: Any, places: Mapping[str, str], splices: Mapping[str, list[str]] | None = None) -> Any:
+    """`value` (text, list or table of a profile) with every {PLACEHOLDER} filled in, each once.
+
+    A list element that is exactly a name in `splices` becomes that many elements.
+    """
+    if isinstance(value, str):
+        return _PLACEHOLDER.sub(lambda found: places.get(found[1], found[0]), value)
+    if isinstance(value, dict):
+        return {key: fill(item, places, splices) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        filled: list[Any] = []
+        for item in value:
+            splice = (splices or {}).get(item) if isinstance(item, str) else None
+            filled += splice if splice is not None else [fill(item, places, splices)]
+        return filled
+    return value
