@@ -11,11 +11,12 @@ import contextlib
 import math
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from runner import clock, collect, event, outcome, process, progress, screen, store, trust
-from runner.errors import MuxqError
+from runner.errors import MuxqError, NotFound, Unready
 from runner.home import Home
 from runner.outcome import Done, Outcome
 from runner.output import Contract, Identity, identity, problem
@@ -83,13 +84,25 @@ class Attempt:
     def look(self, panes: Mapping[str, Pane], asked: float) -> None:
         """What tmux said of all its panes when it was asked at `asked` (monotonic): the net under its own notices."""
         pane = panes.get(self.run.session)
-        if asked < self._launched:
-            return
+        if asked >= self._launched and (pane is None or pane.dead):
+            self._ended(pane)
+
+    def _ended(self, pane: Pane | None) -> None:
+        """The program has ended; without a pane nobody knows how."""
         if pane is None:
             self._gone = True
-        elif pane.dead and not self.progress.exited:
-            event.emit(self.run.events, "exited", status=pane.status, signal=pane.signal)
+        else:
+            self.progress = replace(self.progress, exited=True, status=pane.status, signal=pane.signal)
         self.wake()
+
+    async def _follow_end(self) -> None:
+        """Tell of the end of the program, as soon as the system does."""
+        try:
+            self._ended(await self.terminal.ended(self.run.session))
+        except NotFound:
+            self._ended(None)
+        except Unready as problem:  # the worker's slow look goes on asking
+            event.emit(self.home.events, "worker.trouble", why=str(problem))
 
     async def watch(self, profile: Profile, record: dict[str, Any]) -> Outcome:
         """Wait for evidence until a verdict follows from it."""
@@ -102,6 +115,8 @@ class Attempt:
         with contextlib.ExitStack() as watches:
             for folder in {self.run.path, Path(contract.path).parent}:
                 watches.enter_context(self.watcher.watch(folder, self.wake))
+            following = asyncio.create_task(self._follow_end())
+            watches.callback(following.cancel)
             while True:
                 self._woken.clear()
                 evidence = await self._evidence(contract, rules, deadline)

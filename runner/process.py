@@ -6,6 +6,7 @@ It starts nothing, and it knows nothing of sessions or jobs: whoever starts a pr
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import signal
 import sys
@@ -18,6 +19,7 @@ from pathlib import Path
 import psutil
 
 LONGEST_PAUSE = 0.04  # seconds between two looks at processes that are to end
+LONGEST_LOOK = 0.25  # seconds between two looks at a process that may run for hours
 KILL_SECONDS = 2.0  # how long a killed process may take: longer only in an uninterruptible wait of the kernel
 
 
@@ -79,13 +81,33 @@ async def end(procs: Collection[Proc], *, grace: float = 5.0) -> list[Proc]:
     return [proc for proc in procs if alive(proc)]
 
 
-async def _gone(procs: Collection[Proc], seconds: float) -> None:
-    # psutil.wait_procs and pidfds are no help: the first waits for zombies too, the second are Linux's alone.
+async def gone(pid: int) -> None:
+    """Wait until the process that has `pid` now has ended, reaped or not: Linux tells, elsewhere we look."""
+    proc = find(pid)
+    if proc is None:
+        return
+    try:
+        told = os.pidfd_open(pid)  # type: ignore[attr-defined,unused-ignore]
+    except (AttributeError, OSError):  # not Linux, an old kernel, or it has just ended
+        await _gone([proc], math.inf, LONGEST_LOOK)
+        return
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(told, ended.set)
+    try:
+        if alive(proc):  # and not another that was given the pid meanwhile
+            await ended.wait()
+    finally:
+        loop.remove_reader(told)
+        os.close(told)
+
+
+async def _gone(procs: Collection[Proc], seconds: float, longest: float = LONGEST_PAUSE) -> None:
+    # psutil.wait_procs would wait for zombies too, which may stay for ever where pid 1 reaps nothing.
     deadline = time.monotonic() + seconds
     pause = 0.001
     while any(map(alive, procs)) and time.monotonic() < deadline:
         await asyncio.sleep(pause)
-        pause = min(2 * pause, LONGEST_PAUSE)
+        pause = min(2 * pause, longest)
 
 
 def _send(proc: Proc, number: signal.Signals) -> bool:

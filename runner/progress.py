@@ -45,7 +45,7 @@ class Progress:
     transcript: str | None = None
     exited: bool = False
     status: int | None = None
-    signal: int | None = None
+    signal: int | str | None = None
     events: int = 0
 
 
@@ -59,7 +59,7 @@ def fold(progress: Progress, events: Iterable[Event]) -> Progress:
 def _step(now: Progress, name: str, data: dict[str, Any]) -> Progress:
     match name:
         case "started":
-            return replace(now, started=True, attention=None, transcript=data.get("transcript_path") or now.transcript)
+            return replace(now, started=True, transcript=data.get("transcript_path") or now.transcript)
         case "prompt-accepted" | "repair":
             extra = 1 if name == "repair" else 0
             return replace(now, started=True, turn=Turn.BUSY, background=0, attention=None, repairs=now.repairs + extra)
@@ -83,7 +83,9 @@ def _step(now: Progress, name: str, data: dict[str, Any]) -> Progress:
                 now, turn=Turn.FAILED, error=str(data.get("error") or "unknown"), message=text, attention=None
             )
         case "exited":
-            return replace(now, exited=True, status=data.get("status"), signal=data.get("signal"), attention=None)
+            status, signal = data.get("status"), data.get("signal")
+            known = now if status is None and signal is None else replace(now, status=status, signal=signal)
+            return replace(known, exited=True, attention=None)
     return now
 
 

@@ -1,7 +1,7 @@
 """The door to tmux: sessions on a server of our own socket, each with one program, and their screens and ends.
 
 It knows nothing of jobs, agents or files of the home but two paths it is given: the socket and a session's events file.
-It does not wait for anything: tmux itself reports a program's end, by one JSON line in the events file.
+tmux itself reports a program's end, by one JSON line in the events file, whether or not anybody waits for it here.
 
 Every command that carries a value (environment, argv) goes to tmux through stdin, in tmux's own command language,
 so no value is ever seen in `ps`.
@@ -25,6 +25,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import psutil
+
+from runner import process
 from runner.errors import MuxqError, NotFound, Unready
 
 OLDEST = (3, 2)
@@ -32,6 +35,7 @@ SOCKET_BYTES = 100  # sun_path holds 108 bytes on Linux, 104 on macOS
 SHORT = Path("/tmp")  # noqa: S108 - the folder made in it is checked: ours, no link, 0700
 ANSWER_SECONDS = 10.0
 
+_REAP_PAUSES = (0.005, 0.02, 0.1, 0.2)  # seconds tmux gets to look after its children
 _SESSION = re.compile(r"[0-9a-z][0-9a-z-]*")
 _PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+:,@=")
 _PATH_PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-")
@@ -79,6 +83,8 @@ class Terminal(Protocol):
     ) -> Pane: ...
 
     async def panes(self) -> dict[str, Pane]: ...
+
+    async def ended(self, session: str) -> Pane: ...
 
     async def screen(self, session: str) -> str: ...
 
@@ -201,7 +207,7 @@ _SETTINGS = "\n".join(
 
 # Run in the session as `sh -c BEGIN muxq SHELL CWD ARGV…`: it becomes the program (same pid). tmux would hand a single
 # word to a shell, would expand formats in -c and fall back to another folder, and has set SHELL to its default-shell.
-_BEGIN = 'SHELL=$1; export SHELL; cd "$2" && unset OLDPWD && shift 2 && exec "$@"'
+_BEGIN = 'SHELL=$1; export SHELL; cd "$2" && unset OLDPWD TMUX TMUX_PANE && shift 2 && exec "$@"'
 
 
 def _escaped(path: Path) -> str:
@@ -250,9 +256,10 @@ class Tmux:
     ) -> Pane:
         """Run `argv` (no shell reads it) in a new session of `size` columns and rows, starting the server if need be.
 
-        Its environment is `clean_environment()` and `env`; tmux adds TMUX and TMUX_PANE. When the program ends, tmux
-        appends the line `{"version":1,"at":…,"event":"exited","data":{"status":…,"signal":…}}` to `events`, unless
-        the session was killed. A program or folder that is not there ends the session with 127, 126 or 2.
+        Its environment is `clean_environment()` and `env`, without TMUX: our server is not the agent's. When the program ends, tmux
+        appends the line `{"version":1,"at":…,"event":"exited","data":{"status":…,"signal":…}}` to `events`: at once,
+        or where tmux missed it (see `_unreaped`) when `ended` or `panes` is asked; never if the session was killed.
+        A program or folder that is not there ends the session with status 127, 126, 2 or 1, and its screen says why.
         """
         if not argv or not _SESSION.fullmatch(session):
             raise ValueError(f"not a session to launch: {session!r} {argv!r}")
@@ -270,14 +277,38 @@ class Tmux:
         return Pane(session=session, pid=int(told), dead=False, status=None, signal=None)
 
     async def panes(self) -> dict[str, Pane]:
-        """Every session of the server by its name; {} when no server runs."""
-        fields = "#{session_name}:#{pane_pid}:#{pane_dead}:#{pane_dead_status}:#{pane_dead_signal}"
+        """Every session of the server by its name; {} when no server runs. One call, unless tmux missed an end."""
+        for pause in _REAP_PAUSES:
+            server, panes = await self._panes()
+            if not any(map(_unreaped, panes.values())):
+                break
+            os.kill(server, signal.SIGCHLD)
+            await asyncio.sleep(pause)
+        return panes
+
+    async def ended(self, session: str) -> Pane:
+        """Wait until the session's program has ended, and have tmux notice it: its line is in `events` soon after."""
+        pause = 0.002
+        while True:
+            pane = (await self.panes()).get(session)
+            if pane is None:
+                raise NotFound(f"no session {session} on {self.socket}")
+            if pane.dead:
+                return pane
+            await process.gone(pane.pid)
+            await asyncio.sleep(pause)  # tmux hears of it a moment after us
+            pause = min(2 * pause, 1.0)
+
+    async def _panes(self) -> tuple[int, dict[str, Pane]]:
+        """The server's pid and its sessions."""
+        fields = "#{pid}:#{session_name}:#{pane_pid}:#{pane_dead}:#{pane_dead_status}:#{pane_dead_signal}"
         try:
-            told = await self._run("list-panes", "-a", "-F", fields)
+            lines = (await self._run("list-panes", "-a", "-F", fields)).splitlines()
         except _NoServer:
-            return {}
-        panes = [_pane(line) for line in told.splitlines()]
-        return {pane.session: pane for pane in reversed(panes)}  # the program's own pane comes first in its session
+            return 0, {}
+        panes = [_pane(line.partition(":")[2]) for line in lines]
+        # The program's own pane comes first in its session.
+        return int(lines[0].partition(":")[0]), {pane.session: pane for pane in reversed(panes)}
 
     async def screen(self, session: str) -> str:
         """The lines on the session's screen now, or when its program ended."""
@@ -380,7 +411,19 @@ def _target(session: str) -> str:
 
 def _pane(line: str) -> Pane:
     session, pid, dead, status, signalled = line.split(":")
-    return Pane(session, int(pid), dead == "1", int(status) if status else None, _signal(signalled))
+    # tmux calls a pane dead when its terminal is closed, and a program may do that and go on.
+    over = dead == "1" and (bool(status or signalled) or process.find(int(pid)) is None)
+    return Pane(session, int(pid), over, int(status) if status else None, _signal(signalled))
+
+
+def _unreaped(pane: Pane) -> bool:
+    """Whether tmux has missed that the program ended, so that no hook has run.
+
+    A tmux built with libutempter (Debian's and Ubuntu's, 3.3a and 3.4 measured) has no handler for SIGCHLD while it
+    removes its record of a closed terminal, which is just when the program ends: up to one end in three is missed. It
+    stays a zombie, without a status, until the next SIGCHLD.
+    """
+    return pane.dead and pane.status is None and pane.signal is None and psutil.pid_exists(pane.pid)
 
 
 def _signal(told: str) -> int | str | None:

@@ -15,21 +15,23 @@ LOCK_STALE = 10.0
 
 
 def claude_json(workdir: Path, env: Mapping[str, str]) -> None:
-    """Mark the real path of `workdir` as trusted in Claude Code's own file, ~/.claude.json.
+    """Mark `workdir` as trusted in Claude Code's own file, ~/.claude.json: its repository, else its real path.
 
     A running client reads and writes that file too: under its lock (a folder), whole, and only where something is
     missing. When the lock stays taken or the file is not as expected, nothing is done: the dialog is answered instead.
     """
     base = env.get("CLAUDE_CONFIG_DIR")
     file = (Path(base) if base else Path(env["HOME"])) / ".claude.json"
-    folder = str(workdir.resolve())
+    folder = workdir.resolve()
     if _trusted(_load(file), folder):
         return
     with _locked(file.with_name(file.name + ".lock")) as held:
         said = _load(file)
         if not held or said is None or _trusted(said, folder):
             return
-        said.setdefault("projects", {}).setdefault(folder, {})["hasTrustDialogAccepted"] = True
+        said.setdefault("projects", {}).setdefault(str(_repository(folder) or folder), {})["hasTrustDialogAccepted"] = (
+            True
+        )
         scratch = file.with_name(f"{file.name}.muxq.{os.getpid()}")
         with open(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as out:
             json.dump(said, out, ensure_ascii=False, indent=2)
@@ -47,13 +49,18 @@ def _load(file: Path) -> dict[str, Any] | None:
     return said if isinstance(said, dict) and isinstance(said.get("projects", {}), dict) else None
 
 
-def _trusted(said: dict[str, Any] | None, folder: str) -> bool:
-    """Whether the folder or one above it is trusted: the client looks upward too."""
+def _trusted(said: dict[str, Any] | None, folder: Path) -> bool:
+    """Whether the client would ask: a repository must be trusted itself; any folder above another one will do."""
     projects = (said or {}).get("projects") or {}
-    if not isinstance(projects, dict):
-        return False
-    places = [folder, *map(str, Path(folder).parents)]
-    return any(isinstance(projects.get(p), dict) and projects[p].get("hasTrustDialogAccepted") for p in places)
+    root = _repository(folder)
+    places = [root] if root else [folder, *folder.parents]
+    found = (projects.get(str(place)) for place in places)
+    return any(isinstance(project, dict) and project.get("hasTrustDialogAccepted") for project in found)
+
+
+def _repository(folder: Path) -> Path | None:
+    """The git work tree that `folder` lies in."""
+    return next((place for place in (folder, *folder.parents) if (place / ".git").exists()), None)
 
 
 @contextlib.contextmanager

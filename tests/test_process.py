@@ -15,7 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from runner.process import Proc, alive, descendants, end, find, marked
+from runner import process
+from runner.process import Proc, alive, descendants, end, find, gone, marked
 
 pytestmark = pytest.mark.lifecycle
 Wait = Callable[..., None]
@@ -42,9 +43,9 @@ def bash(mark: str, tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[b
         return started[-1]
 
     yield start
-    for process in started:
-        process.kill()
-        process.wait()
+    for each in started:
+        each.kill()
+        each.wait()
 
 
 def pid_in(path: Path, wait_until: Wait) -> int:
@@ -143,7 +144,7 @@ def test_a_pid_that_is_another_process_by_now_is_untouched(bash: Callable) -> No
 def test_who_does_not_hear_the_first_signal_is_killed_after_the_grace(
     bash: Callable, tmp_path: Path, wait_until: Wait
 ) -> None:
-    deaf = bash("trap '' TERM; echo $$ > ready; while :; do read -t 60 < <(sleep 60); done")
+    deaf = bash("trap '' TERM; echo $$ > ready; exec sleep 60")
     pid_in(tmp_path / "ready", wait_until)
     began = time.monotonic()
     assert stop(known(deaf.pid), grace=0.2) == []
@@ -170,6 +171,35 @@ def test_a_zombie_is_not_alive(bash: Callable, wait_until: Wait) -> None:
     zombie = bash("exit 0")  # nobody waits for it yet
     wait_until(lambda: find(zombie.pid) is None)
     assert psutil.pid_exists(zombie.pid)
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_the_end_of_a_process_is_waited_for(bash: Callable, monkeypatch: pytest.MonkeyPatch, told: bool) -> None:
+    if not told:
+        monkeypatch.delattr(os, "pidfd_open", raising=False)  # as on macOS
+    sleeper = bash("exec sleep 60")
+
+    async def wait() -> bool:
+        waiting = asyncio.create_task(gone(sleeper.pid))
+        done, _ = await asyncio.wait([waiting], timeout=0.05)
+        sleeper.kill()
+        await asyncio.wait_for(waiting, 5)
+        return not done
+
+    assert asyncio.run(wait())
+    asyncio.run(gone(sleeper.pid))
+
+
+def test_a_start_that_psutil_tells_is_as_good(
+    bash: Callable, wait_until: Wait, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "_started", process._started_elsewhere)  # as on macOS
+    sleeper = bash("exec sleep 60")
+    proc = known(sleeper.pid)
+    assert stop(Proc(proc.pid, proc.started - 5)) == []
+    assert alive(proc)
+    assert stop(proc) == []
+    assert find(sleeper.pid) is None
 
 
 def test_nothing_to_end_is_no_error() -> None:

@@ -80,7 +80,9 @@ def events(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def ended(path: Path, wait_until: Wait) -> dict[str, Any]:
+def ended(tmux: Tmux, path: Path, wait_until: Wait, session: str = "a-1") -> dict[str, Any]:
+    """What the one line in `path` says, once it is there."""
+    run(asyncio.wait_for(tmux.ended(session), 10))
     wait_until(lambda: events(path))
     (event,) = events(path)
     assert event["version"] == 1
@@ -208,7 +210,7 @@ def test_a_program_of_one_word_meets_no_shell(tmux: Tmux, folder: Path, wait_unt
     program.write_text("#!/bin/sh\nexit 7\n")
     program.chmod(0o700)
     launch(tmux, "a-1", str(program), folder=folder)
-    assert ended(folder / "events.jsonl", wait_until) == {"status": 7, "signal": None}
+    assert ended(tmux, folder / "events.jsonl", wait_until) == {"status": 7, "signal": None}
 
 
 @lifecycle
@@ -300,7 +302,7 @@ def test_it_works_with_the_environment_of_cron(
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     monkeypatch.setenv("SHELL", "/usr/sbin/nologin")
     launch(tmux, "a-1", "/bin/sh", "-c", "printf 'snow ☃ é 𝄞'; exit 3", folder=folder)
-    assert ended(folder / "events.jsonl", wait_until) == {"status": 3, "signal": None}
+    assert ended(tmux, folder / "events.jsonl", wait_until) == {"status": 3, "signal": None}
     assert run(tmux.screen("a-1")).strip() == "snow ☃ é 𝄞"
 
 
@@ -311,7 +313,7 @@ def test_it_works_with_the_environment_of_cron(
 def test_status_and_last_screen_outlive_the_program(tmux: Tmux, folder: Path, wait_until: Wait) -> None:
     lines = "".join(f"line {number}\n" for number in range(120))
     launch(tmux, "a-1", "/bin/sh", "-c", f"printf '{lines}last'; exit 5", folder=folder)
-    assert ended(folder / "events.jsonl", wait_until) == {"status": 5, "signal": None}
+    assert ended(tmux, folder / "events.jsonl", wait_until) == {"status": 5, "signal": None}
     pane = panes(tmux)["a-1"]
     assert (pane.dead, pane.status, pane.signal) == (True, 5, None)
     assert run(tmux.screen("a-1")).splitlines()[-2:] == ["line 119", "last"]
@@ -321,12 +323,12 @@ def test_status_and_last_screen_outlive_the_program(tmux: Tmux, folder: Path, wa
 def test_a_program_that_is_killed_leaves_its_signal_although_a_child_holds_its_terminal(
     tmux: Tmux, folder: Path, wait_until: Wait
 ) -> None:
-    script = "trap '' HUP; sleep 60 & echo $! > \"$0\"; sleep 60"
+    script = "trap '' HUP; sleep 60 & echo $! > \"$0\"; wait"
     pane = launch(tmux, "a-1", "/bin/sh", "-c", script, str(folder / "child"), folder=folder)
     child = told(folder / "child", wait_until)
     os.kill(pane.pid, signal.SIGKILL)
     number = 9 if tmux_version(tmux.binary) >= (3, 3) else None
-    assert ended(folder / "events.jsonl", wait_until) == {"status": None, "signal": number}
+    assert ended(tmux, folder / "events.jsonl", wait_until) == {"status": None, "signal": number}
     assert panes(tmux)["a-1"] == Pane("a-1", pane.pid, dead=True, status=None, signal=number)
     os.kill(child, signal.SIGKILL)
 
@@ -338,6 +340,8 @@ def test_programs_that_end_at_once_are_all_reported_whole(tmux: Tmux, folder: Pa
     async def many() -> None:
         for number in range(100):
             await tmux.launch(f"a-{number}", ["/bin/sh", "-c", "exit 4"], cwd=folder, env={}, events=path)
+        found = await asyncio.gather(*(tmux.ended(f"a-{number}") for number in range(100)))
+        assert {(pane.dead, pane.status) for pane in found} == {(True, 4)}
 
     run(many())
     wait_until(lambda: len(path.read_text().splitlines()) == 100, timeout=30)
@@ -345,11 +349,43 @@ def test_programs_that_end_at_once_are_all_reported_whole(tmux: Tmux, folder: Pa
 
 
 @lifecycle
+def test_an_end_is_noticed_and_reported_although_tmux_may_miss_it(tmux: Tmux, folder: Path) -> None:
+    async def one(number: int) -> tuple[int | None, bool]:
+        path = folder / f"events-{number}"
+        await tmux.launch(f"a-{number}", ["/bin/sh", "-c", "sleep 0.05; exit 9"], cwd=folder, env={}, events=path)
+        pane = await asyncio.wait_for(tmux.ended(f"a-{number}"), 10)
+        return pane.status, pane.dead
+
+    async def one_by_one() -> list[tuple[int | None, bool]]:
+        return [await one(number) for number in range(15)]
+
+    assert run(one_by_one()) == [(9, True)] * 15
+
+
+@lifecycle
+def test_a_program_that_closes_its_terminal_and_goes_on_is_not_dead(tmux: Tmux, folder: Path, wait_until: Wait) -> None:
+    script = "trap '' HUP; exec <&- >&- 2>&-; echo $$ > closed; exec sleep 60"
+    pane = launch(tmux, "a-1", "/bin/sh", "-c", script, folder=folder)
+    told(folder / "closed", wait_until)
+    wait_until(lambda: plain(tmux, "display-message", "-p", "-t", "=a-1:", "#{pane_dead}").stdout.strip() == b"1")
+    assert panes(tmux) == {"a-1": pane}
+    os.kill(pane.pid, signal.SIGKILL)
+    run(tmux.ended("a-1"))
+    assert panes(tmux)["a-1"].dead
+
+
+@lifecycle
+def test_waiting_for_the_end_of_no_session_is_an_error(tmux: Tmux, folder: Path) -> None:
+    with pytest.raises(NotFound, match="a-1"):
+        run(tmux.ended("a-1"))
+
+
+@lifecycle
 @pytest.mark.parametrize("name", ["a b", 'it\'s "x"', "#{pid} #(id) %H", "{a,b}*?~", "$HOME `id` \\0101 \\n", "é\n☃"])
 def test_an_events_file_may_have_any_name_and_is_private(tmux: Tmux, folder: Path, wait_until: Wait, name: str) -> None:
     path = folder / name
     run(tmux.launch("a-1", ["/bin/sh", "-c", "exit 0"], cwd=folder, env={}, events=path))
-    assert ended(path, wait_until) == {"status": 0, "signal": None}
+    assert ended(tmux, path, wait_until) == {"status": 0, "signal": None}
     assert path.stat().st_mode & 0o777 == 0o600
 
 
@@ -358,6 +394,7 @@ def test_an_events_file_is_appended_to(tmux: Tmux, folder: Path, wait_until: Wai
     path = folder / "events.jsonl"
     path.write_text('{"first":1}\n')
     launch(tmux, "a-1", "/bin/sh", "-c", "exit 0", folder=folder)
+    run(tmux.ended("a-1"))
     wait_until(lambda: len(events(path)) == 2)
     assert events(path)[0] == {"first": 1}
 
@@ -366,7 +403,8 @@ def test_an_events_file_is_appended_to(tmux: Tmux, folder: Path, wait_until: Wai
 def test_a_report_that_cannot_be_written_spoils_no_screen(tmux: Tmux, folder: Path, wait_until: Wait) -> None:
     run(tmux.launch("a-1", ["/bin/echo", "fine"], cwd=folder, env={}, events=folder / "none" / "events"))
     launch(tmux, "b-1", "/bin/echo", "fine", folder=folder)
-    ended(folder / "events.jsonl", wait_until)
+    run(tmux.ended("a-1"))
+    ended(tmux, folder / "events.jsonl", wait_until, "b-1")
     assert run(tmux.screen("a-1")).strip() == "fine"
     assert plain(tmux, "display-message", "-p", "-t", "=a-1:", "#{pane_in_mode}").stdout.strip() == b"0"
 
@@ -377,7 +415,7 @@ def test_a_program_that_cannot_start_says_why(
     tmux: Tmux, folder: Path, wait_until: Wait, program: str, said: str
 ) -> None:
     launch(tmux, "a-1", program, folder=folder)
-    assert ended(folder / "events.jsonl", wait_until)["status"] in (126, 127)
+    assert ended(tmux, folder / "events.jsonl", wait_until)["status"] in (126, 127)
     assert any(word in run(tmux.screen("a-1")).lower() for word in [*said.split("|"), "no such file"])
 
 
@@ -388,7 +426,7 @@ def test_a_folder_that_is_gone_ends_the_session_instead_of_running_elsewhere(
     out = folder / "ran"
     argv = ["/usr/bin/touch", str(out)]
     run(tmux.launch("a-1", argv, cwd=folder / "gone", env={}, events=folder / "events.jsonl"))
-    assert ended(folder / "events.jsonl", wait_until)["status"] in (1, 2)
+    assert ended(tmux, folder / "events.jsonl", wait_until)["status"] in (1, 2)
     assert not out.exists()
 
 
@@ -465,7 +503,7 @@ def test_a_server_that_was_killed_is_started_again_by_the_next_launch_with_all_i
     os.kill(int(plain(tmux, "display-message", "-p", "#{pid}").stdout), signal.SIGKILL)
     wait_until(lambda: panes(tmux) == {})
     launch(tmux, "a-2", "/bin/sh", "-c", "exit 6", folder=folder)
-    assert ended(folder / "events.jsonl", wait_until) == {"status": 6, "signal": None}
+    assert ended(tmux, folder / "events.jsonl", wait_until, "a-2") == {"status": 6, "signal": None}
     assert list(panes(tmux)) == ["a-2"]
 
 
