@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import tomllib
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -28,10 +26,12 @@ class Config:
 
 def load(path: Path) -> Config:
     """The config at `path`; the defaults where there is none. BadSetup names file, key and what is accepted."""
+    if not path.exists():
+        return Config()
+    import tomllib
+
     try:
         said = tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        return Config()
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
         raise BadSetup(f"{path}: {problem}") from None
     said.pop("version", None)
@@ -43,6 +43,8 @@ def refuse_unknown(said: dict[str, Any], known: list[str], *, where: str) -> Non
     """BadSetup for the first key of `said` that is not `known`, with the nearest that is."""
     for key in said:
         if key not in known:
+            import difflib
+
             near = difflib.get_close_matches(key, known, 1)
             hint = f"did you mean `{near[0]}`?" if near else f"known are: {', '.join(known)}"
             raise BadSetup(f"{where}: unknown key `{key}`; {hint}")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import re
-import secrets
 import time
 
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -21,9 +21,9 @@ def new_id() -> str:
     Ids made by one process strictly increase, also within a millisecond and when the clock steps back.
     """
     global _last
-    number = (time.time_ns() // 1_000_000) << 25 | secrets.randbits(25)
+    number = (time.time_ns() // 1_000_000) << 25 | _random_bits(25)
     if number <= _last:
-        number = _last + 1 + secrets.randbits(10)
+        number = _last + 1 + _random_bits(10)
     _last = number
     return _encode(number)
 
@@ -44,6 +44,10 @@ def created(job_id: str) -> float:
     for char in job_id[:TIME_CHARS]:
         number = number << 5 | ALPHABET.index(char)
     return number / 1000
+
+
+def _random_bits(count: int) -> int:
+    return int.from_bytes(os.urandom(4)) >> (32 - count)
 
 
 def _encode(number: int) -> str:

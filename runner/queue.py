@@ -9,7 +9,6 @@ print(queue.wait(job["id"])["state"], queue.output(job["id"]))
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import math
 import os
@@ -75,6 +74,8 @@ class Queue:
         """Block until the job is done, failed or cancelled; returns it. TimeoutError after `timeout` seconds."""
         place = self.find(reference)
         if not place.state.final:
+            import asyncio
+
             place = asyncio.run(self._wait(place.entry, timeout))
         return view.describe(self.spool, place)
 
@@ -142,6 +143,8 @@ class Queue:
         else:
             store.write_json(self.home.requests / f"{place.entry.id}.cancel", {}, tmp=self.home.tmp)
             if (lock := self.spool.lock(place.entry.id)) is not None:
+                import asyncio
+
                 from runner.running import end_now
 
                 asyncio.run(end_now(self.spool, place.entry, lock))
@@ -155,6 +158,8 @@ class Queue:
         return view.describe(self.spool, self.spool.move(place, Move.RETRY))
 
     async def _wait(self, entry: Entry, timeout: float | None) -> Place:
+        import asyncio
+
         from runner.watch import Watcher
 
         deadline = math.inf if timeout is None else time.monotonic() + timeout

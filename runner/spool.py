@@ -12,9 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-from filelock import FileLock, Timeout
+from typing import TYPE_CHECKING, Any
 
 from runner import entry as entries
 from runner import event, ident, store
@@ -22,8 +20,10 @@ from runner.entry import Entry
 from runner.errors import BadInput, BadSetup, MuxqError, NotFound
 from runner.home import Home
 from runner.job import MAX_BYTES, Job, NotYet
-from runner.plan import plan
 from runner.state import Move, State, after
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 Listener = Callable[[str, dict[str, Any]], None]
 
@@ -70,6 +70,8 @@ class Spool:
 
     def add(self, job: Job) -> Entry:
         """Write a checked job into the queue. BadInput when it could not run as things are now."""
+        from runner.plan import plan
+
         plan(self.home, job)
         new = entries.new(ident.new_id(), job.priority or 0, job.name)
         store.write_json(self.home.queue / new.file, job.as_dict(), tmp=self.home.tmp)
@@ -96,6 +98,8 @@ class Spool:
             return [name for name, _ in zip(drops, range(limit or 1 << 62), strict=False)]
 
     def _admit(self, name: str, drops: Drops) -> None:
+        from runner.plan import plan
+
         path = self.home.queue / name
         try:
             if not name.endswith(".json"):
@@ -207,6 +211,8 @@ class Spool:
 
     def lock(self, name: str) -> FileLock | None:
         """A lock, held; None when another holds it. One by a job's id, held, means: this job has its worker."""
+        from filelock import FileLock, Timeout
+
         lock = FileLock(self.home.locks / f"{name}.lock", blocking=False, mode=0o600, thread_local=False)
         try:
             lock.acquire()

@@ -256,9 +256,10 @@ class Tmux:
     ) -> Pane:
         """Run `argv` (no shell reads it) in a new session of `size` columns and rows, starting the server if need be.
 
-        Its environment is `clean_environment()` and `env`, without TMUX: our server is not the agent's. When the program ends, tmux
-        appends the line `{"version":1,"at":…,"event":"exited","data":{"status":…,"signal":…}}` to `events`: at once,
-        or where tmux missed it (see `_unreaped`) when `ended` or `panes` is asked; never if the session was killed.
+        Its environment is `clean_environment()` and `env`, without TMUX: our server is not the agent's to talk to. When
+        the program ends, tmux appends `{"version":1,"at":…,"event":"exited","data":{"status":…,"signal":…}}` to the
+        file `events`: at once, or where tmux missed it (see `_unreaped`) when `ended` or `panes` is asked; never if
+        the session was killed.
         A program or folder that is not there ends the session with status 127, 126, 2 or 1, and its screen says why.
         """
         if not argv or not _SESSION.fullmatch(session):

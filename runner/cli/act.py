@@ -1,7 +1,5 @@
 """Commands that change something: cancel, retry, wait, hold, release, attach, clean."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from typing import Annotated, Any

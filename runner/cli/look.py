@@ -1,7 +1,5 @@
 """Commands that only look: ls, show, output, logs, schema, doctor."""
 
-from __future__ import annotations
-
 import shutil
 import sys
 import time
@@ -45,7 +43,8 @@ def ls(
         (job["id"], job["state"], _age(job), job["agent"], job["name"] or "", _what(job)) for job in jobs
     ]
     _table(("ID", "STATE", "AGE", "AGENT", "NAME", "WHAT"), rows)
-    _counted(queue.counts(), len(jobs), states, tag)
+    if sys.stderr.isatty():
+        _counted(queue.counts(), len(jobs), states, tag)
     return None
 
 
@@ -57,12 +56,11 @@ def _state(word: str) -> State:
 
 
 def _counted(counts: dict[State, int], shown: int, states: list[State], tag: str | None) -> None:
-    """On a terminal, say what is not shown."""
-    if sys.stderr.isatty():
-        told = ", ".join(f"{counts[state]} {state}" for state in State if counts[state])
-        more = sum(counts[state] for state in states) - shown
-        hint = f"; {more} more: muxq ls --all" if more > 0 and tag is None else ""
-        typer.echo(f"{told or 'no jobs yet; add one with: muxq add PROMPT'}{hint}", err=True)
+    """Say what is not shown."""
+    told = ", ".join(f"{counts[state]} {state}" for state in State if counts[state])
+    more = sum(counts[state] for state in states) - shown
+    hint = f"; {more} more: muxq ls --all" if more > 0 and tag is None else ""
+    typer.echo(f"{told or 'no jobs yet; add one with: muxq add PROMPT'}{hint}", err=True)
 
 
 def _age(job: dict[str, Any]) -> str:

@@ -1,7 +1,5 @@
 """Commands that put jobs in and work them off: add, work."""
 
-from __future__ import annotations
-
 import json
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Options that several commands share, and how their values become ours."""
 
-from __future__ import annotations
-
 import json
 from typing import Annotated, Any
 
