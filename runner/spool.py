@@ -139,6 +139,7 @@ class Spool:
         target = self._free_name(path.name)
         store.move(path, target)
         shown = path.name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        why = why.removeprefix(f"{path.name}: ")
         text = f"{shown} was not taken as a job: {why}\n"
         store.write_whole(
             target.with_name(target.name + ".error.txt"), text.encode("utf-8", "replace"), tmp=self.home.tmp

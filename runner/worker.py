@@ -110,6 +110,7 @@ class Worker:
     @contextlib.contextmanager
     def _sign(self) -> Iterator[None]:
         """Hold a lock by which others see that a worker is here."""
+        self.spool.held("worker-*")  # takes away what the dead left
         lock = self.spool.lock(f"worker-{os.getpid()}")
         try:
             yield

@@ -43,9 +43,8 @@ class Agent:
             answer.append(line)
         if not self.silent and not self.pieces:
             self.write("".join(answer))
-        if self.tell("turn-over", background_tasks=[]):
-            self.silent = True
-            self.tell("turn-over", background_tasks=[])
+        while self.tell("turn-over", background_tasks=[]):
+            pass  # sent back: it has nothing better to say, and tries again
 
     def act(self, word: str, rest: str) -> bool:
         """Play one line of the script; False when it is none."""

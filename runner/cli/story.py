@@ -71,7 +71,8 @@ def _agents(happened: Event) -> str | None:
         case "repair":
             return f"sent back: {data.get('reason')}"
         case "exited":
-            return f"the process ended with status {data.get('status')}"
+            status = data.get("status")
+            return "the process ended" + (f" with status {status}" if status is not None else "")
         case "dialog":
             return f"stands before a dialog: {data.get('text')}"
         case "dialog-answered":
