@@ -116,7 +116,7 @@ def _account(chosen: Profile) -> list[Check]:
 
 
 def _root(chosen: Profile, permissions: str) -> list[Check]:
-    if os.geteuid() != 0 or "bypass" not in chosen.permissions or os.environ.get("IS_SANDBOX") == "1":
+    if os.geteuid() != 0 or not chosen.trust or os.environ.get("IS_SANDBOX") == "1":
         return []
     level: Literal["warning", "broken"] = "broken" if permissions == "bypass" else "warning"
     return [

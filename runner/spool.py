@@ -6,6 +6,7 @@ a rename decides each race, a held lock says that a running job has its worker.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import time
@@ -51,6 +52,8 @@ class Drops:
     """(file name, why)"""
     unfinished: list[str] = field(default_factory=list)
     """Still being written, or perhaps so."""
+    full: bool = False
+    """There are more than were looked at."""
 
 
 class Spool:
@@ -84,18 +87,24 @@ class Spool:
         Looks at no more than `limit` drops. What may still be written to is left alone and named in `unfinished`.
         """
         drops = Drops()
-        for name in self._dropped(limit):
+        waiting = self._dropped()
+        for name in waiting[:limit]:
             try:
                 self._admit(name, drops)
             except FileNotFoundError:
                 continue  # another process was faster, or the person took it back
+        drops.full = limit is not None and len(waiting) > limit
         return drops
 
-    def _dropped(self, limit: int | None) -> list[str]:
+    def _dropped(self) -> list[str]:
+        """The names in queue/ that are no job's yet, the oldest first."""
+        found = []
         with os.scandir(self.home.queue) as listing:
-            names = (item.name for item in listing)
-            drops = (name for name in names if not name.startswith(".") and entries.parse(name) is None)
-            return [name for name, _ in zip(drops, range(limit or 1 << 62), strict=False)]
+            for item in listing:
+                if not item.name.startswith(".") and entries.parse(item.name) is None:
+                    with contextlib.suppress(FileNotFoundError):
+                        found.append((item.stat(follow_symlinks=False).st_mtime_ns, item.name))
+        return [name for _, name in sorted(found)]
 
     def _admit(self, name: str, drops: Drops) -> None:
         from runner.plan import plan

@@ -39,8 +39,8 @@ POLL = 5.0
 RECHECK = 30.0
 """Seconds until a job whose agent or secret is missing is looked at again."""
 
-ADMIT_AT_ONCE = 100
-"""Drops taken in before the loop looks at anything else."""
+ADMIT_AT_ONCE = 1000
+"""Drops taken in before the first of them may start."""
 
 
 @dataclass(slots=True)
@@ -98,7 +98,7 @@ class Worker:
             while not self._finished():
                 self._woken.clear()
                 await self._look_around()
-                self._take_in()
+                await self._take_in()
                 self._claim()
                 if not self._finished():
                     await self._sleep()
@@ -188,17 +188,19 @@ class Worker:
             self._known.add(found.file)
             heapq.heappush(self._waiting, (found.order, found))
 
-    def _take_in(self) -> None:
+    async def _take_in(self) -> None:
+        """Take in drops, in a thread: thousands at once must not keep the running attempts waiting."""
         if time.monotonic() < self._drops_due:
             return
-        drops = self.spool.admit(ADMIT_AT_ONCE)
+        self._drops_due = math.inf
+        drops = await asyncio.to_thread(self.spool.admit, ADMIT_AT_ONCE)
         for found in drops.admitted:
             self._remember(found)
-        taken = len(drops.admitted) + len(drops.rejected)
-        self._drops_due = time.monotonic() if taken == ADMIT_AT_ONCE else math.inf
         self._unfinished = bool(drops.unfinished)
-        if self._unfinished:
-            self._drops_due = time.monotonic() + PATIENCE / 10
+        if drops.full:
+            self._drops_due = 0.0
+        elif drops.unfinished:
+            self._drops_due = min(self._drops_due, time.monotonic() + PATIENCE / 10)
 
     # -- starting ---------------------------------------------------------------------------------------------
 

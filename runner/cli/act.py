@@ -18,7 +18,10 @@ Jobs = Annotated[
 
 
 def cancel(jobs: Jobs, as_json: JsonOption = False, home_path: HomeOption = None) -> None:
-    """Cancel jobs: waiting ones at once, running ones with all their processes."""
+    """Cancel jobs.
+
+    Waiting ones at once, running ones with all their processes.
+    """
     from runner.queue import Queue
 
     queue = Queue(home_path)
@@ -46,7 +49,10 @@ def wait(
     as_json: JsonOption = False,
     home_path: HomeOption = None,
 ) -> None:
-    """Block until the jobs have ended; exit status 1 if one failed or was cancelled."""
+    """Block until jobs have ended.
+
+    Exit status 1 if one failed or was cancelled.
+    """
     from runner.duration import seconds
     from runner.queue import Queue
 
@@ -95,7 +101,10 @@ def hold(
     as_json: JsonOption = False,
     home_path: HomeOption = None,
 ) -> None:
-    """Start nothing new in this home until `muxq release` (or --for). Running jobs go on."""
+    """Start nothing new in this home.
+
+    Until `muxq release`, or for a time with --for. Running jobs go on.
+    """
     import time
 
     from runner.duration import seconds
@@ -125,7 +134,10 @@ def attach(
     ] = False,
     home_path: HomeOption = None,
 ) -> None:
-    """Step into a running job's session. Leave it with the tmux prefix and d: Ctrl-b d."""
+    """Step into a running job's session.
+
+    Leave it with the tmux prefix and d: Ctrl-b d.
+    """
     from runner.queue import Queue
     from runner.terminal import Tmux, find_tmux, socket_path
 

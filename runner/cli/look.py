@@ -10,7 +10,6 @@ import typer
 
 from runner import clock, duration, hold, home
 from runner.cli.options import HomeOption, JobArgument, JsonOption, print_json
-from runner.errors import BadInput
 from runner.state import State
 
 COLOURS = {"running": "cyan", "done": "green", "failed": "red", "cancelled": "yellow"}
@@ -26,7 +25,10 @@ def ls(
     as_json: JsonOption = False,
     home_path: HomeOption = None,
 ) -> None:
-    """List jobs: running ones, waiting ones in claim order, then the youngest finished ones."""
+    """List jobs.
+
+    Running ones, waiting ones in claim order, then the youngest finished ones.
+    """
     from runner.queue import Queue
 
     queue = Queue(home_path)
@@ -52,7 +54,7 @@ def _state(word: str) -> State:
     try:
         return State(word)
     except ValueError:
-        raise BadInput(f"--state is one of {', '.join(State)}, not {word!r}") from None
+        raise typer.BadParameter(f"{word!r} is not one of {', '.join(State)}.", param_hint="--state") from None
 
 
 def _counted(counts: dict[State, int], shown: int, states: list[State], tag: str | None) -> None:
@@ -105,7 +107,10 @@ def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
 
 
 def show(job: JobArgument, as_json: JsonOption = False, home_path: HomeOption = None) -> None:
-    """Tell everything of a job: its state, each attempt, where its files lie."""
+    """Tell everything of a job.
+
+    Its state, each attempt, and where its files lie.
+    """
     from runner.queue import Queue
 
     found = Queue(home_path).get(job)
@@ -203,7 +208,10 @@ def doctor(
     as_json: JsonOption = False,
     home_path: HomeOption = None,
 ) -> None:
-    """Say what is missing on this machine and how to mend it; exit status 5 if jobs could not run."""
+    """Say what is missing on this machine.
+
+    And how to mend it; exit status 5 if jobs could not run.
+    """
     from runner.doctor import examine
 
     checks = examine(home.locate(home_path), agent)

@@ -46,10 +46,11 @@ def add(
         str | None, typer.Option("--not-before", metavar="TIME", help="RFC 3339, or +30m from now.")
     ] = None,
     retries: Annotated[
-        int | None, typer.Option("--retries", metavar="N", help="Further attempts after a failure.")
+        int | None, typer.Option("--retries", metavar="N", help="Further attempts after a failure (not supported yet).")
     ] = None,
     after: Annotated[
-        list[str] | None, typer.Option("--after", metavar="ID", help="Jobs that must be done first.")
+        list[str] | None,
+        typer.Option("--after", metavar="ID", help="Jobs that must be done first (not supported yet)."),
     ] = None,
     permissions: Annotated[
         str | None, typer.Option("--permissions", metavar="ask|edits|deny|bypass", help="What passes unasked.")
@@ -126,7 +127,10 @@ def work(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing of each job.")] = False,
     home: HomeOption = None,
 ) -> None:
-    """Work the queue off: claim jobs, run their agents, judge their results."""
+    """Work the queue off.
+
+    Claims jobs, runs their agents, judges their results.
+    """
     from runner.cli.working import run
 
     raise typer.Exit(run(home, jobs=jobs, drain=drain, on_stop=on_stop, quiet=quiet))

@@ -9,9 +9,10 @@ import signal
 import sys
 from typing import Any
 
+import typer
+
 from runner import config, home
 from runner.display import Lines, Live
-from runner.errors import BadInput
 from runner.state import State
 from runner.terminal import Tmux, find_tmux, socket_path
 from runner.worker import Summary, Worker
@@ -23,7 +24,7 @@ def run(path: str | None, *, jobs: int | None, drain: bool, on_stop: str | None,
     settings = config.load(place.config)
     how = on_stop or settings.on_stop
     if how not in config.ON_STOP:
-        raise BadInput(f"--on-stop is one of {', '.join(config.ON_STOP)}, not {how!r}")
+        raise typer.BadParameter(f"{how!r} is not one of {', '.join(config.ON_STOP)}.", param_hint="--on-stop")
     logging.getLogger("watchdog").setLevel(logging.CRITICAL)  # it complains of its own threads while they end
     logging.basicConfig(level=logging.WARNING, format="muxq: %(message)s", stream=sys.stderr)
     live = sys.stdout.isatty() and sys.stderr.isatty() and not quiet and os.environ.get("TERM", "dumb") != "dumb"
