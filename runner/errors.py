@@ -11,6 +11,12 @@ A programmer's mistake stays a ValueError or RuntimeError and ends in exit code 
 """
 
 
+def told(problem: OSError, where: object = "") -> str:
+    """An error of the system in words: what, and where (`where` when the error itself does not know)."""
+    place = problem.filename or where
+    return f"{problem.strerror or problem}" + (f": {place}" if place else "")
+
+
 class MuxqError(Exception):
     """Something a person can put right. `str()` of it is the whole message."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 import traceback
@@ -13,7 +14,7 @@ from runner import clock, hold, outcome, profile
 from runner.attempt import Attempt
 from runner.collect import resets_at
 from runner.entry import Entry
-from runner.errors import MuxqError, Unready
+from runner.errors import MuxqError, Unready, told
 from runner.hold import Hold
 from runner.outcome import Cancelled, Failed, Outcome, Requeued
 from runner.plan import Plan, plan, ready
@@ -29,6 +30,9 @@ MAX_LOST = 3
 
 MAX_THROTTLED = 5
 """How often a job may be turned away by the service before it counts as failed."""
+
+SETTLE_AGAIN = 5.0
+"""Seconds until an outcome that could not be written is tried again."""
 
 HOLD_SECONDS = {"usage-limit": 900.0, "throttle": 60.0}
 """How long the home is held where the agent gives no time."""
@@ -62,10 +66,16 @@ class Running:
         except MuxqError as problem:
             ended = Failed("bad-job", str(problem))
         except OSError as problem:
-            ended = Requeued("launch", f"{problem.strerror}: {problem.filename}")
+            ended = Requeued("launch", told(problem, self.spool.home.path))
         except Exception:  # noqa: BLE001 - the job must end somewhere, and the worker go on
             ended = Failed("internal", f"muxq itself failed; the report is {self._report()}")
-        await self._settle(self._bounded(ended))
+        ended = self._bounded(ended)
+        while True:
+            try:
+                return await self._settle(ended)
+            except OSError as problem:  # a full disk, most of the time: nothing is lost by waiting for room
+                self.spool.emit("worker.trouble", job=self.id, why=told(problem, self.spool.home.path))
+                await asyncio.sleep(SETTLE_AGAIN)
 
     async def _try(self, made: tuple[Plan, str] | None) -> Outcome:
         record = None if made else self.attempt.run.attempt()

@@ -64,8 +64,9 @@ class Spool:
         self._listener = listener
 
     def emit(self, name: str, **data: Any) -> None:
-        """Add an event to the home's, and tell the listener."""
-        event.emit(self.home.events, name, **data)
+        """Add an event to the home's, and tell the listener. A full disk costs the event, and nothing else."""
+        with contextlib.suppress(OSError):
+            event.emit(self.home.events, name, **data)
         if self._listener:
             self._listener(name, data)
 

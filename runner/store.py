@@ -5,6 +5,7 @@ Every file of a home is written by write_whole() or append(); a reader never see
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -13,6 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from runner.errors import BadInput
+
+MIN_FREE_BYTES = 4 << 20
+MIN_FREE_FILES = 64
+"""Room for one attempt's own files; what the agent itself needs is not known."""
 
 
 def make_folder(path: Path) -> None:
@@ -92,6 +97,13 @@ def sync_folder(path: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def check_room(path: Path) -> None:
+    """OSError (ENOSPC) when the file system of `path` has less left than an attempt's own files need."""
+    info = os.statvfs(path)
+    if info.f_bavail * info.f_frsize < MIN_FREE_BYTES or (info.f_files > 0 and info.f_favail < MIN_FREE_FILES):
+        raise OSError(errno.ENOSPC, "there is no room to start anything", str(path))
 
 
 def open_regular(path: Path) -> int:

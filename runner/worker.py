@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 
 from filelock import FileLock
 
-from runner import clock, hold, outcome
+from runner import clock, hold, outcome, store
 from runner import entry as entries
 from runner.entry import Entry
-from runner.errors import BadSetup, MuxqError, Unready
+from runner.errors import BadSetup, MuxqError, Unready, told
 from runner.hold import Hold
 from runner.home import Home
 from runner.outcome import Cancelled, Failed, Requeued
@@ -81,6 +81,7 @@ class Worker:
         self._drops_due = 0.0
         self._unfinished = False
         self._poll_due = 0.0
+        self._troubled_until = 0.0
         self._broken: BaseException | None = None
         self._stopping = False
         self._woken = asyncio.Event()
@@ -97,9 +98,7 @@ class Worker:
             self.spool.emit("worker.started", pid=os.getpid(), jobs=self.jobs)
             while not self._finished():
                 self._woken.clear()
-                await self._look_around()
-                await self._take_in()
-                self._claim()
+                await self._step()
                 if not self._finished():
                     await self._sleep()
             await self._end_attempts()
@@ -131,6 +130,18 @@ class Worker:
                 task.cancel()
         self._stopping = True
         self._wake()
+
+    async def _step(self) -> None:
+        """Look around, take in, claim; where the disk says no, say so and try again at the next slow look."""
+        if time.monotonic() < self._troubled_until:
+            return
+        try:
+            await self._look_around()
+            await self._take_in()
+            self._claim()
+        except OSError as problem:
+            self._troubled_until = self._poll_due = time.monotonic() + POLL
+            self.spool.emit("worker.trouble", why=f"{told(problem, self.home.path)}; nothing new starts meanwhile")
 
     # -- waking -----------------------------------------------------------------------------------------------
 
@@ -226,14 +237,23 @@ class Worker:
             heapq.heappush(self._waiting, (found.order, found))
         while self._waiting and len(self.running) < self.jobs and not self._stopping and not hold.current(self.home):
             _, found = heapq.heappop(self._waiting)
-            made = self._examine(found)
-            if made is None:
-                continue
-            lock = self.spool.claim(found)
-            if lock is None:
-                self._known.discard(found.file)
-            else:
-                self._begin(found, lock, made)
+            try:
+                self._start(found)
+            except OSError:
+                heapq.heappush(self._waiting, (found.order, found))
+                raise
+
+    def _start(self, found: Entry) -> None:
+        """Claim one waiting job and begin it, if it can start now and nobody was faster."""
+        store.check_room(self.home.path)
+        made = self._examine(found)
+        if made is None:
+            return
+        lock = self.spool.claim(found)
+        if lock is None:
+            self._known.discard(found.file)
+        else:
+            self._begin(found, lock, made)
 
     def _examine(self, found: Entry) -> tuple[Plan, str] | None:
         """The plan and the agent's binary of a job that can start now; one that cannot is put where it belongs."""

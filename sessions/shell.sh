@@ -1,4 +1,7 @@
 # Runs the script $1 and puts what it prints at $2, in one step and only if it succeeds.
 # Errors stay on the terminal: they are the last words that a failure is reported with.
-sh "$1" >"$2.part" || exit $?
-mv -f "$2.part" "$2"
+sh "$1" </dev/null >"$2.part"
+status=$?
+[ $status = 0 ] && exec mv -f "$2.part" "$2"
+rm -f "$2.part"
+exit $status

@@ -12,7 +12,7 @@ import typer
 
 from runner import clock, home
 from runner.cli import act, look, make
-from runner.errors import MuxqError
+from runner.errors import MuxqError, told
 
 app = typer.Typer(
     name="muxq",
@@ -62,6 +62,9 @@ def main() -> NoReturn:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except OSError as problem:
+        print(f"muxq: {told(problem, home.locate().path)}", file=sys.stderr)
+        sys.exit(5)
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception:  # noqa: BLE001 - the last net

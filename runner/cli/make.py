@@ -50,7 +50,7 @@ def add(
     ] = None,
     after: Annotated[
         list[str] | None,
-        typer.Option("--after", metavar="ID", help="Jobs that must be done first (not supported yet)."),
+        typer.Option("--after", metavar="ID", help="Jobs to be done first (not supported yet)."),
     ] = None,
     permissions: Annotated[
         str | None, typer.Option("--permissions", metavar="ask|edits|deny|bypass", help="What passes unasked.")
