@@ -1,0 +1,392 @@
+"""README and docs/: every example runs, every name is documented, no name is invented, every link leads somewhere.
+
+Blocks marked `console` (commands after `$ `, then what they print) and `sh` (whole scripts) run, page by page, in one
+shell with a home of its own; blocks marked `text` do not. `…` in expected output stands for anything; ids, times,
+ages and blanks are not compared. A toml or jinja block that the page says to save is saved as it says.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import typer
+
+from runner import job, outcome, profile, prompt, state
+from runner.cli.app import app
+from runner.config import Config
+from runner.home import FOLDERS
+from runner.profile import BASE_ENVIRONMENT, Dialog, Profile
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+EXAMPLES = sorted(ROOT.glob("examples/*.json"))
+BLOCK = re.compile(r"^```(?P<kind>\w*)[^\n]*\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
+MARK = "=== end of command"
+
+
+class Block(NamedTuple):
+    kind: str
+    text: str
+    before: str
+    """The line above it that says something."""
+
+
+def blocks(page: Path) -> list[Block]:
+    text = page.read_text("utf-8")
+    return [Block(m["kind"], m["text"], text[: m.start()].rstrip().rpartition("\n")[2]) for m in BLOCK.finditer(text)]
+
+
+def named(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def section(page: str, heading: str) -> str:
+    """What stands under the heading, up to the next of the same level or above; code blocks left out."""
+    text = BLOCK.sub("", (ROOT / page).read_text("utf-8"))
+    start = re.search(rf"^(#+) {re.escape(heading)}$", text, re.MULTILINE)
+    assert start, f"{page} has no heading {heading!r}"
+    return re.split(rf"^#{{1,{len(start[1])}}} ", text[start.end() :], maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def first_cells(text: str) -> list[str]:
+    """The words in `quotes` in the first cell of each table row."""
+    rows = [line.split(" | ")[0] for line in text.splitlines() if line.startswith("| ")]
+    return [word for row in rows for word in re.findall(r"`([^`]+)`", row)]
+
+
+# --- examples run
+
+
+class Command(NamedTuple):
+    text: str
+    expected: list[str] | None
+    """None: of a whole script only the exit status counts."""
+
+
+def commands(page: Path) -> list[Command]:
+    found: list[Command] = []
+    for block in blocks(page):
+        if block.kind == "sh":
+            found.append(Command(block.text, None))
+        elif block.kind == "python":
+            found.append(Command(f"python3 - <<'END_OF_PYTHON'\n{block.text}END_OF_PYTHON\n", None))
+        elif saved := re.search(r"Save this as `((?:sessions|prompts)/\w+\.\w+)` in the home", block.before):
+            there = f'"${{MUXQ_HOME:-$HOME/.local/state/muxq}}/{saved[1]}"'
+            script = f"muxq ls && cat > {there} <<'END_OF_FILE'\n{block.text}END_OF_FILE\n"
+            found.append(Command(script, None))
+        elif block.kind == "console":
+            for piece in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
+                line, _, expected = piece.partition("\n")
+                found.append(Command(line, expected.splitlines()))
+    return found
+
+
+@contextmanager
+def private_place() -> Iterator[tuple[Path, dict[str, str]]]:
+    """A folder to stand in and an environment made of nothing; short paths, and no tmux server is left behind."""
+    top = Path(tempfile.mkdtemp(prefix="muxq-docs-", dir="/tmp"))
+    (top / "here").mkdir()
+    (top / "here" / "examples").symlink_to(ROOT / "examples")
+    path = os.pathsep.join([str(Path(sys.executable).parent), *os.environ["PATH"].split(os.pathsep)])
+    try:
+        yield top / "here", {"PATH": path, "HOME": str(top), "LANG": "C.UTF-8", "TMPDIR": str(top)}
+    finally:
+        for socket in top.rglob("tmux.sock"):
+            subprocess.run(["tmux", "-S", str(socket), "kill-server"], check=False, capture_output=True)
+        shutil.rmtree(top)
+
+
+def plain(text: str) -> str:
+    """Without what differs from run to run: ids, times, ages; and blanks in one form."""
+    text = re.sub(r"\b1[0-9a-hjkmnp-tv-z]{13}\b", "ID", text)
+    text = re.sub(r"\b(\d{4}-\d\d-\d\d[T ])?\d\d:\d\d:\d\d(\.\d+)?Z?\b", "TIME", text)
+    text = re.sub(r"(?<= )\d+[smh](?= )", "AGE", text)
+    return " ".join(text.split())
+
+
+def matches(expected: list[str], told: list[str]) -> bool:
+    """A line that is `…` alone stands for any number of lines."""
+    pattern = "".join(
+        "(?:.*\n)*" if line == "…" else re.escape(plain(line)).replace("…", ".*") + "\n" for line in expected
+    )
+    return re.fullmatch(pattern, "".join(plain(line) + "\n" for line in told)) is not None
+
+
+@pytest.mark.lifecycle
+@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=named)
+def test_every_example_of_a_page_does_what_the_page_says(page: Path) -> None:
+    asked = commands(page)
+    script = "".join(f"{command.text}\nprintf '\\n%s %s\\n' '{MARK}' $?\n" for command in asked)
+    with private_place() as (here, env):
+        told = subprocess.run(
+            ["sh", "-c", script], cwd=here, env=env, text=True, stdin=-3, stdout=-1, stderr=-2, timeout=100, check=False
+        ).stdout
+    answers = re.split(rf"^{MARK} (\d+)\n", told, flags=re.MULTILINE)
+    assert len(answers) == 2 * len(asked) + 1, told
+    for command, answer, status in zip(asked, answers[::2], answers[1::2], strict=False):
+        assert status == "0", f"{command.text!r} ended with {status}: {answer}"
+        if command.expected is not None:
+            lines = answer.strip("\n").splitlines()
+            assert matches(command.expected, lines), f"{command.text!r} printed:\n{answer}"
+
+
+@pytest.mark.lifecycle
+def test_the_demo_runs_without_anything_and_leaves_nothing() -> None:
+    with private_place() as (here, env):
+        bare = {name: env[name] for name in ("PATH", "HOME", "TMPDIR")}
+        told = subprocess.run(
+            ["sh", str(ROOT / "examples" / "demo.sh")],
+            cwd=here,
+            env=bare,
+            text=True,
+            capture_output=True,
+            timeout=30,
+            check=False,
+        )
+        left = [path.name for path in here.parent.iterdir() if path != here]
+    assert (told.returncode, told.stderr, left) == (0, "", [])
+    for word in ("queued", "running", "done", "A job file went in"):
+        assert word in told.stdout
+
+
+@pytest.mark.lifecycle
+def test_the_demo_leaves_nothing_when_it_is_interrupted(wait_until: Callable[..., None]) -> None:
+    with private_place() as (here, env):
+        demo = subprocess.Popen(
+            ["sh", str(ROOT / "examples" / "demo.sh")],
+            cwd=here,
+            env=env,
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        wait_until(lambda: list(here.parent.glob("muxq-demo.*/home/running/*.json")))
+        os.killpg(demo.pid, signal.SIGINT)
+        assert demo.wait(30) == 130
+        assert [path.name for path in here.parent.iterdir() if path != here] == []
+
+
+# --- jobs and files
+
+
+def jobs_in_the_docs() -> Iterator[Any]:
+    for page in PAGES:
+        for number, block in enumerate(blocks(page)):
+            if block.kind == "json":
+                yield pytest.param(block.text, id=f"{named(page)}-{number}")
+    for path in EXAMPLES:
+        yield pytest.param(path.read_text("utf-8"), id=named(path))
+
+
+@pytest.mark.parametrize("text", list(jobs_in_the_docs()))
+def test_every_json_example_is_json_and_every_job_in_it_is_one(text: str) -> None:
+    said = json.loads(text)
+    if "prompt" in said or "template" in said:
+        job.Job.read(text.encode(), where="example")
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=named)
+def test_every_example_job_names_an_agent_and_a_template_with_its_variables(path: Path) -> None:
+    said = job.Job.read(path.read_bytes(), where=path.name)
+    chosen = profile.load(said.agent or "claude", [ROOT / "sessions"])
+    template = prompt.load(said.template or chosen.template, [ROOT / "prompts"])
+    assert template.required <= set(said.vars or {}) <= template.required | set(template.defaults)
+
+
+# --- names
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/architecture.md"])
+def test_the_picture_of_the_states_is_the_table(page: str) -> None:
+    pictures = [block.text.rstrip("\n") for block in blocks(ROOT / page) if block.kind == "mermaid"]
+    assert pictures == [state.diagram()]
+
+
+def test_every_key_of_a_job_is_documented() -> None:
+    published = job.schema()["properties"]
+    keys = [*published, *(f"output.{key}" for key in published["output"]["properties"])]
+    text = section("docs/files.md", "The job file")
+    assert sorted(first_cells(text)) == sorted(keys)
+    assert all(f"`{key}`" in text for key in job.NOT_YET_SUPPORTED)
+
+
+def test_every_error_and_every_reason_is_documented() -> None:
+    assert first_cells(section("docs/files.md", "Errors")) == list(outcome.ERRORS)
+    assert first_cells(section("docs/files.md", "Reasons")) == list(outcome.REASONS)
+    todo = section("docs/howto.md", "What to do when a job failed").partition("Not failed")[0]
+    assert first_cells(todo) == list(outcome.ERRORS)
+
+
+def emitted() -> tuple[set[str], set[str]]:
+    """The events of the home, and those of an attempt, as the source names them."""
+    source = "\n".join(path.read_text("utf-8") for path in (ROOT / "runner").rglob("*.py"))
+    words = set(re.findall(r"emit\(\s*(?:[\w.]+,\s*)?\"([\w.-]+)\"", source))
+    words |= {f"job.{where}" for where in state.State}
+    hooks = set(re.findall(r"\{hook\} ([\w-]+) \{hook_args\}", (ROOT / "sessions" / "claude.toml").read_text("utf-8")))
+    own = {"exited", "repair", *(word for word in words if "." not in word)}
+    return {word for word in words if "." in word}, (hooks - {"status"}) | own
+
+
+def test_every_event_is_documented() -> None:
+    homes, attempts = emitted()
+    assert set(first_cells(section("docs/files.md", "Events of the home"))) == homes
+    assert set(first_cells(section("docs/files.md", "Events of an attempt"))) == attempts
+
+
+def test_every_folder_of_a_home_is_documented() -> None:
+    told = {cell.partition("/")[0] for cell in first_cells(section("docs/files.md", "The folders"))}
+    assert set(FOLDERS) <= told
+
+
+def test_every_key_of_the_config_is_documented_with_its_default() -> None:
+    rows = re.findall(r"^\| `(\w+)` \|.*\| `(.+)` \|$", section("docs/files.md", "config.toml"), re.MULTILINE)
+    told = {key: tomllib.loads(f"it = {value}")["it"] for key, value in rows}
+    assert told == {item.name: item.default for item in fields(Config)}
+
+
+def test_every_key_of_a_profile_and_of_a_dialog_is_documented() -> None:
+    text = section("docs/sessions.md", "The keys")
+    own, _, dialogs = text.partition("### Dialogs")
+    assert sorted(first_cells(own)) == sorted(item.name for item in fields(Profile) if item.name != "name")
+    assert first_cells(dialogs) == [item.name for item in fields(Dialog)]
+
+
+def test_every_placeholder_and_every_variable_passed_on_is_documented() -> None:
+    source = (ROOT / "runner" / "prepare.py").read_text("utf-8")
+    known = set(re.findall(r"^        \"\{?(\w+)\}?\": ", source.partition("record = {")[0], re.MULTILINE))
+    known |= set(re.findall(r"^        \"(\w+)\": ", source.partition("def _places")[2], re.MULTILINE))
+    assert {cell.strip("{}") for cell in first_cells(section("docs/sessions.md", "Placeholders"))} == known
+    environment = section("docs/sessions.md", "Environment")
+    assert [name for name in BASE_ENVIRONMENT if name not in environment and name != name.lower()] == []
+
+
+def test_every_line_of_the_echo_agents_script_is_documented() -> None:
+    words = set(re.findall(r'case "(\w+)":', (ROOT / "sessions" / "echo.py").read_text("utf-8")))
+    assert {cell.split()[0].strip("@") for cell in first_cells(section("docs/sessions.md", "echo"))} == words
+
+
+def test_every_shipped_profile_and_template_is_documented() -> None:
+    head = section("docs/sessions.md", "Session profiles").partition("\n## ")[0]
+    assert set(first_cells(head)) == set(profile.names([ROOT / "sessions"]))
+    table = section("docs/templates.md", "The shipped ones")
+    told = {line.split("`")[1] for line in table.splitlines() if line.startswith("| `")}
+    assert told == set(prompt.names([ROOT / "prompts"]))
+
+
+def test_the_variables_every_template_may_use_are_documented() -> None:
+    assert set(first_cells(section("docs/templates.md", "Variables"))) == prompt.BUILT_IN
+
+
+GROUP: Any = typer.main.get_command(app)
+
+
+def options(command: Any) -> set[str]:
+    said = [param for param in command.params if param.param_type_name == "option"]
+    return {word for param in said for word in (*param.opts, *param.secondary_opts)}
+
+
+@pytest.mark.parametrize("command", GROUP.commands)
+def test_every_option_of_a_command_is_documented(command: str) -> None:
+    text = section("docs/cli.md", f"muxq {command}")
+    told = {cell.split()[0] for cell in first_cells(text)}
+    assert told == options(GROUP.commands[command]) - {"--help", "-h"}
+    arguments = [p for p in GROUP.commands[command].params if p.param_type_name == "argument"]
+    assert not arguments or f"`muxq {command} " in text
+
+
+def test_every_global_option_and_no_other_command_is_documented() -> None:
+    text = (ROOT / "docs" / "cli.md").read_text("utf-8")
+    told = {cell.split()[0] for cell in first_cells(section("docs/cli.md", "muxq"))}
+    assert told == options(GROUP) | {"--help", "-h"}
+    assert set(re.findall(r"^## muxq (\w+)$", text, re.MULTILINE)) == set(GROUP.commands)
+
+
+def test_every_exit_code_is_documented() -> None:
+    text = section("docs/cli.md", "Exit codes")
+    assert re.findall(r"^\| (\d+) ", text, re.MULTILINE) == ["0", "1", "2", "3", "4", "5", "75", "130"]
+
+
+def test_every_command_in_the_pages_is_there() -> None:
+    said = {word for page in PAGES for word in re.findall(r"(?:^|`|\$ |&& )muxq (\w+)", page.read_text("utf-8"))}
+    assert said - {"COMMAND"} <= set(GROUP.commands)
+
+
+# --- the map of the modules
+
+
+def groups() -> list[list[str]]:
+    """The modules of docs/architecture.md, group by group."""
+    found: list[list[str]] = []
+    for line in section("docs/architecture.md", "Modules").splitlines():
+        if line.startswith("| **"):
+            found.append([])
+        elif found and line.startswith("| `"):
+            found[-1] += first_cells(line)
+    return found
+
+
+def imported(module: str) -> set[str]:
+    """The modules of the package that a module imports when it is loaded, and not for type checkers alone."""
+    tree = ast.parse((ROOT / "runner" / f"{module}.py").read_text("utf-8"))
+    nodes = [
+        node for node in tree.body if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("runner")
+    ]
+    return {
+        word
+        for node in nodes
+        for word in ([str(node.module).split(".")[1]] if "." in str(node.module) else [a.name for a in node.names])
+    }
+
+
+def test_every_module_is_on_the_map() -> None:
+    there = {path.stem for path in (ROOT / "runner").glob("*.py")} - {"__init__"} | {"cli"}
+    assert {module for group in groups() for module in group} == there
+
+
+def test_the_dependencies_of_the_map_point_one_way() -> None:
+    above: set[str] = set()
+    for group in groups():
+        above |= set(group)
+        for module in group:
+            if module != "cli":
+                assert imported(module) <= above, module
+
+
+# --- links
+
+
+def anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", BLOCK.sub("", page.read_text("utf-8")), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\(([^)]+)\)", BLOCK.sub("", page.read_text("utf-8"))):
+        if link.startswith("https://"):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path) if path else page
+        assert target.is_file(), f"{link} in {page.name}"
+        assert not anchor or anchor in anchors(target), f"{link} in {page.name}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_no_line_is_wider_than_a_terminal_shows(page: Path) -> None:
+    lines = BLOCK.sub("", page.read_text("utf-8")).splitlines()
+    assert [line for line in lines if len(line) > 120 and not line.startswith(("|", "["))] == []
