@@ -34,10 +34,10 @@ def _put_away(spool: Spool, place: Place, *, purge: bool) -> None:
     folder = home.path / "archive" / time.strftime("%Y-%m-%d")
     for part in (place.state.folder, "runs"):
         store.make_folder(folder / part)
-    file, run = folder / place.state.folder / place.entry.file, folder / "runs" / place.entry.id
+    file, run = _free(folder / place.state.folder / place.entry.file), _free(folder / "runs" / place.entry.id)
     store.move(spool.path(place), file)
     if (home.runs / place.entry.id).exists():
-        (home.runs / place.entry.id).rename(_free(run))
+        (home.runs / place.entry.id).rename(run)
     spool.emit("job.archived", job=place.entry.id, purged=purge)
     if purge:
         file.unlink()

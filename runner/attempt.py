@@ -206,7 +206,7 @@ class Attempt:
         """Keep what the attempt leaves, then write outcome.json."""
         if record := self.run.attempt():
             shown = await self._screen()
-            store.write_whole(self.run.screen, shown.encode(), tmp=self.home.tmp, durable=False)
+            store.write_whole(self.run.screen, shown.rstrip().encode() + b"\n", tmp=self.home.tmp, durable=False)
             if ended.kind == Done.kind:
                 collect.result(self.home, self.run, Path(record["output"]["path"]))
             await collect.diff(self.home, self.run, Path(record["workdir"]))

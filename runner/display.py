@@ -41,6 +41,8 @@ def sentence(name: str, data: dict[str, Any]) -> str | None:
             return f"{job} cannot start: {data['why']}"
         case "hold.put":
             return f"on hold until {data['until'] or 'a person lifts it'}: {data['reason']}"
+        case "hold.lifted":
+            return "the hold was lifted"
         case "worker.trouble":
             return f"trouble: {data['why']}"
         case "worker.stopping":

@@ -69,7 +69,7 @@ def _binary(chosen: Profile) -> Check:
             [binary, "--version"], capture_output=True, text=True, timeout=20, check=False, stdin=subprocess.DEVNULL
         )
     except MuxqError as problem:
-        return Check("agent", "broken", str(problem), chosen.install)
+        return Check("agent", "broken", str(problem).partition("; ")[0], chosen.install)
     except (OSError, subprocess.TimeoutExpired) as problem:
         return Check("agent", "broken", f"{chosen.name}: {problem}", chosen.install)
     version = (told.stdout.strip().splitlines() or ["version unknown"])[0]

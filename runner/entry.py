@@ -46,7 +46,8 @@ def new(job_id: str, priority: int, stem: str | None = None) -> Entry:
     tail = ""
     if stem:
         room = MAX_FILE_NAME - len(head) - len("..json")
-        tail = "." + stem.encode("utf-8", "surrogateescape")[:room].decode("utf-8", "ignore")
+        cut = stem.encode("utf-8", "surrogateescape")[:room].decode("utf-8", "ignore")
+        tail = f".{cut}" if cut else ""
     entry = parse(f"{head}{tail}.json")
     if entry is None:
         raise ValueError(f"not an id: {job_id!r}")

@@ -4,8 +4,7 @@
     ├── BadInput      4    a job, template or argument that cannot be used
     ├── NotFound      4    no such job, template or profile
     ├── BadSetup      4    the home's own config or a session profile cannot be used; no job is at fault
-    ├── Unready       5    the environment lacks something: tmux, an agent's binary, room, rights
-    └── Busy         75    another run holds the lock
+    └── Unready       5    the environment lacks something: tmux, an agent's binary, room, rights
 
 A programmer's mistake stays a ValueError or RuntimeError and ends in exit code 3 with a report.
 """
@@ -39,9 +38,3 @@ class Unready(MuxqError):  # noqa: N818
     """The environment lacks something the work needs."""
 
     exit_code = 5
-
-
-class Busy(MuxqError):  # noqa: N818
-    """Another run holds the lock."""
-
-    exit_code = 75

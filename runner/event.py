@@ -7,11 +7,15 @@ Not a log for people: `muxq logs` and the worker's lines are readers of it.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from runner import clock, store
+
+_HEAD = re.compile(rb'\{"version":1,"at":"(?P<at>[0-9TZ:.-]+)","event":"(?P<name>[a-z-]+)","data":')
+"""How the hooks begin a line: what happened is known even where an agent's data is no JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +36,11 @@ def parse(line: bytes) -> Event | None:
         value = json.loads(line)
         data = value.get("data") or {}
         return Event(str(value.get("at", "")), str(value["event"]), data if isinstance(data, dict) else {})
-    except (ValueError, KeyError, AttributeError, RecursionError):
+    except (KeyError, AttributeError):
         return None
+    except (ValueError, RecursionError):
+        found = _HEAD.match(line)
+        return Event(found["at"].decode(), found["name"].decode()) if found else None
 
 
 class Tail:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from runner import clock, store
+from runner.errors import BadInput
 from runner.home import Home
 
 
@@ -32,7 +33,11 @@ def current(home: Home) -> Hold | None:
     if said is None:
         return None
     until = said.get("until")
-    hold = Hold(str(said.get("reason", "")), str(said.get("kind", "person")), clock.seconds(until) if until else None)
+    try:
+        moment = None if until is None else clock.seconds(until)
+    except (TypeError, ValueError):
+        raise BadInput(f"{home.hold} is damaged: `until` is no time ({until!r}); lift it: muxq release") from None
+    hold = Hold(str(said.get("reason", "")), str(said.get("kind", "person")), moment)
     return None if hold.until is not None and hold.until <= time.time() else hold
 
 
@@ -45,7 +50,12 @@ def put(home: Home, hold: Hold) -> None:
 
 
 def lift(home: Home) -> Hold | None:
-    """Lift the hold; returns the one that was in force."""
-    standing = current(home)
+    """Lift the hold; returns the one that was in force. It runs out first: that, unlike its absence, wakes workers."""
+    try:
+        standing = current(home)
+    except BadInput:
+        standing = Hold("a damaged hold.json")
+    if standing:
+        store.write_json(home.hold, replace(standing, until=time.time()).as_dict(), tmp=home.tmp)
     home.hold.unlink(missing_ok=True)
     return standing

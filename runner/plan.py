@@ -15,6 +15,7 @@ from runner.errors import BadInput, Unready
 from runner.home import Home
 from runner.job import FromEnv, Job
 from runner.output import SUFFIX
+from runner.paths import expand
 from runner.profile import Profile
 from runner.prompt import Template
 
@@ -32,12 +33,12 @@ class Plan:
 
     def workdir(self, default: Path) -> Path:
         """Where the agent works: the job's folder, else `default`."""
-        return Path(self.job.workdir).expanduser() if self.job.workdir else default
+        return expand(self.job.workdir) if self.job.workdir else default
 
     def output_file(self, run: Path, workdir: Path) -> Path:
         """Where the result will be, absolute: as the job says (relative to the workdir), else in the run folder."""
         said = self.job.output.path if self.job.output else None
-        return workdir / Path(said).expanduser() if said else run / f"output{SUFFIX[self.format]}"
+        return workdir / expand(said) if said else run / f"output{SUFFIX[self.format]}"
 
     def prompt(self, *, workdir: Path, output: Path) -> str:
         """The text of prompt.md. BadInput when the template cannot be filled in."""
@@ -84,8 +85,8 @@ def plan(home: Home, job: Job) -> Plan:
 
 def files_of(job: Job) -> list[Path]:
     """The job's files as absolute paths; relative ones start at its workdir."""
-    base = Path(job.workdir).expanduser() if job.workdir else Path("/")
-    return [base / Path(name).expanduser() for name in job.files or ()]
+    base = expand(job.workdir) if job.workdir else Path("/")
+    return [base / expand(name) for name in job.files or ()]
 
 
 def _permissions(job: Job, chosen: Profile, settings: config.Config) -> str:
@@ -98,18 +99,32 @@ def _permissions(job: Job, chosen: Profile, settings: config.Config) -> str:
 
 
 def _check_places(job: Job) -> None:
-    if job.workdir:
-        workdir = Path(job.workdir).expanduser()
-        if not workdir.is_dir():
-            raise BadInput(f"`workdir`: there is no folder {workdir}")
-        if not os.access(workdir, os.R_OK | os.X_OK):
-            raise BadInput(f"`workdir`: the folder {workdir} may not be entered")
+    for key, check in (("workdir", _check_workdir), ("files", _check_files)):
+        try:
+            check(job)
+        except BadInput as problem:
+            raise BadInput(f"`{key}`: {problem}") from None
+        except OSError as problem:
+            raise BadInput(f"`{key}`: {problem.strerror}: {str(problem.filename)[:80]}…") from None
+
+
+def _check_workdir(job: Job) -> None:
+    if job.workdir is None:
+        return
+    workdir = expand(job.workdir)
+    if not workdir.is_dir():
+        raise BadInput(f"there is no folder {workdir}")
+    if not os.access(workdir, os.R_OK | os.X_OK):
+        raise BadInput(f"the folder {workdir} may not be entered")
+
+
+def _check_files(job: Job) -> None:
     for name in job.files or ():
-        if not job.workdir and not Path(name).expanduser().is_absolute():
-            raise BadInput(f"`files`: {name!r} is relative, and the job has no workdir to start from")
+        if not job.workdir and not expand(name).is_absolute():
+            raise BadInput(f"{name!r} is relative, and the job has no workdir to start from")
     for path in files_of(job):
         if not path.exists():
-            raise BadInput(f"`files`: there is no {path}")
+            raise BadInput(f"there is no {path}")
 
 
 def ready(made: Plan, env: Mapping[str, str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import sys
@@ -33,7 +34,8 @@ def prepare(home: Home, run: Run, plan: Plan, binary: str) -> dict[str, Any]:
     store.write_whole(run.prompt, text.encode(), tmp=home.tmp, durable=False)
     store.write_whole(run.events, b"", tmp=home.tmp, durable=False)
     if plan.profile.settings:
-        store.write_json(run.settings, fill(plan.profile.settings, places), tmp=home.tmp, durable=False)
+        settings = json.dumps(fill(plan.profile.settings, places), ensure_ascii=False, indent=2)
+        store.write_whole(run.settings, settings.encode(), tmp=home.tmp, durable=False)
     splices = {
         "{model_args}": fill(plan.profile.model_args, places) if plan.job.model else [],
         "{args}": list(plan.job.args or ()),

@@ -17,6 +17,8 @@ from typing import Any
 
 from runner.config import PERMISSIONS, refuse_unknown
 from runner.errors import BadSetup, NotFound, Unready
+from runner.paths import expand
+from runner.trust import WAYS
 
 BASE_ENVIRONMENT = [
     "HOME",
@@ -46,6 +48,8 @@ BASE_ENVIRONMENT = [
 _TYPES: dict[str, type | tuple[type, ...]] = {
     "str": str, "bool": bool, "float": (int, float), "int": int, "dict": dict, "tuple": list,
 }  # fmt: skip
+
+_TEXTS = ("command", "search", "model_args", "env_pass", "env_drop", "env", "permissions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,16 +100,13 @@ class Profile:
     trust: str = ""
     """Names one of trust.py's ways to tell the agent beforehand that the workdir is the user's own."""
     dialogs: tuple[Dialog, ...] = ()
-    exit_keys: tuple[str, ...] = ()
-    """Sent to end the agent politely; then, or without, its processes get TERM and KILL."""
-    exit_grace: float = 5.0
 
     def binary(self, env: Mapping[str, str]) -> str:
         """The absolute path of the agent's program. Unready says how to get it."""
         word = self.command[0]
         if word.startswith("{"):
             return word
-        places = os.pathsep.join([env.get("PATH", os.defpath), *(str(Path(p).expanduser()) for p in self.search)])
+        places = os.pathsep.join([env.get("PATH", os.defpath), *(str(expand(p)) for p in self.search)])
         if found := shutil.which(word, path=places):
             return str(Path(found).absolute())
         raise Unready(
@@ -144,6 +145,8 @@ def _read(name: str, path: Path) -> Profile:
     _check(said, Profile, path)
     if unknown := set(said.get("permissions", {})) - set(PERMISSIONS):
         raise BadSetup(f"{path}: `permissions` has {sorted(unknown)[0]!r}; known are: {', '.join(PERMISSIONS)}")
+    if said.get("trust") and said["trust"] not in WAYS:
+        raise BadSetup(f"{path}: `trust` is one of {', '.join(WAYS)}, not {said['trust']!r}")
     said["dialogs"] = [_dialog(item, path) for item in said.get("dialogs", [])]
     values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in said.items()}
     return Profile(name=name, **values)
@@ -169,9 +172,15 @@ def _check(said: dict[str, Any], kind: type[Profile] | type[Dialog], path: Path)
     for key, value in said.items():
         if not isinstance(value, _TYPES[known[key]]) or (isinstance(value, bool) and known[key] != "bool"):
             raise BadSetup(f"{path}: `{key}` has the wrong type ({type(value).__name__})")
+        if key in _TEXTS and any(not isinstance(item, str) for item in _items(value)):
+            raise BadSetup(f"{path}: `{key}` holds something that is no text")
     for key in ("command",) if kind is Profile else ("name", "text", "choose"):
         if not said.get(key):
             raise BadSetup(f"{path}: `{key}` is missing")
+
+
+def _items(value: Any) -> list[Any]:
+    return list(value.values() if isinstance(value, dict) else value)
 
 
 def _any(key: str, patterns: Sequence[str]) -> bool:

@@ -22,7 +22,7 @@ from runner.entry import Entry
 from runner.errors import BadInput, NotFound
 from runner.job import Job
 from runner.run import following
-from runner.spool import Place, Spool
+from runner.spool import Drops, Place, Spool
 from runner.state import TRANSITIONS, Move, State
 
 SLOW_LOOK = 2.0
@@ -35,20 +35,22 @@ class Queue:
     def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
         self.home = home.locate(path).make()
         self.spool = Spool(self.home)
+        self.drops = Drops()
+        """What became of the files that were dropped, as of the last look."""
 
     def add(self, prompt: str | None = None, **keys: Any) -> dict[str, Any]:
         """Add a job; `keys` are those of the job file (docs/files.md). Returns it. BadInput when it cannot run."""
         said = {key: value for key, value in {"prompt": prompt, **keys}.items() if value is not None}
-        entry = self.spool.add(Job.check(said, where="the job"))
-        return view.describe(self.spool, Place(State.QUEUED, entry))
+        entry = self.spool.add(Job.check(said, where="add"))
+        return self._described(entry)
 
     def get(self, reference: str) -> dict[str, Any]:
         """The job that an id, a unique prefix of one, or a name stands for."""
-        return self._steady(reference, lambda place: view.describe(self.spool, place))
+        return self._described(self.find(reference).entry)
 
     def list(self, states: Collection[State | str] = tuple(State), limit: int | None = None) -> list[dict[str, Any]]:
         """Jobs in `states`: running ones, waiting ones in claim order, then finished ones, the youngest first."""
-        self.spool.admit()
+        self.drops = self.spool.admit()
         wanted = [State(state) for state in (State.RUNNING, State.QUEUED) if state in states]
         places = [Place(state, entry) for state in wanted for entry in self.spool.entries(state)]
         final = [
@@ -88,7 +90,7 @@ class Queue:
         job = self.get(reference)
         if job["state"] != State.DONE:
             why = f": {job['error']['message']}" if job["error"] else ""
-            raise BadInput(f"job {job['id']} is {job['state']}, so it has no result{why}")
+            raise BadInput(f"job {job['id']} has no result: it is {job['state']}{why}")
         wanted = Path(job["output_path"])
         kept = Path(job["run_dir"]) / f"output{wanted.suffix}"
         for path in (wanted, kept):
@@ -112,11 +114,15 @@ class Queue:
 
         A running job without a worker is ended here and now.
         """
-        return self._steady(reference, self._cancel)
+        entry = self.find(reference).entry
+        self._steady(entry, self._cancel)
+        return self._described(entry)
 
     def retry(self, reference: str) -> dict[str, Any]:
         """Put a failed or cancelled job back into the queue. Returns it."""
-        return self._steady(reference, self._retry)
+        entry = self.find(reference).entry
+        self._steady(entry, self._retry)
+        return self._described(entry)
 
     # -- finding ----------------------------------------------------------------------------------------------
 
@@ -125,37 +131,36 @@ class Queue:
         self.spool.admit()
         return self.spool.find(reference)
 
-    def _steady(self, reference: str, act: Callable[[Place], dict[str, Any]]) -> dict[str, Any]:
-        """`act` on the job's place, again where it moves while we look."""
-        place = self.find(reference)
-        for _ in range(100):
-            try:
-                return act(place)
-            except FileNotFoundError:
-                place = self.spool.find(place.entry.id)
-        raise NotFound(f"job {place.entry.id} does not stay where it is long enough to be looked at")
+    def _steady(self, entry: Entry, act: Callable[[Place], Any]) -> Any:
+        """`act` on the job's place, again where it moves while we look. NotFound when it is nowhere."""
+        while True:
+            with contextlib.suppress(FileNotFoundError):
+                return act(self.spool.locate(entry))
 
-    def _cancel(self, place: Place) -> dict[str, Any]:
+    def _described(self, entry: Entry) -> dict[str, Any]:
+        found: dict[str, Any] = self._steady(entry, lambda place: view.describe(self.spool, place))
+        return found
+
+    def _cancel(self, place: Place) -> None:
+        job_id = place.entry.id
         if place.state.final:
-            raise BadInput(f"job {place.entry.id} is {place.state} already")
+            raise BadInput(f"job {job_id} is {place.state} already")
         if place.state is State.QUEUED:
-            place = self.spool.move(place, Move.CANCEL)
-        else:
-            store.write_json(self.home.requests / f"{place.entry.id}.cancel", {}, tmp=self.home.tmp)
-            if (lock := self.spool.lock(place.entry.id)) is not None:
-                import asyncio
+            self.spool.move(place, Move.CANCEL)
+            return
+        store.write_json(self.home.requests / f"{job_id}.cancel", {}, tmp=self.home.tmp)
+        if (lock := self.spool.lock(job_id)) is not None:
+            import asyncio
 
-                from runner.running import end_now
+            from runner.running import end_now
 
-                asyncio.run(end_now(self.spool, place.entry, lock))
-            place = self.spool.locate(place.entry)
-        return view.describe(self.spool, place)
+            asyncio.run(end_now(self.spool, place.entry, lock))
 
-    def _retry(self, place: Place) -> dict[str, Any]:
+    def _retry(self, place: Place) -> None:
         if Move.RETRY not in TRANSITIONS[place.state]:
             raise BadInput(f"job {place.entry.id} is {place.state}; only a failed or cancelled job can be tried again")
         following(self.home, place.entry.id)
-        return view.describe(self.spool, self.spool.move(place, Move.RETRY))
+        self.spool.move(place, Move.RETRY)
 
     async def _wait(self, entry: Entry, timeout: float | None) -> Place:
         import asyncio

@@ -156,7 +156,10 @@ class Running:
 
 async def end_now(spool: Spool, entry: Entry, lock: FileLock) -> None:
     """Cancel a running job that has lost its worker; `lock` is its lock, held."""
+    terminal = Tmux(socket_path(spool.home.path), find_tmux())
     with Watcher() as watcher:
-        running = Running(spool, entry, lock, Tmux(socket_path(spool.home.path), find_tmux()), watcher, os.environ)
+        running = Running(spool, entry, lock, terminal, watcher, os.environ)
         running.attempt.tell(Cancelled())
         await running.attend()
+    if not spool.held("worker-*"):
+        await terminal.stop_if_empty()

@@ -7,6 +7,7 @@ a rename decides each race, a held lock says that a running job has its worker.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import stat
 import time
@@ -20,7 +21,8 @@ from runner import event, ident, store
 from runner.entry import Entry
 from runner.errors import BadInput, BadSetup, MuxqError, NotFound
 from runner.home import Home
-from runner.job import MAX_BYTES, Job, NotYet
+from runner.job import Job
+from runner.jsontext import MAX_BYTES, NotYet
 from runner.state import Move, State, after
 
 if TYPE_CHECKING:
@@ -53,7 +55,7 @@ class Drops:
     unfinished: list[str] = field(default_factory=list)
     """Still being written, or perhaps so."""
     full: bool = False
-    """There are more than were looked at."""
+    """So many were taken in as were allowed; there may be more."""
 
 
 class Spool:
@@ -85,16 +87,17 @@ class Spool:
     def admit(self, limit: int | None = None) -> Drops:
         """Take in the files that people dropped: one rename each gives an id, or moves it to rejected/.
 
-        Looks at no more than `limit` drops. What may still be written to is left alone and named in `unfinished`.
+        No more than `limit` of them. What may still be written to is left alone and named in `unfinished`.
         """
         drops = Drops()
-        waiting = self._dropped()
-        for name in waiting[:limit]:
+        for name in self._dropped():
+            if drops.full:
+                break
             try:
                 self._admit(name, drops)
             except FileNotFoundError:
                 continue  # another process was faster, or the person took it back
-        drops.full = limit is not None and len(waiting) > limit
+            drops.full = limit is not None and len(drops.admitted) + len(drops.rejected) >= limit
         return drops
 
     def _dropped(self) -> list[str]:
@@ -158,12 +161,13 @@ class Spool:
         drops.rejected.append((shown, why))
 
     def _free_name(self, name: str) -> Path:
-        """A name in rejected/ that is not taken: earlier refusals of the same name are kept."""
-        target, number = self.home.rejected / name, 1
-        while os.path.lexists(target):
-            number += 1
-            stem, dot, suffix = name.rpartition(".")
-            target = self.home.rejected / (f"{stem}.{number}{dot}{suffix}" if stem else f"{name}.{number}")
+        """A name in rejected/ that is not taken, with room for its .error.txt; earlier refusals are kept."""
+        stem, suffix = os.path.splitext(name)
+        for number in itertools.count(1):
+            end = f"{f'.{number}' if number > 1 else ''}{suffix}"
+            head = os.fsencode(stem)[: entries.MAX_FILE_NAME - len(os.fsencode(end))].decode("utf-8", "ignore")
+            if not os.path.lexists(target := self.home.rejected / f"{head}{end}"):
+                break
         return target
 
     # -- looking ----------------------------------------------------------------------------------------------
@@ -187,9 +191,12 @@ class Spool:
 
     def find(self, reference: str) -> Place:
         """The job that an id, a unique prefix of one or an exact name stands for. NotFound, BadInput when several."""
+        found = list(self.places())
+        if exact := next((place for place in found if place.entry.id == reference), None):
+            return exact
         places = {
             place.entry.id: place
-            for place in self.places()
+            for place in found
             if place.entry.name == reference or (ident.is_prefix(reference) and place.entry.id.startswith(reference))
         }
         if len(places) > 1:

@@ -9,6 +9,7 @@ import errno
 import json
 import os
 import stat
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ def write_whole(path: Path, data: bytes, *, tmp: Path, durable: bool = True) -> 
 
     `durable=False` leaves out both fsyncs: whole for every reader, but not sure to survive a power cut.
     """
-    scratch = tmp / f"{os.getpid()}-{time.monotonic_ns()}-{path.name[-80:]}"
+    scratch = tmp / f"{os.getpid()}-{threading.get_ident()}-{time.monotonic_ns()}"
     fd = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     try:
         with os.fdopen(fd, "wb") as file:

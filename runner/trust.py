@@ -21,7 +21,7 @@ def claude_json(workdir: Path, env: Mapping[str, str]) -> None:
     missing. When the lock stays taken or the file is not as expected, nothing is done: the dialog is answered instead.
     """
     base = env.get("CLAUDE_CONFIG_DIR")
-    file = (Path(base) if base else Path(env["HOME"])) / ".claude.json"
+    file = Path(base or env.get("HOME") or Path.home()) / ".claude.json"
     folder = workdir.resolve()
     if _trusted(_load(file), folder):
         return
@@ -29,9 +29,10 @@ def claude_json(workdir: Path, env: Mapping[str, str]) -> None:
         said = _load(file)
         if not held or said is None or _trusted(said, folder):
             return
-        said.setdefault("projects", {}).setdefault(str(_repository(folder) or folder), {})["hasTrustDialogAccepted"] = (
-            True
-        )
+        project = said.setdefault("projects", {}).setdefault(str(_repository(folder) or folder), {})
+        if not isinstance(project, dict):
+            return
+        project["hasTrustDialogAccepted"] = True
         scratch = file.with_name(f"{file.name}.muxq.{os.getpid()}")
         with open(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as out:
             json.dump(said, out, ensure_ascii=False, indent=2)

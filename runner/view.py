@@ -51,7 +51,7 @@ def describe(spool: Spool, place: Place) -> dict[str, Any]:
 
 def _said(spool: Spool, place: Place) -> dict[str, Any]:
     """The job file's own keys; {} when it has been damaged since (the rest of the job must still show)."""
-    from runner.job import MAX_BYTES, parse
+    from runner.jsontext import MAX_BYTES, parse
     from runner.store import read_bounded
 
     try:

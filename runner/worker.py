@@ -18,19 +18,20 @@ from dataclasses import dataclass, field
 
 from filelock import FileLock
 
-from runner import clock, hold, outcome, store
+from runner import clock, hold, ident, outcome, store
 from runner import entry as entries
+from runner.attempt import Attempt
 from runner.entry import Entry
 from runner.errors import BadSetup, MuxqError, Unready, told
 from runner.hold import Hold
 from runner.home import Home
 from runner.outcome import Cancelled, Failed, Requeued
 from runner.plan import Plan, plan, ready
-from runner.run import following
+from runner.run import Run, following
 from runner.running import Running
 from runner.spool import PATIENCE, Listener, Place, Spool
 from runner.state import State
-from runner.terminal import Terminal
+from runner.terminal import Pane, Terminal
 from runner.watch import Watcher
 
 POLL = 5.0
@@ -109,7 +110,7 @@ class Worker:
     @contextlib.contextmanager
     def _sign(self) -> Iterator[None]:
         """Hold a lock by which others see that a worker is here."""
-        self.spool.held("worker-*")  # takes away what the dead left
+        self.spool.held("*")  # takes away what the dead left
         lock = self.spool.lock(f"worker-{os.getpid()}")
         try:
             yield
@@ -192,7 +193,20 @@ class Worker:
             return
         for running in self.running.values():
             running.attempt.look(panes, asked)
+        self._on_request("")
+        await self._close_orphans(panes)
         self._take_over()
+
+    async def _close_orphans(self, panes: Mapping[str, Pane]) -> None:
+        """End the sessions of jobs that are running no more: their worker died between the job's move and the end."""
+        for session in panes:
+            job_id, _, number = session.rpartition("-")
+            if not (ident.is_id(job_id) and number.isdecimal()) or (lock := self.spool.lock(job_id)) is None:
+                continue
+            if all(found.id != job_id for found in self.spool.entries(State.RUNNING)):
+                run = Run(job_id, int(number), self.home.runs / job_id / number)
+                await Attempt(self.home, run, self.terminal, self._watcher, self.env).close()
+            self.spool.unlock(lock)
 
     def _remember(self, found: Entry) -> None:
         if found.file not in self._known:

@@ -25,7 +25,7 @@ def one_line(data: bytes) -> bytes:
         import json
 
         data = json.dumps(shorten(json.loads(data))).encode()
-    return b" ".join(data.split(b"\n")).strip() or b"{}"
+    return b" ".join(data.split()) if b"\n" in data.strip() or b"\r" in data else data.strip() or b"{}"
 
 
 def shorten(value: object) -> object:
@@ -56,7 +56,7 @@ def send_back(run: str, package_parent: str, data: bytes) -> str:
     with open(run + "/attempt.json", encoding="utf-8") as file:
         attempt = json.load(file)
     with open(run + "/events.jsonl", "rb") as file:
-        repairs = sum(b'"event":"repair"' in line for line in file)
+        repairs = sum(b'","event":"repair","data":' in line[:80] for line in file)
     if repairs >= attempt["repairs"] or json.loads(data).get("background_tasks"):
         return ""
     return missing(Contract.load(attempt["output"]))
@@ -91,5 +91,8 @@ if __name__ == "__main__":
         main(*sys.argv[1:4])
     except Exception as problem:
         print(f"muxq: {problem}", file=sys.stderr)
-        if sys.argv[1] != "status":
-            append(sys.argv[2], sys.argv[1], b"{}")
+        try:
+            if sys.argv[1] != "status":
+                append(sys.argv[2], sys.argv[1], b"{}")
+        except OSError:
+            pass

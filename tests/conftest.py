@@ -5,18 +5,46 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from runner.entry import Entry
+from runner.home import Home
+from runner.job import Job
+from runner.spool import Spool
 
 
 @pytest.fixture(autouse=True)
 def no_home_but_the_tests_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test can reach the user's real home, queue or account, by any of the roads that lead there."""
-    for name in ("MUXQ_HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME", "TMUX", "TMUX_TMPDIR"):
+    for name in ("MUXQ_HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME", "CLAUDE_CONFIG_DIR", "TMUX", "TMUX_TMPDIR"):
         monkeypatch.delenv(name, raising=False)
     private = tmp_path / "user-home"
     private.mkdir(mode=0o700)
     monkeypatch.setenv("HOME", str(private))
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """A made home that is not the one which is found by itself."""
+    return Home(tmp_path / "home").make()
+
+
+@pytest.fixture
+def spool(home: Home) -> Spool:
+    return Spool(home)
+
+
+@pytest.fixture
+def add(spool: Spool) -> Callable[..., Entry]:
+    """`add(prompt, **keys)`: put a job for the echo agent into the queue; returns its entry."""
+
+    def put(prompt: str = "say hello", **keys: Any) -> Entry:
+        said = {"prompt": prompt, "agent": "echo", **keys}
+        return spool.add(Job.check({k: v for k, v in said.items() if v is not None}, where="the job"))
+
+    return put
 
 
 @pytest.fixture

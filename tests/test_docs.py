@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 import pytest
 import typer
 
-from runner import job, outcome, profile, prompt, state
+from runner import job, jobschema, outcome, profile, prompt, state
 from runner.cli.app import app
 from runner.config import Config
 from runner.home import FOLDERS
@@ -218,11 +218,11 @@ def test_the_picture_of_the_states_is_the_table(page: str) -> None:
 
 
 def test_every_key_of_a_job_is_documented() -> None:
-    published = job.schema()["properties"]
+    published = jobschema.schema()["properties"]
     keys = [*published, *(f"output.{key}" for key in published["output"]["properties"])]
     text = section("docs/files.md", "The job file")
     assert sorted(first_cells(text)) == sorted(keys)
-    assert all(f"`{key}`" in text for key in job.NOT_YET_SUPPORTED)
+    assert all(f"`{key}`" in text for key in jobschema.NOT_YET_SUPPORTED)
 
 
 def test_every_error_and_every_reason_is_documented() -> None:

@@ -10,6 +10,7 @@ from runner import hold as holds
 from runner import home
 from runner.cli.options import HomeOption, JobArgument, JsonOption, _complete_job, print_json
 from runner.errors import BadInput, MuxqError, Unready
+from runner.spool import Spool
 
 Jobs = Annotated[
     list[str],
@@ -112,6 +113,7 @@ def hold(
     place = home.locate(home_path).make()
     standing = holds.Hold(reason, "person", time.time() + seconds(until) if until else None)
     holds.put(place, standing)
+    Spool(place).emit("hold.put", **standing.as_dict())
     if as_json:
         print_json(standing.as_dict())
     else:
@@ -120,7 +122,10 @@ def hold(
 
 def release(as_json: JsonOption = False, home_path: HomeOption = None) -> None:
     """Lift the hold."""
-    lifted = holds.lift(home.locate(home_path).make())
+    place = home.locate(home_path).make()
+    lifted = holds.lift(place)
+    if lifted:
+        Spool(place).emit("hold.lifted", kind=lifted.kind)
     if as_json:
         print_json(lifted.as_dict() if lifted else None)
     else:
@@ -169,7 +174,6 @@ def clean(
     """Put finished jobs and their runs away."""
     from runner.archive import sweep
     from runner.duration import seconds
-    from runner.spool import Spool
 
     place = home.locate(home_path).make()
     gone = sweep(Spool(place), seconds(older_than), dry_run=dry_run, purge=purge)
@@ -178,7 +182,7 @@ def clean(
     for job_id in gone:
         typer.echo(job_id)
     how = "would go" if dry_run else "deleted" if purge else "put into the archive"
-    typer.echo(f"{len(gone)} jobs {how}", err=True)
+    typer.echo(f"{len(gone)} {'job' if len(gone) == 1 else 'jobs'} {how}", err=True)
     return None
 
 

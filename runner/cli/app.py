@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import traceback
 from collections.abc import Callable
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -48,8 +49,24 @@ def _globals(
 
 
 COMMANDS: tuple[Callable[..., None], ...] = (make.add, make.work, *look.COMMANDS, *act.COMMANDS)
+
+
+def _ends_with_its_reader(command: Callable[..., None]) -> Callable[..., None]:
+    """`command`, at peace with a reader that has gone (`muxq ls | head`)."""
+
+    @functools.wraps(command)
+    def run(*args: Any, **options: Any) -> None:
+        try:
+            command(*args, **options)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    return run
+
+
 for command in COMMANDS:
-    app.command(context_settings={"allow_interspersed_args": True})(command)
+    app.command()(_ends_with_its_reader(command))
 
 
 def main() -> NoReturn:
@@ -59,9 +76,6 @@ def main() -> NoReturn:
     except MuxqError as problem:
         print(f"muxq: {problem}", file=sys.stderr)
         sys.exit(problem.exit_code)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     except OSError as problem:
         print(f"muxq: {told(problem, home.locate().path)}", file=sys.stderr)
         sys.exit(5)

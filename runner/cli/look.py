@@ -4,7 +4,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO
 
 import typer
 
@@ -35,8 +35,12 @@ def ls(
     states = [_state(word) for word in state] if state else list(State)
     jobs = queue.list(states, limit=None if everything or tag else limit)
     jobs = [job for job in jobs if tag is None or tag in job["tags"]][: None if everything else limit]
+    for name, why in queue.drops.rejected:
+        typer.echo(f"{name} rejected: {why}", err=True)
     if as_json:
         return print_json(jobs)
+    for name in queue.drops.unfinished:
+        typer.echo(f"{name} is still being written", err=True)
     if held := hold.current(queue.home):
         until = time.strftime("%H:%M", time.localtime(held.until)) if held.until else "a person lifts it (muxq release)"
         typer.echo(f"on hold until {until}: {held.reason}", err=True)
@@ -166,8 +170,15 @@ def output(
         sys.stdout.flush()
         with file.open("rb") as source:
             shutil.copyfileobj(source, sys.stdout.buffer)
+            if sys.stdout.isatty() and file.stat().st_size and not _ends_its_line(source):
+                sys.stdout.buffer.write(b"\n")
         sys.stdout.buffer.flush()
     return None
+
+
+def _ends_its_line(source: BinaryIO) -> bool:
+    source.seek(-1, 2)
+    return source.read(1) == b"\n"
 
 
 def logs(
@@ -196,7 +207,7 @@ def logs(
 
 def schema() -> None:
     """Print the JSON Schema of the job file."""
-    from runner.job import schema as published
+    from runner.jobschema import schema as published
 
     print_json(published())
 

@@ -2,13 +2,13 @@
 
 import json
 import sys
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from runner.cli.options import HomeOption, complete_agent, complete_template, pairs
 from runner.errors import BadInput
+from runner.paths import expand
 
 
 def add(
@@ -78,8 +78,8 @@ def add(
         "vars": pairs(var or [], "--var") or None,
         "agent": agent,
         "model": model,
-        "workdir": str(Path(workdir).expanduser().absolute()) if workdir else None,
-        "files": [str(Path(name).expanduser().absolute()) for name in file or []] or None,
+        "workdir": str(expand(workdir).absolute()) if workdir else None,
+        "files": [str(expand(name).absolute()) for name in file or []] or None,
         "output": _output(output, output_format, workdir),
         "priority": priority,
         "timeout": timeout,
@@ -138,14 +138,14 @@ def work(
 
 def _from(source: str) -> dict[str, Any]:
     """The job in a file or on stdin: a JSON object is a whole job, anything else a prompt."""
-    from runner.job import MAX_BYTES, NotYet, parse
+    from runner.jsontext import MAX_BYTES, NotYet, parse
     from runner.store import read_bounded
 
     if source == "-":
         data, where = sys.stdin.buffer.read(), "stdin"
     else:
         try:
-            data, where = read_bounded(Path(source).expanduser().resolve(), MAX_BYTES), source
+            data, where = read_bounded(expand(source).resolve(), MAX_BYTES), source
         except FileNotFoundError:
             raise BadInput(f"there is no file {source}") from None
         except BadInput as problem:
@@ -168,7 +168,7 @@ def _decoded(data: bytes, where: str) -> str:
 
 def _output(path: str | None, form: str | None, workdir: str | None) -> dict[str, str] | None:
     """`output` of the job; a relative path on the command line starts where a shell user expects: here."""
-    place = {"path": str(Path(path).expanduser() if workdir else Path(path).expanduser().absolute())} if path else {}
+    place = {"path": str(expand(path) if workdir else expand(path).absolute())} if path else {}
     return {**place, **({"format": form} if form else {})} or None
 
 

@@ -26,11 +26,15 @@ class Story:
 
     def told(self) -> Iterator[str]:
         """The lines of all that has happened since the last call."""
-        found = [(e, 0) for e in self._home.read() if e.data.get("job") == self._entry.id]
+        found = [(_moment(e), e, 0) for e in self._home.read() if e.data.get("job") == self._entry.id]
         for run in runs(self._queue.home, self._entry.id):
             tail = self._tails.setdefault(run.number, event.Tail(run.events))
-            found += [(e, run.number) for e in tail.read()]
-        for happened, number in sorted(found, key=lambda pair: pair[0].at):
+            latest = _moment(Event(str((run.attempt() or {}).get("started_at")), ""))
+            for happened in tail.read():
+                # tmux's lines have whole seconds, so in one file the order of lines is the order of time.
+                latest = max(latest, _moment(happened))
+                found.append((latest, happened, run.number))
+        for _, happened, number in sorted(found, key=lambda item: item[0]):
             if line := self._line(happened, number):
                 yield line
 
@@ -48,8 +52,16 @@ class Story:
             said = {"at": happened.at, "event": happened.name, "attempt": number or None, "data": happened.data}
             return json.dumps(said, ensure_ascii=False)
         text = _agents(happened) if number else sentence(happened.name, {**happened.data, "job": "job"})
-        moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(clock.seconds(happened.at)))
+        moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(_moment(happened)))
         return f"{moment}  {f'[{number}] ' if number else ''}{text}" if text else None
+
+
+def _moment(happened: Event) -> float:
+    """When it happened, in seconds since 1970; 0 for a line that does not say so in a way we know."""
+    try:
+        return clock.seconds(happened.at)
+    except ValueError:
+        return 0.0
 
 
 def _agents(happened: Event) -> str | None:

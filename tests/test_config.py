@@ -1,0 +1,58 @@
+"""config.toml: defaults, and one sentence for each thing that is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from runner import config
+from runner.config import Config
+from runner.errors import BadSetup
+
+
+def test_no_file_means_the_defaults(tmp_path: Path) -> None:
+    assert config.load(tmp_path / "config.toml") == Config("claude", "edits", 3600.0, 1, "leave")
+
+
+def test_an_empty_file_means_the_defaults(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").touch()
+    assert config.load(tmp_path / "config.toml") == Config()
+
+
+def test_what_the_file_says_is_what_counts(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text(
+        'version = 1\nagent = "echo"\npermissions = "ask"\ntimeout = "1h30m"\njobs = 4\non_stop = "finish"\n'
+    )
+    assert config.load(tmp_path / "config.toml") == Config("echo", "ask", 5400.0, 4, "finish")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('agnet = "echo"', "unknown key `agnet`; did you mean `agent`?"),
+        ("zzz = 1", "unknown key `zzz`; known are: agent, permissions, timeout, jobs, on_stop"),
+        ("agent = 1", "`agent` is the name of a session profile, not 1"),
+        ('permissions = "all"', "`permissions` is one of ask, edits, deny, bypass, not 'all'"),
+        ("permissions = []", "`permissions` is one of ask, edits, deny, bypass, not []"),
+        ('on_stop = "die"', "`on_stop` is one of leave, finish, kill, not 'die'"),
+        ("jobs = 0", "`jobs` is a whole number above 0, not 0"),
+        ("jobs = true", "`jobs` is a whole number above 0, not True"),
+        ("jobs = 1.5", "`jobs` is a whole number above 0, not 1.5"),
+        ('timeout = "soon"', '`timeout`: "soon" is not a length of time'),
+        ("timeout = 0", "`timeout`: "),
+        ("timeout = [1]", "`timeout`: "),
+        ("jobs =", "Invalid value (at "),
+    ],
+)
+def test_what_cannot_be_used_is_refused_with_file_and_key(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "config.toml").write_text(text)
+    with pytest.raises(BadSetup) as caught:
+        config.load(tmp_path / "config.toml")
+    assert str(caught.value).startswith(f"{tmp_path / 'config.toml'}: {words}")
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_bytes(b"\xff")
+    with pytest.raises(BadSetup, match=r"config\.toml"):
+        config.load(tmp_path / "config.toml")

@@ -1,0 +1,70 @@
+"""Event files: whole lines only, and a damaged line hides no other."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from runner import event
+from runner.event import Event, Tail
+
+
+def line(name: str, **data: object) -> bytes:
+    return json.dumps({"version": 1, "at": "t", "event": name, "data": data}).encode() + b"\n"
+
+
+def test_an_emitted_event_is_one_line_with_version_time_name_and_data(tmp_path: Path) -> None:
+    event.emit(tmp_path / "e", "job.added", job="x", text="two\nlines")
+    (told,) = [json.loads(text) for text in (tmp_path / "e").read_text().splitlines()]
+    assert told == {"version": 1, "at": told["at"], "event": "job.added", "data": {"job": "x", "text": "two\nlines"}}
+
+
+def test_what_was_emitted_is_read_back(tmp_path: Path) -> None:
+    event.emit(tmp_path / "e", "a", x=1)
+    event.emit(tmp_path / "e", "b", y="é")
+    assert [(e.name, e.data) for e in event.read(tmp_path / "e")] == [("a", {"x": 1}), ("b", {"y": "é"})]
+
+
+def test_a_file_that_is_not_there_has_no_events(tmp_path: Path) -> None:
+    assert Tail(tmp_path / "e").read() == []
+
+
+def test_nothing_is_read_twice(tmp_path: Path) -> None:
+    tail = Tail(tmp_path / "e")
+    (tmp_path / "e").write_bytes(line("a"))
+    assert [[e.name for e in tail.read()], tail.read()] == [["a"], []]
+
+
+def test_half_a_line_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "e").write_bytes(line("a") + line("b")[:-1])
+    assert [e.name for e in Tail(tmp_path / "e").read()] == ["a"]
+
+
+def test_half_a_line_is_read_once_it_is_whole(tmp_path: Path) -> None:
+    tail, whole = Tail(tmp_path / "e"), line("a") + line("é")
+    seen = []
+    for end in range(len(whole) + 1):
+        (tmp_path / "e").write_bytes(whole[:end])
+        seen += [e.name for e in tail.read()]
+    assert seen == ["a", "é"]
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [b"", b"{", b"null", b"[]", b"1", b'"x"', b"\xff\xfe", b"{}", b"[" * 100_000, b'{"event"'],
+    ids=lambda data: repr(data[:10]),
+)
+def test_a_damaged_line_is_skipped_and_hides_no_other(tmp_path: Path, damaged: bytes) -> None:
+    (tmp_path / "e").write_bytes(line("a") + damaged + b"\n" + line("b"))
+    assert [e.name for e in event.read(tmp_path / "e")] == ["a", "b"]
+
+
+@pytest.mark.parametrize("data", [None, [], "text", 5, [1]])
+def test_data_that_is_no_object_counts_as_none(data: object) -> None:
+    assert event.parse(json.dumps({"event": "a", "at": "t", "data": data}).encode()) == Event("t", "a", {})
+
+
+def test_an_event_without_time_still_counts() -> None:
+    assert event.parse(b'{"event": "a"}') == Event("", "a", {})

@@ -1,0 +1,241 @@
+"""sessions/hook.py, run as an agent runs it: a program of its own, its JSON on standard input."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner import event, shipped
+from runner.output import Contract, identity
+
+HOOK = [sys.executable, "-I", "-S", str(shipped.folder("sessions") / "hook.py")]
+Told = subprocess.CompletedProcess[bytes]
+Tell = Callable[..., Told]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    folder = tmp_path / "runs" / "1kq2vd6w8s3f5h" / "2"
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture
+def tell(run: Path) -> Tell:
+    """`tell(event, data)`: run the hook; `data` is bytes, or becomes JSON."""
+
+    def do(name: str, data: Any = None, folder: Path = run) -> Told:
+        given = data if isinstance(data, bytes) else json.dumps(data or {}).encode()
+        argv = [*HOOK, name, str(folder), str(shipped.PACKAGE.parent)]
+        return subprocess.run(argv, input=given, capture_output=True, check=False, timeout=30, env={})
+
+    return do
+
+
+@pytest.fixture
+def attempt(run: Path) -> Callable[..., Path]:
+    """Say what the attempt's output must be; returns its path."""
+
+    def write(repairs: int = 2, old: bytes | None = None, **said: Any) -> Path:
+        output = run / "output.md"
+        if old is not None:
+            output.write_bytes(old)
+        contract = Contract(str(output), before=identity(output), **said)
+        (run / "events.jsonl").touch()
+        (run / "attempt.json").write_text(json.dumps({"repairs": repairs, "output": asdict(contract)}))
+        return output
+
+    return write
+
+
+def events(run: Path) -> list[tuple[str, dict[str, Any]]]:
+    return [(e.name, e.data) for e in event.read(run / "events.jsonl")]
+
+
+def lines(run: Path) -> list[bytes]:
+    return (run / "events.jsonl").read_bytes().splitlines()
+
+
+def order(told: Told) -> str:
+    """What the hook tells the agent to do; "" for nothing."""
+    if not told.stdout:
+        return ""
+    said = json.loads(told.stdout)
+    assert set(said) == {"decision", "reason"}
+    assert said["decision"] == "block"
+    return said["reason"]
+
+
+def test_an_event_becomes_one_line_with_version_time_name_and_data(tell: Tell, run: Path) -> None:
+    told = tell("tool-started", {"tool_name": "Bash", "tool_input": {"command": "é\nb"}})
+    (line,) = [json.loads(line) for line in lines(run)]
+    assert (told.returncode, told.stdout, told.stderr) == (0, b"", b"")
+    assert line == {
+        "version": 1,
+        "at": line["at"],
+        "event": "tool-started",
+        "data": {"tool_name": "Bash", "tool_input": {"command": "é\nb"}},
+    }
+
+
+def test_a_time_is_in_utc_with_milliseconds(tell: Tell, run: Path) -> None:
+    from runner.clock import seconds, stamp
+
+    before = stamp()
+    tell("started")
+    at = event.read(run / "events.jsonl")[0].at
+    assert len(at) == len("2026-01-01T00:00:00.000Z")
+    assert seconds(before) <= seconds(at) <= seconds(stamp())
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b'{\n  "a":\n  1\n}\n', b'{\r\n  "a": 1\r\n}\r\n', b'\n\n{"a": 1}', b'  {"a":\t1} ', b'{"a":\r1}'],
+    ids=["LF", "CRLF", "blank lines", "blanks", "CR"],
+)
+def test_json_on_several_lines_becomes_one(tell: Tell, run: Path, data: bytes) -> None:
+    tell("started", data)
+    assert (events(run), len(lines(run))) == ([("started", {"a": 1})], 1)
+
+
+@pytest.mark.parametrize("data", [b"", b" \n", b"{", b"not json", b"\xff\xfe", b'{"a": 1} {"b": 2}', b"x" * 50_000])
+@pytest.mark.parametrize("name", ["started", "turn-over"])
+def test_an_event_with_broken_data_is_still_told(tell: Tell, run: Path, name: str, data: bytes) -> None:
+    assert tell(name, data).returncode == 0
+    assert events(run) == [(name, {})]
+
+
+def test_a_broken_event_hides_no_other(tell: Tell, run: Path) -> None:
+    for data in (b'{"a": 1}', b"{", b'{"b": 2}'):
+        tell("started", data)
+    assert [data for _, data in events(run) if data] == [{"a": 1}, {"b": 2}]
+
+
+def test_a_huge_event_is_cut_down_to_its_short_values(tell: Tell, run: Path) -> None:
+    tell("tool-started", {"tool_name": "Write", "tool_input": {"file_path": "/a", "content": "x" * 3_000_000}, "n": 5})
+    ((_, data),) = events(run)
+    assert data == {"tool_name": "Write", "tool_input": {"file_path": "/a", "content": "x" * 1000 + "…"}, "n": 5}
+
+
+def test_a_huge_list_is_cut_down(tell: Tell, run: Path) -> None:
+    tell("tool-finished", {"items": list(range(100_000))})
+    assert events(run) == [("tool-finished", {"items": list(range(50))})]
+
+
+def test_an_event_that_is_not_huge_is_kept_whole(tell: Tell, run: Path) -> None:
+    tell("tool-started", {"content": "x" * 20_000})
+    assert events(run) == [("tool-started", {"content": "x" * 20_000})]
+
+
+def test_the_events_are_private(tell: Tell, run: Path) -> None:
+    tell("started")
+    assert (run / "events.jsonl").stat().st_mode & 0o777 == 0o600
+
+
+def test_events_told_at_once_are_all_there(run: Path) -> None:
+    argv = [*HOOK, "tool-started", str(run), str(shipped.PACKAGE.parent)]
+    started = [subprocess.Popen(argv, stdin=subprocess.PIPE, env={}) for _ in range(8)]
+    for number, process in enumerate(started):
+        process.communicate(json.dumps({"n": number, "text": "x" * 20_000}).encode(), timeout=30)
+    assert sorted(data["n"] for _, data in events(run)) == list(range(8))
+
+
+# --- the end of a turn
+
+
+def test_a_turn_that_ends_with_a_result_is_over(tell: Tell, run: Path, attempt: Callable[..., Path]) -> None:
+    attempt().write_text("result")
+    assert (order(tell("turn-over", {"background_tasks": []})), events(run)) == (
+        "",
+        [("turn-over", {"background_tasks": []})],
+    )
+
+
+def test_a_turn_that_ends_without_output_goes_on(tell: Tell, run: Path, attempt: Callable[..., Path]) -> None:
+    output = attempt()
+    reason = order(tell("turn-over"))
+    assert reason == f"You have not written your result. Write the whole of it to the file {output} now."
+    assert events(run) == [("repair", {"reason": reason})]
+
+
+def test_a_turn_that_ends_with_the_old_output_goes_on(tell: Tell, attempt: Callable[..., Path]) -> None:
+    attempt(old=b"old")
+    assert "is the old one" in order(tell("turn-over"))
+
+
+@pytest.mark.parametrize(
+    ("data", "said", "words"),
+    [
+        (b"", {}, "has 0 bytes, fewer than the 1 asked for"),
+        (b"{", {"format": "json"}, "is no JSON"),
+        (b"12345", {"min_bytes": 6}, "has 5 bytes, fewer than the 6 asked for"),
+    ],
+)
+def test_a_turn_that_ends_with_a_bad_output_goes_on(
+    tell: Tell, attempt: Callable[..., Path], data: bytes, said: dict[str, Any], words: str
+) -> None:
+    attempt(**said).write_bytes(data)
+    assert words in order(tell("turn-over"))
+
+
+@pytest.mark.parametrize("repairs", [0, 1, 3])
+def test_an_agent_is_sent_back_only_so_often(tell: Tell, run: Path, attempt: Callable[..., Path], repairs: int) -> None:
+    attempt(repairs)
+    orders = [bool(order(tell("turn-over"))) for _ in range(repairs + 2)]
+    assert orders == [True] * repairs + [False, False]
+    assert [name for name, _ in events(run)] == ["repair"] * repairs + ["turn-over"] * 2
+
+
+def test_what_an_agent_says_does_not_count_as_a_repair(tell: Tell, run: Path, attempt: Callable[..., Path]) -> None:
+    attempt(1)
+    tell("tool-started", b'{"tool_input":{"event":"repair"}}')
+    assert order(tell("turn-over")) != ""
+
+
+def test_an_agent_with_background_tasks_is_not_sent_back(tell: Tell, run: Path, attempt: Callable[..., Path]) -> None:
+    attempt()
+    assert (order(tell("turn-over", {"background_tasks": [{"id": "x"}]})), [name for name, _ in events(run)]) == (
+        "",
+        ["turn-over"],
+    )
+
+
+@pytest.mark.parametrize("name", ["started", "tool-finished", "turn-failed", "session-ended", "notified"])
+def test_only_the_end_of_a_turn_sends_back(tell: Tell, attempt: Callable[..., Path], name: str) -> None:
+    attempt()
+    assert tell(name).stdout == b""
+
+
+@pytest.mark.parametrize("record", [None, "", "{", "{}"])
+def test_without_a_readable_attempt_the_turn_is_over(tell: Tell, run: Path, record: str | None) -> None:
+    if record is not None:
+        (run / "attempt.json").write_text(record)
+    told = tell("turn-over")
+    assert (told.returncode, told.stdout, [name for name, _ in events(run)]) == (0, b"", ["turn-over"])
+
+
+def test_an_agent_is_never_failed_because_its_run_folder_has_gone(tell: Tell, tmp_path: Path) -> None:
+    assert [tell(name, folder=tmp_path / "gone").returncode for name in ("started", "turn-over", "status")] == [0, 0, 0]
+
+
+# --- the status line
+
+
+def test_the_status_line_names_the_attempt_and_keeps_what_it_was_told(tell: Tell, run: Path) -> None:
+    told = tell("status", {"cost": {"total_cost_usd": 0.5}})
+    assert (told.returncode, told.stdout) == (0, b"muxq 1kq2vd6w8s3f5h-2\n")
+    assert json.loads((run / "status.json").read_text()) == {"cost": {"total_cost_usd": 0.5}}
+    assert [item.name for item in run.iterdir()] == ["status.json"]
+    assert (run / "status.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_status_line_is_no_event(tell: Tell, run: Path) -> None:
+    tell("status", {})
+    assert not (run / "events.jsonl").exists()

@@ -1,0 +1,142 @@
+"""What a job comes to: its own words, then its template's, then its profile's and the config's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner import plan as plans
+from runner.errors import BadInput, BadSetup, NotFound, Unready
+from runner.home import Home
+from runner.job import Job
+from runner.plan import Plan
+
+
+@pytest.fixture
+def plan(home: Home) -> Callable[..., Plan]:
+    """The plan of a job for the echo agent."""
+
+    def make(**keys: Any) -> Plan:
+        said = {"agent": "echo", **({} if "template" in keys else {"prompt": "hello"}), **keys}
+        return plans.plan(home, Job.check({k: v for k, v in said.items() if v is not None}, where="the job"))
+
+    return make
+
+
+def test_a_job_that_says_nothing_gets_the_defaults(plan: Callable[..., Plan], home: Home) -> None:
+    made = plan(agent=None)
+    assert (made.profile.name, made.template.name, made.permissions, made.timeout, made.format, made.min_bytes) == (
+        *("claude", "generic", "edits", 3600.0, "markdown", 1),
+    )
+
+
+def test_the_config_has_the_word_where_the_job_says_nothing(plan: Callable[..., Plan], home: Home) -> None:
+    home.config.write_text('agent = "shell"\npermissions = "deny"\ntimeout = "5m"')
+    made = plan(agent=None)
+    assert (made.profile.name, made.permissions, made.timeout) == ("shell", "deny", 300.0)
+
+
+def test_the_template_comes_before_the_config(plan: Callable[..., Plan], home: Home) -> None:
+    home.config.write_text('timeout = "5m"')
+    made = plan(template="echo_test", vars={"message": "m"})
+    assert (made.timeout, made.format) == (120.0, "text")
+
+
+def test_the_job_comes_before_everything(plan: Callable[..., Plan]) -> None:
+    said = {"timeout": "7s", "output": {"format": "json", "min_bytes": 9}, "permissions": "ask"}
+    made = plan(template="echo_test", vars={"message": "m"}, **said)
+    assert (made.timeout, made.format, made.min_bytes, made.permissions) == (7.0, "json", 9, "ask")
+
+
+def test_the_smallest_result_is_the_profiles_matter(plan: Callable[..., Plan]) -> None:
+    assert [plan(agent="shell").min_bytes, plan(agent="shell", output="o").min_bytes] == [0, 0]
+
+
+@pytest.mark.parametrize(("form", "name"), [("markdown", "output.md"), ("text", "output.txt"), ("json", "output.json")])
+def test_the_result_goes_into_the_run_folder_by_itself(plan: Callable[..., Plan], form: str, name: str) -> None:
+    assert plan(output={"format": form}).output_file(Path("/run"), Path("/work")) == Path("/run") / name
+
+
+@pytest.mark.parametrize(
+    ("said", "path"),
+    [("out/x.md", "/work/out/x.md"), ("/abs/x.md", "/abs/x.md"), ("~/x.md", "{home}/x.md")],
+)
+def test_the_result_goes_where_the_job_says(plan: Callable[..., Plan], tmp_path: Path, said: str, path: str) -> None:
+    wanted = Path(path.format(home=tmp_path / "user-home"))
+    assert plan(output=said).output_file(Path("/run"), Path("/work")) == wanted
+
+
+def test_the_workdir_is_the_jobs_or_else_the_default(plan: Callable[..., Plan], tmp_path: Path) -> None:
+    found = [plan(workdir=said).workdir(Path("/d")) for said in (str(tmp_path), "~/", None)]
+    assert found == [tmp_path, tmp_path / "user-home", Path("/d")]
+
+
+def test_relative_files_start_at_the_workdir(plan: Callable[..., Plan], tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    (tmp_path / "user-home" / "b").touch()
+    made = plan(workdir=str(tmp_path), files=["a", "~/b", str(tmp_path / "a")])
+    assert plans.files_of(made.job) == [tmp_path / "a", tmp_path / "user-home" / "b", tmp_path / "a"]
+
+
+def test_the_prompt_names_task_files_and_result(plan: Callable[..., Plan], tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    made = plan(agent="claude", prompt="Do {{ this }}.", files=[str(tmp_path / "a")])
+    text = made.prompt(workdir=tmp_path, output=Path("/run/output.md"))
+    assert [words in text for words in ("Do {{ this }}.", f"- {tmp_path / 'a'}", "/run/output.md")] == [True] * 3
+
+
+@pytest.mark.parametrize(
+    ("keys", "kind", "words"),
+    [
+        ({"agent": "nobody"}, NotFound, "no agent 'nobody'"),
+        ({"template": "nothing"}, NotFound, "no template `nothing`"),
+        ({"template": "echo_test"}, BadInput, "message"),
+        ({"workdir": "/no/such/folder"}, BadInput, "`workdir`: there is no folder /no/such/folder"),
+        ({"workdir": "/dev/null"}, BadInput, "`workdir`: there is no folder /dev/null"),
+        ({"workdir": "/" + "x" * 5000}, BadInput, "`workdir`: "),
+        ({"files": ["/no/such/file"]}, BadInput, "`files`: there is no /no/such/file"),
+        ({"files": ["a"]}, BadInput, "`files`: 'a' is relative, and the job has no workdir to start from"),
+        ({"files": ["/" + "x" * 5000]}, BadInput, "`files`: "),
+        ({"files": ["~nobody-of-this-name/x"]}, BadInput, "`files`: "),
+    ],
+    ids=lambda value: str(value)[:40] if isinstance(value, dict) else "",
+)
+def test_what_cannot_run_is_found_at_once(
+    plan: Callable[..., Plan], keys: dict[str, Any], kind: type[Exception], words: str
+) -> None:
+    with pytest.raises(kind) as caught:
+        plan(**keys)
+    assert words in str(caught.value)
+
+
+def test_permissions_that_the_agent_does_not_know_are_refused(plan: Callable[..., Plan], home: Home) -> None:
+    (home.path / "sessions" / "mine.toml").write_text('command = ["x"]\npermissions = { ask = "a" }')
+    with pytest.raises(BadInput, match="the agent 'mine' knows no permissions 'bypass'; it has: ask"):
+        plan(agent="mine", permissions="bypass")
+
+
+def test_a_broken_config_is_no_jobs_fault(plan: Callable[..., Plan], home: Home) -> None:
+    home.config.write_text("jobs = 0")
+    with pytest.raises(BadSetup, match=r"config\.toml"):
+        plan()
+
+
+def test_a_secret_comes_from_the_workers_environment(plan: Callable[..., Plan]) -> None:
+    made = plan(env={"TOKEN": {"from_env": "MY_TOKEN"}, "A": "b"})
+    assert made.environment({"MY_TOKEN": "s3cret", "PATH": "/bin", "OTHER": "x"}) == {
+        "PATH": "/bin",
+        "TOKEN": "s3cret",
+        "A": "b",
+    }
+
+
+def test_a_secret_that_the_worker_lacks_is_named(plan: Callable[..., Plan]) -> None:
+    with pytest.raises(Unready, match="the worker's environment has no MY_TOKEN, which the job's `env` takes from it"):
+        plans.ready(plan(env={"TOKEN": {"from_env": "MY_TOKEN"}}), {})
+
+
+def test_a_job_that_can_run_is_ready_with_its_binary(plan: Callable[..., Plan]) -> None:
+    assert plans.ready(plan(agent="shell"), {"PATH": "/bin:/usr/bin"}) in ("/bin/sh", "/usr/bin/sh")

@@ -1,0 +1,52 @@
+"""Run folders: their order, and which one comes next."""
+
+from __future__ import annotations
+
+from runner.home import Home
+from runner.run import Run, following, runs
+
+
+def numbers(home: Home) -> list[int]:
+    return [run.number for run in runs(home, "j")]
+
+
+def test_a_job_that_never_ran_has_no_runs(home: Home) -> None:
+    assert runs(home, "j") == []
+
+
+def test_runs_come_in_the_order_of_their_numbers(home: Home) -> None:
+    for name in ("10", "9", "1", "notes", ".tmp"):
+        (home.runs / "j" / name).mkdir(parents=True)
+    assert numbers(home) == [1, 9, 10]
+
+
+def test_the_first_run_is_number_one_and_private(home: Home) -> None:
+    run = following(home, "j")
+    assert (run, run.path.stat().st_mode & 0o777) == (Run("j", 1, home.runs / "j" / "1"), 0o700)
+
+
+def test_a_run_that_was_never_prepared_is_taken_up_again(home: Home) -> None:
+    assert [following(home, "j").number, following(home, "j").number] == [1, 1]
+
+
+def test_after_a_run_that_was_prepared_comes_the_next_number(home: Home) -> None:
+    following(home, "j").begin(home, {"a": 1})
+    assert following(home, "j").number == 2
+
+
+def test_the_number_after_the_last_is_taken_although_one_is_missing(home: Home) -> None:
+    Run("j", 7, home.runs / "j" / "7").path.mkdir(parents=True)
+    Run("j", 7, home.runs / "j" / "7").begin(home, {})
+    assert following(home, "j").number == 8
+
+
+def test_the_records_are_read_back(home: Home) -> None:
+    run = following(home, "j")
+    before = (run.attempt(), run.outcome())
+    run.begin(home, {"a": 1})
+    run.end(home, {"b": 2})
+    assert (before, run.attempt(), run.outcome()) == ((None, None), {"version": 1, "a": 1}, {"version": 1, "b": 2})
+
+
+def test_the_session_is_named_after_job_and_number(home: Home) -> None:
+    assert Run("j", 3, home.path).session == "j-3"

@@ -1,0 +1,163 @@
+"""Start-up dialogs as they stand on a screen, and the keys that answer them."""
+
+from __future__ import annotations
+
+import pytest
+
+from runner import profile, shipped
+from runner.profile import Dialog
+from runner.screen import Answer, answer, find, last_line
+
+CLAUDE = profile.load("claude", [shipped.folder("sessions")])
+TRUST, BYPASS, API_KEY = CLAUDE.dialogs
+
+TRUST_YES = """
+╭──────────────────────────────────────────────────────────────────────────────╮
+│                                                                              │
+│ Do you trust the files in this folder?                                       │
+│                                                                              │
+│ /home/me/project                                                             │
+│                                                                              │
+│ Claude Code may read, write, or execute files contained in this directory.   │
+│ This can pose security risks, so only use files from trusted sources.        │
+│                                                                              │
+│ ❯ 1. Yes, proceed                                                            │
+│   2. No, exit                                                                │
+│                                                                              │
+╰──────────────────────────────────────────────────────────────────────────────╯
+   Enter to confirm · Esc to exit
+"""
+TRUST_NO = TRUST_YES.replace("❯ 1. Yes", "  1. Yes").replace("  2. No", "❯ 2. No")
+TRUST_NEW = """
+ Accessing workspace:
+
+ /home/me/project
+
+ Quick safety check: Is this a project you created or one you trust? (Like your own code, a well-known open source
+ project, or work from your team). If not, take a moment to review what's in this folder first.
+
+ Claude Code'll be able to read, edit, and execute files here.
+
+ ❯ 1. Yes, I trust this folder
+   2. No, exit
+
+ Enter to confirm · Esc to cancel
+"""
+BYPASS_NO = """
+ WARNING: Claude Code running in Bypass Permissions mode
+
+ In Bypass Permissions mode, Claude Code will not ask for your approval before running potentially dangerous commands.
+ This mode should only be used in a sandboxed container/VM that has restricted internet access.
+
+ By proceeding, you accept all responsibility for actions taken while running in Bypass Permissions mode.
+
+ https://code.claude.com/docs/en/security
+
+ ❯ 1. No, exit
+   2. Yes, I accept
+
+ Enter to confirm · Esc to exit
+"""
+BYPASS_YES = BYPASS_NO.replace("❯ 1. No", "  1. No").replace("  2. Yes", "❯ 2. Yes")
+NARROW = """
+ Quick safety check: Is this a project you
+ created or one you trust?
+
+ ❯ 1. Yes, I trust this folder
+   2. No, exit
+"""
+KEY_NO = """
+ Detected a custom API key in your environment
+
+ ANTHROPIC_API_KEY: sk-ant-...abcdefgh
+
+ Do you want to use this API key?
+
+   1. Yes
+ ❯ 2. No (recommended)
+
+ Enter to confirm · Esc to cancel
+"""
+WORKING = """
+❯ Read the file "/q/runs/1/prompt.md" and carry out the task in it completely, without asking questions.
+
+● Reading 1 file… (ctrl+o to expand)
+
+✻ Working… (3s · ↓ 33 tokens)
+
+❯
+  ⏵⏵ accept edits on (shift+tab to cycle)
+"""
+
+
+@pytest.mark.parametrize(
+    ("screen", "dialog"),
+    [
+        (TRUST_YES, TRUST),
+        (TRUST_NO, TRUST),
+        (TRUST_NEW, TRUST),
+        (NARROW, TRUST),
+        (BYPASS_NO, BYPASS),
+        (BYPASS_YES, BYPASS),
+        (KEY_NO, API_KEY),
+        (WORKING, None),
+        ("", None),
+    ],
+    ids=["trust, Yes", "trust, No", "trust, new", "trust, narrow", "bypass, No", "bypass, Yes", "key", "busy", "none"],
+)  # fmt: skip
+def test_a_known_dialog_is_found_by_its_text(screen: str, dialog: Dialog | None) -> None:
+    assert find(screen, CLAUDE.dialogs) == dialog
+
+
+@pytest.mark.parametrize(
+    ("screen", "dialog", "key"),
+    [
+        (TRUST_YES, TRUST, Answer(TRUST, "Enter", final=True)),
+        (TRUST_NO, TRUST, Answer(TRUST, "Up", final=False)),
+        (TRUST_NEW, TRUST, Answer(TRUST, "Enter", final=True)),
+        (NARROW, TRUST, Answer(TRUST, "Enter", final=True)),
+        (BYPASS_NO, BYPASS, Answer(BYPASS, "Down", final=False)),
+        (BYPASS_YES, BYPASS, Answer(BYPASS, "Enter", final=True)),
+    ],
+    ids=["trust, Yes", "trust, No", "trust, new", "trust, narrow", "bypass, No", "bypass, Yes"],
+)  # fmt: skip
+def test_the_next_key_brings_the_mark_to_the_chosen_option(screen: str, dialog: Dialog, key: Answer) -> None:
+    assert answer(screen, dialog) == key
+
+
+def test_nobody_but_a_person_says_who_pays() -> None:
+    assert API_KEY.permissions == ()
+
+
+def test_enter_is_never_pressed_on_the_option_that_was_not_chosen() -> None:
+    screens = [TRUST_YES, TRUST_NO, TRUST_NEW, NARROW, BYPASS_NO, BYPASS_YES]
+    on_no = [s for s in screens if "❯ 1. No" in s or "❯ 2. No" in s]
+    assert [s for s in on_no if (a := answer(s, find(s, CLAUDE.dialogs) or TRUST)) and a.key == "Enter"] == []
+
+
+@pytest.mark.parametrize(
+    "screen",
+    [
+        TRUST_YES.replace("❯", " "),
+        TRUST_YES.replace("Yes, proceed", "Ja, weiter"),
+        TRUST_YES.partition("❯")[0],
+        "",
+    ],
+    ids=["no mark", "no such option", "half drawn", "empty"],
+)
+def test_no_key_is_pressed_while_the_options_are_not_all_there(screen: str) -> None:
+    assert answer(screen, TRUST) is None
+
+
+@pytest.mark.parametrize(
+    ("screen", "line"),
+    [
+        ("", ""),
+        ("\n \n", ""),
+        ("a\nb\n\n", "b"),
+        ("sh: nothing here\n\nPane is dead (status 127, Sat Nov 21 03:00:00 2026)\n", "sh: nothing here"),
+        ("x" * 500, "x" * 200),
+    ],
+)
+def test_the_last_line_is_the_last_with_words_of_the_program(screen: str, line: str) -> None:
+    assert last_line(screen) == line
