@@ -84,7 +84,8 @@ class Worker:
         self._poll_due = 0.0
         self._troubled_until = 0.0
         self._broken: BaseException | None = None
-        self._stopping = False
+        self.stopping = False
+        """Told to stop."""
         self._woken = asyncio.Event()
 
     async def run(self) -> Summary:
@@ -125,11 +126,11 @@ class Worker:
 
     def stop(self) -> None:
         """Start nothing more; what becomes of running attempts `on_stop` says. Said twice: leave them and go."""
-        if self._stopping:
+        if self.stopping:
             self.on_stop = "leave"
             for task in list(self._tasks):
                 task.cancel()
-        self._stopping = True
+        self.stopping = True
         self._wake()
 
     async def _step(self) -> None:
@@ -232,7 +233,7 @@ class Worker:
     def _take_over(self) -> None:
         """Running jobs whose lock is free have lost their worker: they are ours now."""
         for found in self.spool.entries(State.RUNNING):
-            if self._stopping or len(self.running) >= self.jobs or found.id in self.running:
+            if self.stopping or len(self.running) >= self.jobs or found.id in self.running:
                 continue
             lock = self.spool.lock(found.id)
             if lock is None:
@@ -249,7 +250,7 @@ class Worker:
         while self._later and self._later[0][0] <= now:
             _, _, found = heapq.heappop(self._later)
             heapq.heappush(self._waiting, (found.order, found))
-        while self._waiting and len(self.running) < self.jobs and not self._stopping and not hold.current(self.home):
+        while self._waiting and len(self.running) < self.jobs and not self.stopping and not hold.current(self.home):
             _, found = heapq.heappop(self._waiting)
             try:
                 self._start(found)
@@ -336,7 +337,7 @@ class Worker:
         """Whether the loop may end: told to stop, or draining and nothing left that can be done now."""
         if self._broken:
             raise self._broken
-        if self._stopping:
+        if self.stopping:
             return self.on_stop != "finish" or not self.running
         if not self.drain or self.running or self._unfinished or self._drops_due <= time.monotonic():
             return False

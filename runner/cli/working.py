@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import os
 import signal
 import sys
@@ -17,9 +16,6 @@ from runner.display import Lines, Live
 from runner.state import State
 from runner.terminal import Tmux, find_tmux, socket_path
 from runner.worker import Summary, Worker
-
-SAME_SIGNAL = 1.0
-"""Seconds within which a second signal is the first once more: `timeout` and terminals signal a group as well."""
 
 
 def run(path: str | None, *, jobs: int | None, drain: bool, on_stop: str | None, quiet: bool) -> int:
@@ -43,18 +39,14 @@ def run(path: str | None, *, jobs: int | None, drain: bool, on_stop: str | None,
 async def _until_stopped(worker: Worker, display: Lines | Live) -> Summary:
     loop = asyncio.get_running_loop()
 
-    told = -math.inf
-
-    def stop() -> None:
-        nonlocal told
-        if loop.time() - told < SAME_SIGNAL:
-            return
-        told = loop.time()
-        display.event("worker.stopping", {"on_stop": worker.on_stop, "running": len(worker.running)})
+    def stop(number: signal.Signals) -> None:
+        if worker.stopping and number is not signal.SIGINT:
+            return  # `timeout` and service managers tell a process, and then its group
         worker.stop()
+        display.event("worker.stopping", {"on_stop": worker.on_stop, "running": len(worker.running)})
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, stop)
+        loop.add_signal_handler(number, stop, number)
     return await worker.run()
 
 
