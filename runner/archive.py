@@ -11,21 +11,23 @@ from runner.spool import Place, Spool
 from runner.state import State
 
 
-def sweep(spool: Spool, age: float, *, dry_run: bool, purge: bool) -> list[str]:
-    """Put away every finished job whose file came to its folder over `age` seconds ago; returns their ids."""
+def sweep(spool: Spool, age: float, *, keep: int = 0, dry_run: bool, purge: bool) -> list[str]:
+    """Put away every finished job whose file came to its folder over `age` seconds ago, but for the `keep` youngest.
+
+    Returns their ids, the oldest first.
+    """
+    finished = [Place(state, entry) for state in State if state.final for entry in spool.entries(state)]
     gone = []
-    for state in (state for state in State if state.final):
-        for entry in spool.entries(state):
-            place = Place(state, entry)
-            try:
-                if time.time() - spool.path(place).stat().st_ctime < age:
-                    continue
-                if not dry_run:
-                    _put_away(spool, place, purge=purge)
-            except FileNotFoundError:
-                continue  # somebody else took it
-            gone.append(entry.id)
-    return gone
+    for place in sorted(finished, key=lambda place: place.entry.id, reverse=True)[keep:]:
+        try:
+            if time.time() - spool.path(place).stat().st_ctime < age:
+                continue
+            if not dry_run:
+                _put_away(spool, place, purge=purge)
+        except FileNotFoundError:
+            continue  # somebody else took it
+        gone.append(place.entry.id)
+    return sorted(gone)
 
 
 def _put_away(spool: Spool, place: Place, *, purge: bool) -> None:

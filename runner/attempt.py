@@ -11,14 +11,14 @@ import contextlib
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from runner import clock, collect, event, outcome, process, progress, screen, store, trust
 from runner.errors import MuxqError, NotFound, Unready
 from runner.home import Home
-from runner.outcome import Done, Outcome
+from runner.outcome import Done, Failed, Outcome, Retry
 from runner.output import Contract, Identity, identity, problem
 from runner.plan import Plan
 from runner.process import Proc
@@ -32,8 +32,20 @@ FIRST_LOOK = 1.0
 """Seconds after launch before an agent that has said nothing is looked at: a dialog may stand in its way."""
 
 
+POST_MORTEM = ("timeout", "stalled")
+"""Errors after which post-mortem.txt says what stood still."""
+
 GRACE = 5.0
 """Seconds that the processes of an attempt have to end by themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Of one attempt, in seconds on the monotonic clock of this boot: when it began, when it must end; its `stall`."""
+
+    launched: float
+    deadline: float
+    stall: float
 
 
 class Attempt:
@@ -108,9 +120,8 @@ class Attempt:
         """Wait for evidence until a verdict follows from it."""
         rules = Rules(profile.hooks, profile.interactive, profile.quiet, profile.patience)
         contract = Contract.load(record["output"])
-        started = clock.seconds(record["started_at"])
-        deadline = time.monotonic() + started + record["timeout"] - time.time()
-        launched = time.monotonic() + started - time.time()
+        launched = _launched_at(record)
+        limits = Limits(launched, launched + record["timeout"], record.get("stall") or math.inf)
         self._dialog_due = launched + FIRST_LOOK if profile.hooks and profile.dialogs else math.inf
         with contextlib.ExitStack() as watches:
             for folder in {self.run.path, Path(contract.path).parent}:
@@ -119,7 +130,7 @@ class Attempt:
             watches.callback(following.cancel)
             while True:
                 self._woken.clear()
-                evidence = await self._evidence(contract, rules, deadline)
+                evidence = await self._evidence(contract, rules, limits)
                 found = verdict(evidence, rules)
                 if not isinstance(found, Wait):
                     return found
@@ -131,7 +142,7 @@ class Attempt:
             async with asyncio.timeout(None if until == math.inf else max(0.0, until - time.monotonic())):
                 await self._woken.wait()
 
-    async def _evidence(self, contract: Contract, rules: Rules, deadline: float) -> Evidence:
+    async def _evidence(self, contract: Contract, rules: Rules, limits: Limits) -> Evidence:
         """Read events first, then the output: a turn that is over has its output on disk already."""
         now = time.monotonic()
         if fresh := self._tail.read():
@@ -141,7 +152,9 @@ class Attempt:
         alive = Process.EXITED if self.progress.exited else Process.GONE if self._gone else Process.ALIVE
         return Evidence(
             now=now,
-            deadline=deadline,
+            launched=limits.launched,
+            deadline=limits.deadline,
+            stall=limits.stall,
             output=state,
             problem=why,
             output_since=self._output_since,
@@ -207,6 +220,8 @@ class Attempt:
         if record := self.run.attempt():
             shown = await self._screen()
             store.write_whole(self.run.screen, shown.rstrip().encode() + b"\n", tmp=self.home.tmp, durable=False)
+            if isinstance(ended, Failed | Retry) and ended.error in POST_MORTEM:
+                await self._post_mortem(ended.message, shown)
             if ended.kind == Done.kind:
                 collect.result(self.home, self.run, Path(record["output"]["path"]))
             await collect.diff(self.home, self.run, Path(record["workdir"]))
@@ -221,6 +236,12 @@ class Attempt:
                 "usage": collect.usage(self.run, self.progress.transcript),
             },
         )
+
+    async def _post_mortem(self, why: str, shown: str) -> None:
+        """While everything still stands: what ran, what was said last."""
+        pane = (await self.terminal.panes()).get(self.run.session)
+        tree = [pane.pid, *(proc.pid for proc in process.descendants(pane.pid))] if pane and not pane.dead else []
+        collect.post_mortem(self.home, self.run, why, shown, process.told(tree), self.progress.transcript)
 
     # -- close ------------------------------------------------------------------------------------------------
 
@@ -238,3 +259,13 @@ class Attempt:
         await self.terminal.kill(self.run.session)
         if left:
             event.emit(self.home.events, "attempt.left-over", job=self.run.job, pids=[proc.pid for proc in left])
+
+
+def _launched_at(record: dict[str, Any]) -> float:
+    """When an attempt began, on this boot's monotonic clock: neither a set clock nor a suspend moves a deadline.
+
+    One from another boot, or from where boots have no name, is dated by the wall clock.
+    """
+    if record.get("boot") and record["boot"] == clock.boot():
+        return float(record["monotonic"])
+    return time.monotonic() + clock.seconds(record["started_at"]) - time.time()

@@ -1,15 +1,24 @@
-"""Times as the project writes them: RFC 3339, UTC, milliseconds. Pure but for now()."""
+"""Times as the project writes them: RFC 3339, UTC, milliseconds. Pure but for now() and boot()."""
 
 from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 
 
 def stamp(seconds: float | None = None) -> str:
     """`seconds` since 1970 (default: now) as `2026-11-21T03:41:22.123Z`."""
     moment = datetime.fromtimestamp(time.time() if seconds is None else seconds, UTC)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def boot() -> str:
+    """Names this boot of the machine, so that a monotonic time can be told from one of another; "" where unknown."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    except OSError:
+        return ""
 
 
 def seconds(text: str) -> float:

@@ -48,6 +48,28 @@ async def diff(home: Home, run: Run, workdir: Path) -> None:
         store.write_whole(run.diff, told, tmp=home.tmp, durable=False)
 
 
+def post_mortem(home: Home, run: Run, why: str, shown: str, tree: list[str], transcript: str | None) -> None:
+    """post-mortem.txt: why, the processes, the last events, the end of the transcript, the last screen."""
+    parts = {
+        "why": [why],
+        "processes": tree or ["none"],
+        "last events": _last_lines(run.events, 20),
+        f"end of the transcript ({transcript})": _last_lines(Path(transcript), 5) if transcript else ["none"],
+        "last screen": shown.rstrip().splitlines(),
+    }
+    text = "\n\n".join(f"== {title}\n" + "\n".join(lines) for title, lines in parts.items())
+    store.write_whole(run.post_mortem, text.encode("utf-8", "replace") + b"\n", tmp=home.tmp, durable=False)
+
+
+def _last_lines(path: Path, count: int) -> list[str]:
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, 2) - TAIL_BYTES))
+            return [line.decode("utf-8", "replace")[:2000] for line in file.read().splitlines()[-count:]]
+    except OSError:
+        return []
+
+
 def usage(run: Run, transcript: str | None) -> dict[str, Any] | None:
     """Tokens by the agent's transcript, cost by its status line; None where neither says anything.
 

@@ -22,6 +22,8 @@ class Config:
     jobs: int = 1
     """Attempts side by side in one `muxq work`."""
     on_stop: str = "leave"
+    watch: bool = True
+    """Use file events; without, everything is looked at every few seconds (network file systems)."""
 
 
 def load(path: Path) -> Config:
@@ -61,6 +63,8 @@ def _checked(key: str, value: Any, path: Path) -> Any:
             raise BadSetup(f"{path}: `timeout`: {problem}") from None
     if key == "jobs" and not (type(value) is int and value > 0):
         raise BadSetup(f"{path}: `jobs` is a whole number above 0, not {value!r}")
+    if key == "watch" and not isinstance(value, bool):
+        raise BadSetup(f"{path}: `watch` is true or false, not {value!r}")
     if key == "agent" and not isinstance(value, str):
         raise BadSetup(f"{path}: `agent` is the name of a session profile, not {value!r}")
     return value

@@ -19,6 +19,7 @@ VERSION = 1
 
 Format = Literal["text", "markdown", "json"]
 Permissions = Literal["ask", "edits", "deny", "bypass"]
+Retry = Literal["resume", "fresh"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +57,12 @@ class Job:
     output: Output | None = None
     timeout: float | None = None
     """Seconds."""
+    stall: float | None = None
+    """Seconds."""
+    retries: int | None = None
+    backoff: float | None = None
+    """Seconds."""
+    retry: Retry | None = None
     priority: int | None = None
     not_before: float | None = None
     """Seconds since 1970 UTC."""
@@ -167,6 +174,9 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "env": _env,
     "output": _output,
     "timeout": duration.seconds,
+    "stall": duration.seconds,
+    "retries": int,
+    "backoff": duration.seconds,
     "priority": int,
     "not_before": _moment,
     "tags": tuple,

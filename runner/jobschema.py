@@ -10,7 +10,7 @@ from typing import Any
 from runner import duration
 from runner.jsontext import Keys, Problem, dotted, shown
 
-NOT_YET_SUPPORTED = {"stall", "retries", "backoff", "after", "notify", "output.schema", "output.check"}
+NOT_YET_SUPPORTED = {"after", "notify", "output.schema", "output.check"}
 """Keys of version 1 that this muxq cannot honour. Ignoring one would break a promise, so each is refused."""
 
 MUST_BE = {
@@ -34,6 +34,10 @@ MUST_BE = {
     "output.format": 'must be "text", "markdown" or "json"',
     "output.min_bytes": "must be a whole number of bytes, 0 or more",
     "timeout": f"must be {duration.FORMS}, above 0",
+    "stall": f"must be {duration.FORMS}, above 0",
+    "retries": "must be a whole number from 0 to 100",
+    "backoff": f"must be {duration.FORMS}, above 0",
+    "retry": 'must be "resume" or "fresh"',
     "priority": "must be a whole number from -1000000 to 1000000",
     "not_before": 'must be a date and time with its offset, such as "2026-03-01T02:00:00+01:00"',
     "permissions": 'must be "ask", "edits", "deny" or "bypass"',

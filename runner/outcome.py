@@ -30,6 +30,17 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
+class Retry:
+    """Failed in a way that may pass: the job waits for another attempt, until `not_before` (RFC 3339, UTC)."""
+
+    kind: ClassVar[str] = "retry"
+    move: ClassVar[Move] = Move.REQUEUE
+    error: str
+    message: str
+    not_before: str
+
+
+@dataclass(frozen=True, slots=True)
 class Cancelled:
     """A person asked for the end."""
 
@@ -47,7 +58,7 @@ class Requeued:
     message: str
 
 
-Outcome = Done | Failed | Cancelled | Requeued
+Outcome = Done | Failed | Retry | Cancelled | Requeued
 
 ERRORS = {
     "no-output": "the agent ended its turn and never wrote the output file",
@@ -55,11 +66,15 @@ ERRORS = {
     "agent-exited": "the agent's process ended before there was a valid output",
     "agent-error": "the agent's turn died of an error it could not get over",
     "timeout": "the attempt took longer than the job's timeout",
+    "stalled": "the attempt said nothing for longer than the job's stall",
     "lost": "worker and agent vanished together, more than three times",
     "internal": "muxq itself failed; the report's path is in the message",
     "bad-job": "the job cannot be run any more: its template, files, folder or environment have gone",
 }
 
+
+RETRYABLE = ("no-output", "invalid-output", "agent-exited", "stalled", "lost")
+"""Errors that another attempt may get over. A timeout, an error of the agent's own or a bad job would come again."""
 
 REASONS = {
     "lost": "worker and agent vanished, and left no valid result",
@@ -81,6 +96,8 @@ def load(record: dict[str, Any]) -> Outcome:
             return Done()
         case Failed.kind:
             return Failed(record["error"], record["message"])
+        case Retry.kind:
+            return Retry(record["error"], record["message"], record["not_before"])
         case Cancelled.kind:
             return Cancelled()
         case Requeued.kind:

@@ -19,6 +19,8 @@ from runner.paths import expand
 from runner.profile import Profile
 from runner.prompt import Template
 
+BACKOFF = 30.0
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -28,6 +30,13 @@ class Plan:
     permissions: str
     timeout: float
     """Seconds for one attempt."""
+    stall: float | None
+    """Seconds of silence; None: no limit."""
+    retries: int
+    backoff: float
+    """Seconds: the longest pause before the second attempt."""
+    resume: bool
+    """A further attempt goes on with the conversation, where it can."""
     format: str
     min_bytes: int
 
@@ -74,6 +83,10 @@ def plan(home: Home, job: Job) -> Plan:
         template=template,
         permissions=_permissions(job, chosen, settings),
         timeout=job.timeout or template.timeout or settings.timeout,
+        stall=job.stall,
+        retries=job.retries or 0,
+        backoff=job.backoff or BACKOFF,
+        resume=job.retry != "fresh" and bool(chosen.resume),
         format=(job.output.format if job.output else None) or template.output_format or "markdown",
         min_bytes=chosen.min_bytes if job.output is None or job.output.min_bytes is None else job.output.min_bytes,
     )

@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import sys
+import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -16,20 +17,26 @@ from runner import clock, shipped, store
 from runner.home import Home
 from runner.output import Contract, identity
 from runner.plan import Plan
-from runner.prompt import instruction
+from runner.prompt import go_on, instruction
 from runner.run import Run
 
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 
 
-def prepare(home: Home, run: Run, plan: Plan, binary: str) -> dict[str, Any]:
-    """Write what the agent will need, and attempt.json last; returns that. Nothing else is written."""
-    workdir = plan.workdir(run.work)
+def prepare(home: Home, run: Run, plan: Plan, binary: str, before: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Write what the agent will need, and attempt.json last; returns that. Nothing else is written.
+
+    `before` is the attempt.json whose conversation goes on, in the same folder (agents look for it there); None: a
+    new conversation.
+    """
+    workdir = Path(before["workdir"]) if before else plan.workdir(run.work)
     if workdir == run.work:
         store.make_folder(run.work)
     output = plan.output_file(run.path, workdir)
-    session_id = str(uuid.uuid4())
-    places = _places(run, plan, workdir, output, session_id)
+    session_id = before["session_id"] if before else str(uuid.uuid4())
+    command = plan.profile.resume if before else plan.profile.command
+    told = (go_on if before else instruction)(run.prompt, output)
+    places = _places(run, plan, workdir, output, session_id, told)
     text = plan.prompt(workdir=workdir, output=output)
     store.write_whole(run.prompt, text.encode(), tmp=home.tmp, durable=False)
     store.write_whole(run.events, b"", tmp=home.tmp, durable=False)
@@ -46,23 +53,27 @@ def prepare(home: Home, run: Run, plan: Plan, binary: str) -> dict[str, Any]:
         "agent": plan.profile.name,
         "session": run.session,
         "session_id": session_id,
-        "argv": [fill(binary, places), *fill(plan.profile.command[1:], places, splices)],
+        "argv": [fill(binary, places), *fill(command[1:], places, splices)],
         "workdir": str(workdir),
         "permissions": plan.permissions,
         "timeout": plan.timeout,
         "repairs": plan.profile.repairs,
+        "stall": plan.stall,
+        "resumes": before["attempt"] if before else None,
         "started_at": clock.stamp(),
+        "boot": clock.boot(),
+        "monotonic": time.monotonic(),
         "output": asdict(Contract(str(output), plan.format, plan.min_bytes, identity(output))),
     }
     run.begin(home, record)
     return record
 
 
-def _places(run: Run, plan: Plan, workdir: Path, output: Path, session_id: str) -> dict[str, str]:
+def _places(run: Run, plan: Plan, workdir: Path, output: Path, session_id: str, told: str) -> dict[str, str]:
     """What each {PLACEHOLDER} of a profile stands for."""
     sessions, package = shipped.folder("sessions"), shipped.PACKAGE.parent
     return {
-        "instruction": instruction(run.prompt, output),
+        "instruction": told,
         "prompt_file": str(run.prompt),
         "output_file": str(output),
         "run_dir": str(run.path),

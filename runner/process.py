@@ -153,3 +153,29 @@ def _started_elsewhere(pid: int) -> float | None:
         return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
     except psutil.Error:
         return None
+
+
+def serving(*words: str) -> list[Proc]:
+    """Processes of this user that lead a session of their own and have all of `words` on their command line."""
+    found = []
+    for one in _mine():
+        try:
+            if os.getsid(one.pid) == one.pid and set(words) <= set(one.cmdline()) and (proc := find(one.pid)):
+                found.append(proc)
+        except (psutil.Error, OSError):
+            continue
+    return found
+
+
+def told(pids: list[int]) -> list[str]:
+    """Processes in words, for people: pid, parent, age, state and command line, one a line."""
+    lines = []
+    for pid in pids:
+        try:
+            one = psutil.Process(pid)
+            age = int(time.time() - one.create_time())
+            command = " ".join(one.cmdline())[:200] or one.name()
+            lines.append(f"{pid} (parent {one.ppid()}, {age} s, {one.status()}) {command}")
+        except psutil.Error:
+            continue
+    return lines

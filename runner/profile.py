@@ -49,7 +49,7 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
     "str": str, "bool": bool, "float": (int, float), "int": int, "dict": dict, "tuple": list,
 }  # fmt: skip
 
-_TEXTS = ("command", "search", "model_args", "env_pass", "env_drop", "env", "permissions")
+_TEXTS = ("command", "resume", "search", "model_args", "env_pass", "env_drop", "env", "permissions")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,8 @@ class Profile:
     name: str
     command: tuple[str, ...]
     """argv; the first word is looked up on PATH, then in `search`. {PLACEHOLDERS} as docs/sessions.md lists them."""
+    resume: tuple[str, ...] = ()
+    """argv to go on with a conversation: {session_id} is the old one's. Empty: the agent cannot."""
     description: str = ""
     search: tuple[str, ...] = ()
     install: str = ""

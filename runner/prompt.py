@@ -100,6 +100,15 @@ def instruction(prompt_file: Path, output_file: Path) -> str:
     )
 
 
+def go_on(prompt_file: Path, output_file: Path) -> str:
+    """What an agent is told whose conversation goes on after an interruption. Like instruction()."""
+    return (
+        f"You were interrupted. Look at what you have done already and go on from there: the task is in the file "
+        f"{_quoted(prompt_file)}, which may have been written anew. Write the whole result to the file "
+        f"{_quoted(output_file)}, not to an earlier one: only that file is read. Then end your turn."
+    )
+
+
 def _quoted(path: Path) -> str:
     text = str(path)
     mark = next((mark for mark in "\"`'" if mark not in text), None)

@@ -50,6 +50,11 @@ class Run:
         return self.path / "diff.patch"
 
     @property
+    def post_mortem(self) -> Path:
+        """What stood still, after a timeout or a stall."""
+        return self.path / "post-mortem.txt"
+
+    @property
     def work(self) -> Path:
         """The workdir of a job that names none."""
         return self.path / "work"

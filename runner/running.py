@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import time
 import traceback
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 
@@ -17,19 +20,19 @@ from runner.entry import Entry
 from runner.errors import MuxqError, Unready, told
 from runner.hold import Hold
 from runner.outcome import Cancelled, Failed, Outcome, Requeued
-from runner.plan import Plan, plan, ready
+from runner.plan import BACKOFF, Plan, plan, ready
 from runner.prepare import prepare
 from runner.run import Run, following, runs
 from runner.spool import Place, Spool
-from runner.state import State
+from runner.state import Move, State
 from runner.terminal import Terminal, Tmux, find_tmux, socket_path
 from runner.watch import Watcher
 
-MAX_LOST = 3
-"""How often a job may vanish with its worker before it counts as failed."""
+MOST = {"lost": 3, "throttle": 5}
+"""How often a job may vanish with its worker, or be turned away by the service, before it counts as failed."""
 
-MAX_THROTTLED = 5
-"""How often a job may be turned away by the service before it counts as failed."""
+LONGEST_PAUSE = 3600.0
+"""Seconds: no pause before a further attempt grows beyond this, unless the job's own backoff is longer."""
 
 SETTLE_AGAIN = 5.0
 """Seconds until an outcome that could not be written is tried again."""
@@ -69,7 +72,7 @@ class Running:
             ended = Requeued("launch", told(problem, self.spool.home.path))
         except Exception:  # noqa: BLE001 - the job must end somewhere, and the worker go on
             ended = Failed("internal", f"muxq itself failed; the report is {self._report()}")
-        ended = self._bounded(ended)
+        ended = self._follow_up(ended)
         while True:
             try:
                 return await self._settle(ended)
@@ -81,14 +84,24 @@ class Running:
         record = None if made else self.attempt.run.attempt()
         if record is None:
             chosen, binary = made or self._plan()
+            before = self._conversation() if chosen.resume else None
             self.attempt = self._attempt(following(self.spool.home, self.id))
-            record = prepare(self.spool.home, self.attempt.run, chosen, binary)
+            record = prepare(self.spool.home, self.attempt.run, chosen, binary, before)
             await self.attempt.launch(chosen, record)
             return await self.attempt.watch(chosen.profile, record)
         if (told := self.attempt.run.outcome()) is not None:
             return outcome.load(told)
         self.attempt.take_over(await self._terminal.panes())
         return await self.attempt.watch(profile.load(record["agent"], self.spool.home.sessions), record)
+
+    def _conversation(self) -> dict[str, Any] | None:
+        """attempt.json of the last attempt, if its conversation is still there to go on with."""
+        for run in reversed(runs(self.spool.home, self.id)):
+            if record := run.attempt():
+                transcript = (run.outcome() or {}).get("transcript")
+                there = transcript and Path(transcript).is_file() and Path(record["workdir"]).is_dir()
+                return record if there else None
+        return None
 
     def _plan(self) -> tuple[Plan, str]:
         made = plan(self.spool.home, self.spool.read(self.place))
@@ -103,23 +116,46 @@ class Running:
 
     # -- settling ---------------------------------------------------------------------------------------------
 
-    def _bounded(self, ended: Outcome) -> Outcome:
-        """A job that loses its worker, or is turned away, again and again must end."""
-        limit = {"lost": MAX_LOST, "throttle": MAX_THROTTLED}.get(ended.reason) if isinstance(ended, Requeued) else None
-        if limit is None or not isinstance(ended, Requeued):
-            return ended
-        before = sum((run.outcome() or {}).get("reason") == ended.reason for run in runs(self.spool.home, self.id))
-        if before < limit:
-            return ended
-        error = "lost" if ended.reason == "lost" else "agent-error"
-        return Failed(error, f"{ended.message} (for the {before + 1}th time)")
+    def _follow_up(self, ended: Outcome) -> Outcome:
+        """What becomes of the job: an end to endless returns, another attempt where one is worth it."""
+        before = self._since_a_person()
+        if isinstance(ended, Requeued) and (limit := MOST.get(ended.reason)) is not None:
+            count = sum(told.get("reason") == ended.reason for told in before)
+            if count >= limit:
+                error = "lost" if ended.reason == "lost" else "agent-error"
+                return Failed(error, f"{ended.message} (for the {count + 1}th time)")
+        if isinstance(ended, Failed) and ended.error in outcome.RETRYABLE:
+            tried = sum(told.get("outcome") == outcome.Retry.kind for told in before)
+            retries, backoff = self._retries()
+            if tried < retries:
+                pause = random.uniform(0, min(max(backoff, LONGEST_PAUSE), backoff * 2**tried))  # noqa: S311
+                return outcome.Retry(ended.error, ended.message, clock.stamp(time.time() + pause))
+        return ended
+
+    def _since_a_person(self) -> list[dict[str, Any]]:
+        """outcome.json of the attempts before this one, back to where a person last put the job into the queue."""
+        found: list[dict[str, Any]] = []
+        for run in reversed(runs(self.spool.home, self.id)):
+            told = run.outcome() or {}
+            if told.get("outcome") in (Failed.kind, Cancelled.kind) and run.number != self.attempt.run.number:
+                break
+            if run.number != self.attempt.run.number:
+                found.append(told)
+        return found
+
+    def _retries(self) -> tuple[int, float]:
+        try:
+            made = plan(self.spool.home, self.spool.read(self.place))
+        except MuxqError:
+            return 0, BACKOFF
+        return made.retries, made.backoff
 
     async def _settle(self, ended: Outcome) -> None:
         """Keep what there is, move the job, end the session; back into the queue only once nothing of it runs."""
         run, home = self.attempt.run, self.spool.home
         if run.outcome() is None:
             await self.attempt.collect(ended)
-        if isinstance(ended, Requeued):
+        if ended.move is Move.REQUEUE:
             self._hold(ended)
             await self.attempt.close()
             self._move(ended)
@@ -136,8 +172,8 @@ class Running:
         except FileNotFoundError:
             self.spool.emit("job.taken-away", job=self.id)
 
-    def _hold(self, ended: Requeued) -> None:
-        if ended.reason not in outcome.HOLDING:
+    def _hold(self, ended: Outcome) -> None:
+        if not isinstance(ended, Requeued) or ended.reason not in outcome.HOLDING:
             return
         seconds = HOLD_SECONDS.get(ended.reason)
         until = None if seconds is None else resets_at(self.attempt.progress.transcript) or time.time() + seconds

@@ -18,6 +18,7 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -366,6 +367,8 @@ class Tmux:
         return await asyncio.to_thread(self._call, words, given)
 
     def _call(self, words: Sequence[str], given: str) -> str:
+        if not self.socket.exists():
+            self._revive()
         for _ in range(_TRIES):
             code, told, said = self._ask(words, given)
             if code == 0:
@@ -373,6 +376,15 @@ class Tmux:
             if not said.startswith(_LOST):
                 break
         raise self._error(words, said)
+
+    def _revive(self) -> None:
+        """Have a server whose socket was deleted make it anew: without, its sessions can be neither seen nor ended."""
+        for server in process.serving("start-server", str(self.socket)):
+            with suppress(OSError):
+                os.kill(server.pid, signal.SIGUSR1)
+            deadline = time.monotonic() + ANSWER_SECONDS
+            while process.alive(server) and not self.socket.exists() and time.monotonic() < deadline:
+                time.sleep(0.005)
 
     def _ask(self, words: Sequence[str], given: str) -> tuple[int, str, str]:
         """One tmux process: its exit code, what it printed, and what it complained of."""

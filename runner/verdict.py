@@ -37,6 +37,9 @@ class Evidence:
 
     now: float
     deadline: float
+    launched: float = -math.inf
+    stall: float = math.inf
+    """The longest silence that is allowed."""
     output: Output = Output.MISSING
     problem: str = ""
     """Why the output is invalid."""
@@ -99,10 +102,19 @@ def verdict(e: Evidence, rules: Rules) -> Wait | Outcome:
         return _no_result(e)
     if e.now >= e.deadline:
         return Failed("timeout", f"no result within the time given; {_left(e)}")
-    return Wait(min(e.deadline, _next_look(e, rules)))
+    if e.now >= _stalled_at(e):
+        return Failed("stalled", f"not a word for longer than `stall` allows; {_left(e)}")
+    return Wait(min(e.deadline, _stalled_at(e), _next_look(e, rules)))
 
 
 _NO_RESULT = (Output.MISSING, Output.OLD, Output.INVALID)
+
+
+def _stalled_at(e: Evidence) -> float:
+    """When the silence will have been too long. An attempt that waits for a person is not silent: it has asked."""
+    if e.progress.attention:
+        return math.inf
+    return max(e.launched, e.last_event, e.output_since) + e.stall
 
 
 def _over(e: Evidence) -> bool:

@@ -2,7 +2,7 @@
 
     {"id", "name", "state", "agent", "priority", "tags", "created_at", "started_at", "finished_at",
      "attempts": [{"number", "session", "started_at", "finished_at", "outcome", "error", "exit_status",
-                   "doing", "screen", "prompt", "usage", "run_dir"}],
+                   "doing", "screen", "prompt", "post_mortem", "usage", "run_dir"}],
      "output_path", "error": {"kind", "message"}, "attention": {"kind", "detail"}, "run_dir"}
 
 Times are RFC 3339 in UTC, paths absolute, what is absent is null.
@@ -63,7 +63,7 @@ def _said(spool: Spool, place: Place) -> dict[str, Any]:
 def _attempt(run: Run, *, live: bool) -> dict[str, Any]:
     record, ended = _record(run.attempt), _record(run.outcome) or None
     now = progress.fold(progress.Progress(), event.read(run.events)) if live and ended is None else None
-    failed = ended and ended["outcome"] in ("failed", "requeued")
+    failed = ended and ended["outcome"] in ("failed", "retry", "requeued")
     return {
         "number": run.number,
         "session": run.session,
@@ -78,6 +78,7 @@ def _attempt(run: Run, *, live: bool) -> dict[str, Any]:
         "attention": {"kind": now.attention.kind, "detail": now.attention.detail} if now and now.attention else None,
         "screen": _present(run.screen),
         "prompt": _present(run.prompt),
+        "post_mortem": _present(run.post_mortem),
         "usage": (ended or {}).get("usage"),
         "run_dir": str(run.path),
     }

@@ -46,7 +46,9 @@ def _no_waiting_for_the_other_half_of_a_move() -> None:
 class Watcher:
     """One observer for a process; `watch()` adds a folder. Use as a context manager inside a running loop."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, enabled: bool = True) -> None:
+        """`enabled=False` watches nothing: for file systems that tell nothing, where the poll must do."""
+        self._enabled = enabled
         _no_waiting_for_the_other_half_of_a_move()
         self._observer = Observer()
         self._loop = asyncio.get_running_loop()
@@ -77,6 +79,8 @@ class Watcher:
 
     def _begin(self, path: Path) -> _Folder:
         folder = self._folders[path] = _Folder(self._loop)
+        if not self._enabled:
+            return folder
         try:
             folder.watch = self._observer.schedule(folder, str(path), event_filter=KINDS)
         except OSError as problem:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 from filelock import FileLock
 
-from runner import clock, hold, ident, outcome, store
+from runner import clock, config, hold, ident, outcome, store
 from runner import entry as entries
 from runner.attempt import Attempt
 from runner.entry import Entry
@@ -27,10 +27,10 @@ from runner.hold import Hold
 from runner.home import Home
 from runner.outcome import Cancelled, Failed, Requeued
 from runner.plan import Plan, plan, ready
-from runner.run import Run, following
+from runner.run import Run, following, runs
 from runner.running import Running
 from runner.spool import PATIENCE, Listener, Place, Spool
-from runner.state import State
+from runner.state import Move, State
 from runner.terminal import Pane, Terminal
 from runner.watch import Watcher
 
@@ -79,6 +79,8 @@ class Worker:
         self._waiting: list[tuple[tuple[int, str], Entry]] = []
         self._later: list[tuple[float, str, Entry]] = []
         self._known: set[str] = set()
+        self._retrying: set[str] = set()
+        """Jobs that wait for another attempt: a draining run waits with them."""
         self._drops_due = 0.0
         self._unfinished = False
         self._poll_due = 0.0
@@ -91,7 +93,7 @@ class Worker:
     async def run(self) -> Summary:
         """Work until told to stop or, when draining, until nothing is left that can be done now."""
         with contextlib.ExitStack() as open_things:
-            self._watcher = open_things.enter_context(Watcher())
+            self._watcher = open_things.enter_context(Watcher(enabled=config.load(self.home.config).watch))
             open_things.enter_context(self._watcher.watch(self.home.queue, self._on_queue))
             open_things.enter_context(self._watcher.watch(self.home.requests, self._on_request))
             open_things.enter_context(self._watcher.watch(self.home.path, self._on_home))
@@ -194,6 +196,7 @@ class Worker:
             return
         for running in self.running.values():
             running.attempt.look(panes, asked)
+            running.attempt.wake()
         self._on_request("")
         await self._close_orphans(panes)
         self._take_over()
@@ -275,8 +278,9 @@ class Worker:
         place = Place(State.QUEUED, found)
         try:
             job = self.spool.read(place)
-            if job.not_before and job.not_before > time.time():
-                heapq.heappush(self._later, (job.not_before, found.id, found))
+            due = max(job.not_before or 0.0, self._retry_due(found))
+            if due > time.time():
+                heapq.heappush(self._later, (due, found.id, found))
                 return None
             made = plan(self.home, job)
             binary = ready(made, self.env)
@@ -293,6 +297,16 @@ class Worker:
             return None
         self.summary.blocked.pop(found.id, None)
         return made, binary
+
+    def _retry_due(self, found: Entry) -> float:
+        """When a job that failed may be tried again, in seconds since 1970; 0 for one that has not."""
+        before = runs(self.home, found.id)
+        ended = before[-1].outcome() if before else None
+        if not ended or "not_before" not in ended:
+            self._retrying.discard(found.id)
+            return 0.0
+        self._retrying.add(found.id)
+        return clock.seconds(ended["not_before"])
 
     def _refuse(self, place: Place, problem: MuxqError) -> None:
         """A waiting job that can no longer run (its template or a file has gone) fails without a session."""
@@ -324,10 +338,10 @@ class Worker:
             self._broken = problem
             return
         place, ended = running.place, running.ended
-        if isinstance(ended, Requeued):
-            delay = RECHECK if ended.reason == "launch" else 0.0
-            if delay:
-                self.summary.blocked[running.id] = ended.message
+        if ended is not None and ended.move is Move.REQUEUE:
+            delay = 0.0
+            if isinstance(ended, Requeued) and ended.reason == "launch":
+                delay, self.summary.blocked[running.id] = RECHECK, ended.message
             heapq.heappush(self._later, (time.time() + delay, running.id, place.entry))
         elif ended is not None:
             self._known.discard(place.entry.file)
@@ -348,8 +362,11 @@ class Worker:
         return not self._waiting and not self._due_now()
 
     def _due_now(self) -> bool:
-        """Whether something that waits for its time may start without the world changing."""
-        return any(entry.id not in self.summary.blocked and due <= time.time() for due, _, entry in self._later)
+        """Whether something that waits may start without the world changing: now, or as a further attempt."""
+        return any(
+            entry.id not in self.summary.blocked and (due <= time.time() or entry.id in self._retrying)
+            for due, _, entry in self._later
+        )
 
     async def _end_attempts(self) -> None:
         """What `on_stop` says: leave the sessions to the next worker, or end them and put their jobs back."""

@@ -236,7 +236,7 @@ BAD_ADDS = [
     (["add", "x", "-C", "~nobody-of-this-name/x"], "~nobody-of-this-name"),
     (["add", "x", "-o", "~nobody-of-this-name/x"], "~nobody-of-this-name"),
     (["add", "--from", "~nobody-of-this-name/x"], "~nobody-of-this-name"),
-    (["add", "x", "--retries", "3"], "`retries` is not yet supported"),
+    (["add", "x", "--after", "y"], "`after` is not yet supported"),
     (["add", "x", "--name", "a/b"], "`name`"),
     (["add", "--from", "/no/such.json"], "there is no file /no/such.json"),
     (["add", "--from", "/dev"], "/dev: it is not a regular file"),

@@ -176,6 +176,21 @@ ROWS: dict[str, tuple[dict[str, Any], Rules, Wait | Outcome]] = {
         Failed("timeout", "no result within the time given; the output file was still being written")),
     "output changing just before the deadline: wait for the deadline": (
         {"output": Output.CHANGING, "output_since": NOW, "deadline": NOW + 1}, QUIET, Wait(NOW + 1)),
+    # silence
+    "silent since the last event for as long as allowed: stalled": (
+        {"progress": BUSY, "launched": 0.0, "last_event": NOW - 30, "stall": 30}, HOOKS,
+        Failed("stalled", "not a word for longer than `stall` allows; there is no output file")),
+    "silent since the launch for as long as allowed: stalled": (
+        {"launched": NOW - 30, "stall": 30}, HOOKS,
+        Failed("stalled", "not a word for longer than `stall` allows; there is no output file")),
+    "not yet silent for as long as allowed: wait until then": (
+        {"progress": BUSY, "launched": 0.0, "last_event": NOW - 10, "stall": 30}, HOOKS, Wait(NOW + 20)),
+    "a changed output is no silence: wait": (
+        {"progress": BUSY, "output": Output.INVALID, "launched": 0.0, "output_since": NOW - 10, "stall": 30}, HOOKS,
+        Wait(NOW + 20)),
+    "silent while a person is waited for: wait": (
+        {"progress": Progress(True, Turn.BUSY, attention=Attention("permission", "x")), "launched": 0.0, "stall": 30},
+        HOOKS, Wait(DEADLINE)),
     # what others decided
     "cancelled by a person: cancelled, whatever the rest says": (
         {"told": Cancelled(), "progress": OVER, "output": Output.VALID}, HOOKS, Cancelled()),

@@ -88,6 +88,7 @@ def test_a_running_job_tells_of_its_attempt(spool: Spool, running: Place, run: R
             "doing": "Bash: make",
             "screen": None,
             "prompt": None,
+            "post_mortem": None,
             "usage": None,
             "run_dir": str(run.path),
         }

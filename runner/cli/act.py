@@ -164,6 +164,9 @@ def clean(
     older_than: Annotated[
         str, typer.Option("--older-than", metavar="D", help="Only what ended longer ago than this.")
     ] = "30d",
+    keep: Annotated[
+        int, typer.Option("--keep", metavar="N", min=0, help="Keep the N youngest, whatever their age.")
+    ] = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
     purge: Annotated[
         bool, typer.Option("--purge", help="Delete; without, it goes to archive/DATE/ in the home.")
@@ -176,7 +179,7 @@ def clean(
     from runner.duration import seconds
 
     place = home.locate(home_path).make()
-    gone = sweep(Spool(place), seconds(older_than), dry_run=dry_run, purge=purge)
+    gone = sweep(Spool(place), seconds(older_than), keep=keep, dry_run=dry_run, purge=purge)
     if as_json:
         return print_json(gone)
     for job_id in gone:

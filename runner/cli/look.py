@@ -144,7 +144,9 @@ def show(job: JobArgument, as_json: JsonOption = False, home_path: HomeOption = 
         rows = {
             "because": said,
             "usage": usage,
-            **{key: attempt[key] for key in ("started_at", "finished_at", "run_dir", "prompt", "screen")},
+            **{
+                key: attempt[key] for key in ("started_at", "finished_at", "run_dir", "prompt", "screen", "post_mortem")
+            },
         }
         for key, value in rows.items():
             if value:

@@ -46,7 +46,7 @@ def add(
         str | None, typer.Option("--not-before", metavar="TIME", help="RFC 3339, or +30m from now.")
     ] = None,
     retries: Annotated[
-        int | None, typer.Option("--retries", metavar="N", help="Further attempts after a failure (not supported yet).")
+        int | None, typer.Option("--retries", metavar="N", help="Further attempts after a failure that may pass.")
     ] = None,
     after: Annotated[
         list[str] | None,
