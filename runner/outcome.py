@@ -79,6 +79,7 @@ RETRYABLE = ("no-output", "invalid-output", "agent-exited", "stalled", "lost")
 REASONS = {
     "lost": "worker and agent vanished, and left no valid result",
     "stopped": "the worker was told to end its sessions",
+    "not-resumed": "the conversation could not be gone on with; the next attempt begins a new one",
     "launch": "the session could not be opened: tmux or the disk said no",
     "usage-limit": "the plan's usage limit is reached",
     "throttle": "the service is overloaded or turns requests away for now",

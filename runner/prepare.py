@@ -35,7 +35,7 @@ def prepare(home: Home, run: Run, plan: Plan, binary: str, before: dict[str, Any
     output = plan.output_file(run.path, workdir)
     session_id = before["session_id"] if before else str(uuid.uuid4())
     command = plan.profile.resume if before else plan.profile.command
-    told = (go_on if before else instruction)(run.prompt, output)
+    told = go_on(output) if before else instruction(run.prompt, output)
     places = _places(run, plan, workdir, output, session_id, told)
     text = plan.prompt(workdir=workdir, output=output)
     store.write_whole(run.prompt, text.encode(), tmp=home.tmp, durable=False)

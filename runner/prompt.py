@@ -100,12 +100,15 @@ def instruction(prompt_file: Path, output_file: Path) -> str:
     )
 
 
-def go_on(prompt_file: Path, output_file: Path) -> str:
-    """What an agent is told whose conversation goes on after an interruption. Like instruction()."""
+def go_on(output_file: Path) -> str:
+    """What an agent is told whose conversation goes on after an interruption. Like instruction().
+
+    It does not name the prompt file again: that would read as a task that begins anew.
+    """
     return (
-        f"You were interrupted. Look at what you have done already and go on from there: the task is in the file "
-        f"{_quoted(prompt_file)}, which may have been written anew. Write the whole result to the file "
-        f"{_quoted(output_file)}, not to an earlier one: only that file is read. Then end your turn."
+        "You were interrupted. Look at what you have done already, repeat none of it, and go on with your task from "
+        f"there, without asking questions. Write the whole result to the file {_quoted(output_file)}, not to an "
+        "earlier one: only that file is read. Then end your turn."
     )
 
 

@@ -22,6 +22,7 @@ from runner.hold import Hold
 from runner.outcome import Cancelled, Failed, Outcome, Requeued
 from runner.plan import BACKOFF, Plan, plan, ready
 from runner.prepare import prepare
+from runner.progress import Turn
 from runner.run import Run, following, runs
 from runner.spool import Place, Spool
 from runner.state import Move, State
@@ -98,7 +99,8 @@ class Running:
         """attempt.json of the last attempt, if its conversation is still there to go on with."""
         for run in reversed(runs(self.spool.home, self.id)):
             if record := run.attempt():
-                transcript = (run.outcome() or {}).get("transcript")
+                told = run.outcome() or {}
+                transcript = told.get("transcript") if told.get("reason") != "not-resumed" else None
                 there = transcript and Path(transcript).is_file() and Path(record["workdir"]).is_dir()
                 return record if there else None
         return None
@@ -118,6 +120,8 @@ class Running:
 
     def _follow_up(self, ended: Outcome) -> Outcome:
         """What becomes of the job: an end to endless returns, another attempt where one is worth it."""
+        if isinstance(ended, Failed) and ended.error == "agent-exited" and self._never_resumed():
+            return Requeued("not-resumed", ended.message)
         before = self._since_a_person()
         if isinstance(ended, Requeued) and (limit := MOST.get(ended.reason)) is not None:
             count = sum(told.get("reason") == ended.reason for told in before)
@@ -131,6 +135,11 @@ class Running:
                 pause = random.uniform(0, min(max(backoff, LONGEST_PAUSE), backoff * 2**tried))  # noqa: S311
                 return outcome.Retry(ended.error, ended.message, clock.stamp(time.time() + pause))
         return ended
+
+    def _never_resumed(self) -> bool:
+        """Whether this attempt was to go on with a conversation, and did not come to its first word."""
+        record = self.attempt.run.attempt() or {}
+        return bool(record.get("resumes")) and self.attempt.progress.turn is Turn.NONE
 
     def _since_a_person(self) -> list[dict[str, Any]]:
         """outcome.json of the attempts before this one, back to where a person last put the job into the queue."""

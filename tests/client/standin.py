@@ -160,6 +160,7 @@ class Conversation:
                 self.turn_over = not any(block["type"] == "tool_use" for block in blocks)
 
     def _restart(self) -> None:
+        self.moved_to = ""
         self.reads = 0
         self.nudges = 0
         self.next = 0
@@ -179,9 +180,11 @@ class Conversation:
             if named != self.prompt_path:
                 self.lines, self.total = {}, None
             self._restart()
-            self.instruction, self.prompt_path = text, named
+            self.instruction, self.prompt_path, self.moved_to = text, named, ""
         elif self.turn_over:
             self.nudges += 1
+        if not named and not feedback:
+            self.moved_to = next((path for at, path in paths(text) if TO_FILE.search(text[:at])), self.moved_to)
         self.turn_over = False
 
     def _note(self, text: str) -> None:
@@ -236,10 +239,10 @@ class Conversation:
         return {**here, "offset": missing or 1, "limit": PAGE}
 
     def output(self) -> str:
-        """Where the result belongs: `@@output`, else the instruction's last path, else what the prompt says."""
+        """Where the result belongs: `@@output`, a later message, the instruction's last path, what the prompt says."""
         said = re.search(r"^[ \t]*@@output[ \t]+(.+?)[ \t]*$", self.text, re.MULTILINE)
-        if said:
-            return said[1]
+        if said or self.moved_to:
+            return said[1] if said else self.moved_to
         others = [path for _, path in paths(self.instruction) if path != self.prompt_path]
         if others:
             return others[-1]
