@@ -104,5 +104,5 @@ class Live:
                 running.id, running.place.entry.name or "", age, Text(doing, overflow="ellipsis", no_wrap=True)
             )
         said = [f"{self._count[f'job.{word}']} {word}" for word in ("done", "failed", "cancelled")]
-        table.add_row(f"{len(worker.running)} running", f"{worker.waiting} waiting", "", ", ".join(said))
+        table.add_row(f"{len(worker.running)} running", f"{len(worker.backlog)} waiting", "", ", ".join(said))
         return table

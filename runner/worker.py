@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import heapq
 import math
 import os
 import time
@@ -21,6 +20,7 @@ from filelock import FileLock
 from runner import clock, config, hold, ident, outcome, store
 from runner import entry as entries
 from runner.attempt import Attempt
+from runner.backlog import Backlog
 from runner.entry import Entry
 from runner.errors import BadSetup, MuxqError, Unready, told
 from runner.hold import Hold
@@ -76,11 +76,9 @@ class Worker:
         self.running: dict[str, Running] = {}
         """By job id."""
         self._tasks: dict[asyncio.Task[None], Running] = {}
-        self._waiting: list[tuple[tuple[int, str], Entry]] = []
-        self._later: list[tuple[float, str, Entry]] = []
-        self._known: set[str] = set()
-        self._retrying: set[str] = set()
-        """Jobs that wait for another attempt: a draining run waits with them."""
+        self.backlog = Backlog()
+        self._orphans = False
+        """There are running jobs without a worker, and no room to take them over."""
         self._drops_due = 0.0
         self._unfinished = False
         self._poll_due = 0.0
@@ -121,11 +119,6 @@ class Worker:
             if lock:
                 self.spool.unlock(lock)
 
-    @property
-    def waiting(self) -> int:
-        """Jobs that this worker knows of and that have not started."""
-        return len(self._waiting) + len(self._later)
-
     def stop(self) -> None:
         """Start nothing more; what becomes of running attempts `on_stop` says. Said twice: leave them and go."""
         if self.stopping:
@@ -155,7 +148,7 @@ class Worker:
     def _on_queue(self, path: str) -> None:
         found = entries.parse(os.path.basename(path))
         if found:
-            self._remember(found)
+            self.backlog.remember(found)
         else:
             self._drops_due = 0.0
         self._wake()
@@ -171,9 +164,8 @@ class Worker:
 
     async def _sleep(self) -> None:
         """Until something happens or is due. Never longer than to the next slow look, whatever the clock does."""
-        dated = [self._later[0][0]] if self._later else []
-        if (held := hold.current(self.home)) and held.until:
-            dated.append(held.until)
+        held = self._held()
+        dated = [moment for moment in (self.backlog.due(), held and held.until) if moment]
         due = min(self._poll_due, self._drops_due, *(time.monotonic() + moment - time.time() for moment in dated))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, due - time.monotonic())):
@@ -188,7 +180,7 @@ class Worker:
         self._poll_due = time.monotonic() + POLL
         self._drops_due = 0.0
         for found in self.spool.entries(State.QUEUED):
-            self._remember(found)
+            self.backlog.remember(found)
         try:
             asked, panes = time.monotonic(), await self.terminal.panes()
         except MuxqError as problem:
@@ -212,10 +204,12 @@ class Worker:
                 await Attempt(self.home, run, self.terminal, self._watcher, self.env).close()
             self.spool.unlock(lock)
 
-    def _remember(self, found: Entry) -> None:
-        if found.file not in self._known:
-            self._known.add(found.file)
-            heapq.heappush(self._waiting, (found.order, found))
+    def _held(self) -> Hold | None:
+        """The hold in force; a damaged hold.json holds too, until a person has mended it."""
+        try:
+            return hold.current(self.home)
+        except MuxqError as problem:
+            return Hold(str(problem))
 
     async def _take_in(self) -> None:
         """Take in drops, in a thread: thousands at once must not keep the running attempts waiting."""
@@ -224,7 +218,7 @@ class Worker:
         self._drops_due = math.inf
         drops = await asyncio.to_thread(self.spool.admit, ADMIT_AT_ONCE)
         for found in drops.admitted:
-            self._remember(found)
+            self.backlog.remember(found)
         self._unfinished = bool(drops.unfinished)
         if drops.full:
             self._drops_due = 0.0
@@ -235,13 +229,12 @@ class Worker:
 
     def _take_over(self) -> None:
         """Running jobs whose lock is free have lost their worker: they are ours now."""
+        self._orphans = False
         for found in self.spool.entries(State.RUNNING):
-            if self.stopping or len(self.running) >= self.jobs or found.id in self.running:
+            if self.stopping or found.id in self.running or (lock := self.spool.lock(found.id)) is None:
                 continue
-            lock = self.spool.lock(found.id)
-            if lock is None:
-                continue
-            if not self.spool.path(Place(State.RUNNING, found)).exists():
+            if len(self.running) >= self.jobs or not self.spool.path(Place(State.RUNNING, found)).exists():
+                self._orphans = self._orphans or len(self.running) >= self.jobs
                 self.spool.unlock(lock)
                 continue
             self.spool.emit("job.taken-over", job=found.id)
@@ -249,16 +242,14 @@ class Worker:
 
     def _claim(self) -> None:
         """Claim in order while there is room and nothing holds the home."""
-        now = time.time()
-        while self._later and self._later[0][0] <= now:
-            _, _, found = heapq.heappop(self._later)
-            heapq.heappush(self._waiting, (found.order, found))
-        while self._waiting and len(self.running) < self.jobs and not self.stopping and not hold.current(self.home):
-            _, found = heapq.heappop(self._waiting)
+        while len(self.running) < self.jobs and not self.stopping and not self._held():
+            found = self.backlog.next(time.time())
+            if found is None:
+                return
             try:
                 self._start(found)
             except OSError:
-                heapq.heappush(self._waiting, (found.order, found))
+                self.backlog.put_back(found)
                 raise
 
     def _start(self, found: Entry) -> None:
@@ -269,7 +260,7 @@ class Worker:
             return
         lock = self.spool.claim(found)
         if lock is None:
-            self._known.discard(found.file)
+            self.backlog.forget(found)
         else:
             self._begin(found, lock, made)
 
@@ -278,9 +269,10 @@ class Worker:
         place = Place(State.QUEUED, found)
         try:
             job = self.spool.read(place)
-            due = max(job.not_before or 0.0, self._retry_due(found))
+            retry_due = self._retry_due(found)
+            due = max(job.not_before or 0.0, retry_due)
             if due > time.time():
-                heapq.heappush(self._later, (due, found.id, found))
+                self.backlog.postpone(found, due, worth_waiting=due == retry_due)
                 return None
             made = plan(self.home, job)
             binary = ready(made, self.env)
@@ -288,10 +280,10 @@ class Worker:
             if self.summary.blocked.get(found.id) != str(problem):
                 self.spool.emit("job.blocked", job=found.id, why=str(problem))
             self.summary.blocked[found.id] = str(problem)
-            heapq.heappush(self._later, (time.time() + RECHECK, found.id, found))
+            self.backlog.postpone(found, time.time() + RECHECK, worth_waiting=False)
             return None
         except MuxqError as problem:
-            self._known.discard(found.file)
+            self.backlog.forget(found)
             if self.spool.path(place).exists():
                 self._refuse(place, problem)
             return None
@@ -302,11 +294,7 @@ class Worker:
         """When a job that failed may be tried again, in seconds since 1970; 0 for one that has not."""
         before = runs(self.home, found.id)
         ended = before[-1].outcome() if before else None
-        if not ended or "not_before" not in ended:
-            self._retrying.discard(found.id)
-            return 0.0
-        self._retrying.add(found.id)
-        return clock.seconds(ended["not_before"])
+        return clock.seconds(ended["not_before"]) if ended and "not_before" in ended else 0.0
 
     def _refuse(self, place: Place, problem: MuxqError) -> None:
         """A waiting job that can no longer run (its template or a file has gone) fails without a session."""
@@ -321,6 +309,7 @@ class Worker:
     def _begin(self, found: Entry, lock: FileLock, made: tuple[Plan, str] | None) -> None:
         running = Running(self.spool, found, lock, self.terminal, self._watcher, self.env)
         self.running[found.id] = running
+        self.backlog.hold_on_to(found)
         task = asyncio.get_running_loop().create_task(running.attend(made))
         self._tasks[task] = running
         task.add_done_callback(self._ended)
@@ -337,15 +326,17 @@ class Worker:
         if (problem := task.exception()) is not None:
             self._broken = problem
             return
-        place, ended = running.place, running.ended
-        if ended is not None and ended.move is Move.REQUEUE:
-            delay = 0.0
-            if isinstance(ended, Requeued) and ended.reason == "launch":
-                delay, self.summary.blocked[running.id] = RECHECK, ended.message
-            heapq.heappush(self._later, (time.time() + delay, running.id, place.entry))
+        if self._orphans:
+            self._poll_due = 0.0
+        entry, ended = running.place.entry, running.ended
+        if isinstance(ended, Requeued) and ended.reason == "launch":
+            self.summary.blocked[running.id] = ended.message
+            self.backlog.postpone(entry, time.time() + RECHECK, worth_waiting=False)
+        elif ended is not None and ended.move is Move.REQUEUE:
+            self.backlog.put_back(entry)
         elif ended is not None:
-            self._known.discard(place.entry.file)
-            self.summary.count[place.state] += 1
+            self.backlog.forget(entry)
+            self.summary.count[running.place.state] += 1
 
     def _finished(self) -> bool:
         """Whether the loop may end: told to stop, or draining and nothing left that can be done now."""
@@ -353,20 +344,14 @@ class Worker:
             raise self._broken
         if self.stopping:
             return self.on_stop != "finish" or not self.running
-        if not self.drain or self.running or self._unfinished or self._drops_due <= time.monotonic():
+        if not self.drain or self.running or self._orphans or self._unfinished or self._drops_due <= time.monotonic():
             return False
-        held = hold.current(self.home)
-        if held and (self._waiting or self._due_now()):
-            self.summary.hold = held if held.until is None else None
-            return held.until is None
-        return not self._waiting and not self._due_now()
-
-    def _due_now(self) -> bool:
-        """Whether something that waits may start without the world changing: now, or as a further attempt."""
-        return any(
-            entry.id not in self.summary.blocked and (due <= time.time() or entry.id in self._retrying)
-            for due, _, entry in self._later
-        )
+        if not self.backlog.left(time.time()):
+            return True
+        held = self._held()
+        if held and held.until is None:
+            self.summary.hold = held
+        return self.summary.hold is not None
 
     async def _end_attempts(self) -> None:
         """What `on_stop` says: leave the sessions to the next worker, or end them and put their jobs back."""

@@ -1,0 +1,56 @@
+"""The waiting jobs that a worker knows of, in claim order. Pure memory: the files are the truth, this is a hint.
+
+A claim costs O(log n): no folder is listed for it.
+"""
+
+from __future__ import annotations
+
+import heapq
+
+from runner.entry import Entry
+
+
+class Backlog:
+    def __init__(self) -> None:
+        self._ready: list[tuple[tuple[int, str], Entry]] = []
+        self._later: list[tuple[float, str, bool, Entry]] = []
+        self._known: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self._ready) + len(self._later)
+
+    def remember(self, entry: Entry) -> None:
+        """A job was seen in the queue; one that is known already is not counted twice."""
+        if entry.file not in self._known:
+            self._known.add(entry.file)
+            self.put_back(entry)
+
+    def hold_on_to(self, entry: Entry) -> None:
+        """The job is in this worker's hands: file events of its moves are no news."""
+        self._known.add(entry.file)
+
+    def forget(self, entry: Entry) -> None:
+        """The job waits no more, or is somebody else's."""
+        self._known.discard(entry.file)
+
+    def put_back(self, entry: Entry) -> None:
+        """A known job is next in its turn again."""
+        heapq.heappush(self._ready, (entry.order, entry))
+
+    def postpone(self, entry: Entry, until: float, *, worth_waiting: bool) -> None:
+        """Not before `until` (seconds since 1970). `worth_waiting`: a draining run does not end before."""
+        heapq.heappush(self._later, (until, entry.id, worth_waiting, entry))
+
+    def next(self, now: float) -> Entry | None:
+        """Take the job that is to be claimed next at time `now`; None when there is none."""
+        while self._later and self._later[0][0] <= now:
+            self.put_back(heapq.heappop(self._later)[-1])
+        return heapq.heappop(self._ready)[1] if self._ready else None
+
+    def due(self) -> float | None:
+        """When the first postponed job may start."""
+        return self._later[0][0] if self._later else None
+
+    def left(self, now: float) -> bool:
+        """Whether anything may start now, or is worth waiting for."""
+        return bool(self._ready) or any(worth or until <= now for until, _, worth, _ in self._later)

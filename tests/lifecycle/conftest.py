@@ -1,0 +1,125 @@
+"""A site for real workers: a home on a short path, an environment made from nothing, and a clean end."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from runner import Queue
+from runner.home import Home
+from runner.terminal import find_tmux, socket_path
+
+MUXQ = [sys.executable, "-c", "import sys; sys.argv[0] = 'muxq'; from runner.cli import main; main()"]
+Worker = subprocess.Popen[bytes]
+
+
+@dataclass
+class Site:
+    """One home, and the processes that a test has started on it."""
+
+    folder: Path
+    tmux: str
+    workers: list[Worker] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.home = Home(self.folder / "q").make()
+        self.queue = Queue(self.home.path)
+        self.socket = socket_path(self.home.path)
+        (self.folder / "user").mkdir(mode=0o700)
+        self.env = {
+            "PATH": os.pathsep.join([str(Path(self.tmux).parent), "/usr/bin", "/bin"]),
+            "HOME": str(self.folder / "user"),
+            "MUXQ_HOME": str(self.home.path),
+        }
+
+    def work(self, *words: str, **env: str) -> Worker:
+        """Start `muxq work WORDS` beside the test."""
+        with (self.folder / "worker.log").open("ab") as log:
+            worker = subprocess.Popen(
+                [*MUXQ, "work", *words], env=self.env | env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/"
+            )
+        self.workers.append(worker)
+        return worker
+
+    def drain(self, *words: str, **env: str) -> int:
+        """`muxq work --drain WORDS`, to its end; returns the exit status."""
+        return self.work("--drain", *words, **env).wait(timeout=60)
+
+    def muxq(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*MUXQ, *words], env=self.env, capture_output=True, text=True, check=False, timeout=60)
+
+    def drop(self, name: str, prompt: str, agent: str = "shell", **keys: Any) -> None:
+        text = json.dumps({"prompt": prompt, "agent": agent, **keys})
+        (self.home.queue / f"{name}.json").write_text(text, "utf-8")
+
+    def job(self, name: str) -> dict[str, Any]:
+        return self.queue.get(name)
+
+    def state(self, name: str) -> str:
+        return str(self.job(name)["state"])
+
+    def states(self) -> dict[str, str]:
+        return {job["name"]: job["state"] for job in self.queue.list()}
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """The data of the home's events called `name`."""
+        lines = self.home.events.read_text().splitlines() if self.home.events.exists() else []
+        return [said["data"] for said in map(json.loads, lines) if said["event"] == name]
+
+    def log(self) -> str:
+        return (self.folder / "worker.log").read_text("utf-8", "replace")
+
+    def ask_tmux(self, *words: str) -> subprocess.CompletedProcess[bytes]:
+        """tmux on the home's own socket, asked without the code under test."""
+        return subprocess.run([self.tmux, "-S", str(self.socket), *words], capture_output=True, check=False)
+
+    def sessions(self) -> list[str]:
+        return self.ask_tmux("list-sessions", "-F", "#{session_name}").stdout.decode().split()
+
+    def left(self) -> list[psutil.Process]:
+        """Processes of any attempt of this home that still run."""
+        return [process for process in psutil.process_iter() if self._ours(process)]
+
+    def _ours(self, process: psutil.Process) -> bool:
+        with contextlib.suppress(psutil.Error, OSError):
+            ours = process.environ().get("MUXQ_RUN_DIR", "").startswith(f"{self.home.path}/")
+            return ours and process.status() != psutil.STATUS_ZOMBIE
+        return False
+
+    def end(self) -> None:
+        """End all that the test has started: its own workers, and the server on the home's own socket."""
+        for worker in self.workers:
+            if worker.poll() is None:
+                worker.kill()
+            worker.wait(timeout=10)
+        self.ask_tmux("kill-server")
+
+
+@pytest.fixture
+def site(wait_until: Callable[..., None]) -> Iterator[Site]:
+    """A short path: the tests' own are too long for a socket on some systems."""
+    made = Site(Path(tempfile.mkdtemp(prefix="muxq-", dir="/tmp")).resolve(), find_tmux())
+    try:
+        yield made
+    finally:
+        made.end()
+        try:
+            wait_until(lambda: not made.left())
+            wait_until(lambda: made.ask_tmux("list-sessions").returncode != 0)
+        finally:
+            for process in made.left():
+                process.kill()
+            print(made.log(), *(p.read_text() for p in made.home.path.glob("crash-*")))
+            shutil.rmtree(made.folder)
