@@ -150,6 +150,7 @@ class Attempt:
             self._last_event = now
         state, why = self._output(contract, rules, now)
         alive = Process.EXITED if self.progress.exited else Process.GONE if self._gone else Process.ALIVE
+        wordless = alive is not Process.EXITED or state in (Output.VALID, Output.CHANGING)
         return Evidence(
             now=now,
             launched=limits.launched,
@@ -162,7 +163,7 @@ class Attempt:
             last_event=self._last_event,
             process=alive,
             told=self.told,
-            last_line=screen.last_line(await self._screen()) if alive is Process.EXITED else "",
+            last_line="" if wordless else screen.last_line(await self._screen()),
         )
 
     def _output(self, contract: Contract, rules: Rules, now: float) -> tuple[Output, str]:
@@ -218,10 +219,8 @@ class Attempt:
     async def collect(self, ended: Outcome) -> None:
         """Keep what the attempt leaves, then write outcome.json."""
         if record := self.run.attempt():
-            shown = await self._screen()
-            store.write_whole(self.run.screen, shown.rstrip().encode() + b"\n", tmp=self.home.tmp, durable=False)
             if isinstance(ended, Failed | Retry) and ended.error in POST_MORTEM:
-                await self._post_mortem(ended.message, shown)
+                await self._post_mortem(ended.message)
             if ended.kind == Done.kind:
                 collect.result(self.home, self.run, Path(record["output"]["path"]))
             await collect.diff(self.home, self.run, Path(record["workdir"]))
@@ -237,8 +236,9 @@ class Attempt:
             },
         )
 
-    async def _post_mortem(self, why: str, shown: str) -> None:
+    async def _post_mortem(self, why: str) -> None:
         """While everything still stands: what ran, what was said last."""
+        shown = await self._screen()
         pane = (await self.terminal.panes()).get(self.run.session)
         tree = [pane.pid, *(proc.pid for proc in process.descendants(pane.pid))] if pane and not pane.dead else []
         collect.post_mortem(self.home, self.run, why, shown, process.told(tree), self.progress.transcript)
@@ -246,19 +246,24 @@ class Attempt:
     # -- close ------------------------------------------------------------------------------------------------
 
     async def close(self) -> None:
-        """End the session and everything it started; nothing that is not ours is touched."""
+        """Keep the last screen, then end the session and everything it started; nothing that is not ours is touched."""
         if self.run.attempt() is None:
             return
-        panes = await self.terminal.panes()
-        pane = panes.get(self.run.session)
-        ours: list[Proc] = []
-        if pane and not pane.dead and (root := process.find(pane.pid)):
-            ours = [root, *process.descendants(root)]
-        ours += [proc for proc in process.marked("MUXQ_ATTEMPT", self.run.session) if proc not in ours]
-        left = await process.end(ours, grace=GRACE)
+        if shown := await self._screen():
+            store.write_whole(self.run.screen, shown.rstrip().encode() + b"\n", tmp=self.home.tmp, durable=False)
+        left = await process.end(await self._processes(), grace=GRACE)
         await self.terminal.kill(self.run.session)
         if left:
             event.emit(self.home.events, "attempt.left-over", job=self.run.job, pids=[proc.pid for proc in left])
+
+    async def _processes(self) -> list[Proc]:
+        """All that runs of this attempt: the tree under its pane, and whatever has left it and still bears its mark."""
+        ours: list[Proc] = []
+        if not self.progress.exited:
+            pane = (await self.terminal.panes()).get(self.run.session)
+            root = process.find(pane.pid) if pane and not pane.dead else None
+            ours = [root, *process.descendants(root)] if root else []
+        return ours + [proc for proc in process.marked("MUXQ_ATTEMPT", self.run.session) if proc not in ours]
 
 
 def _launched_at(record: dict[str, Any]) -> float:

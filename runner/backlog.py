@@ -15,6 +15,7 @@ class Backlog:
         self._ready: list[tuple[tuple[int, str], Entry]] = []
         self._later: list[tuple[float, str, bool, Entry]] = []
         self._known: set[str] = set()
+        self._in_hand: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._ready) + len(self._later)
@@ -25,9 +26,20 @@ class Backlog:
             self._known.add(entry.file)
             self.put_back(entry)
 
+    def arrived(self, entry: Entry) -> None:
+        """A job came into the queue just now, perhaps for a second time: what was known of its turn counts no more."""
+        if entry.file not in self._in_hand:
+            self._known.add(entry.file)
+            self.put_back(entry)
+
     def hold_on_to(self, entry: Entry) -> None:
         """The job is in this worker's hands: file events of its moves are no news."""
         self._known.add(entry.file)
+        self._in_hand.add(entry.file)
+
+    def let_go(self, entry: Entry) -> None:
+        """It is no longer in this worker's hands."""
+        self._in_hand.discard(entry.file)
 
     def forget(self, entry: Entry) -> None:
         """The job waits no more, or is somebody else's."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,9 +21,15 @@ TAIL_BYTES = 1 << 16
 
 
 def result(home: Home, run: Run, output: Path) -> None:
-    """A copy of a result that lies outside of the run folder, so that it is kept whatever becomes of the original."""
+    """Make the result last before its job is called done, and keep a copy of one that lies elsewhere."""
+    fd = os.open(output, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    store.sync_folder(output.parent)
     if output.parent != run.path:
-        store.write_whole(run.path / f"output{output.suffix}", output.read_bytes(), tmp=home.tmp, durable=False)
+        store.write_whole(run.path / f"output{output.suffix}", output.read_bytes(), tmp=home.tmp)
 
 
 async def diff(home: Home, run: Run, workdir: Path) -> None:

@@ -56,6 +56,7 @@ class Requeued:
     move: ClassVar[Move] = Move.REQUEUE
     reason: str
     message: str
+    not_before: str | None = None
 
 
 Outcome = Done | Failed | Retry | Cancelled | Requeued
@@ -102,7 +103,7 @@ def load(record: dict[str, Any]) -> Outcome:
         case Cancelled.kind:
             return Cancelled()
         case Requeued.kind:
-            return Requeued(record["reason"], record["message"])
+            return Requeued(record["reason"], record["message"], record.get("not_before"))
     raise ValueError(f"no outcome: {record!r}")
 
 

@@ -32,6 +32,12 @@ class Contract:
     min_bytes: int = 1
     before: Identity | None = None
 
+    def words(self) -> list[str]:
+        """The contract as arguments of the Stop hook: path, format, min_bytes, and INODE,SIZE,MTIME_NS or -."""
+        before = self.before
+        old = f"{before.inode},{before.size},{before.mtime_ns}" if before else "-"
+        return [self.path, self.format, str(self.min_bytes), old]
+
     @classmethod
     def load(cls, said: dict[str, Any]) -> Contract:
         before = said.get("before")

@@ -35,8 +35,9 @@ def prepare(home: Home, run: Run, plan: Plan, binary: str, before: dict[str, Any
     output = plan.output_file(run.path, workdir)
     session_id = before["session_id"] if before else str(uuid.uuid4())
     command = plan.profile.resume if before else plan.profile.command
+    contract = Contract(str(output), plan.format, plan.min_bytes, identity(output))
     told = go_on(output) if before else instruction(run.prompt, output)
-    places = _places(run, plan, workdir, output, session_id, told)
+    places = _places(run, plan, workdir, contract, session_id, told)
     text = plan.prompt(workdir=workdir, output=output)
     store.write_whole(run.prompt, text.encode(), tmp=home.tmp, durable=False)
     store.write_whole(run.events, b"", tmp=home.tmp, durable=False)
@@ -63,19 +64,19 @@ def prepare(home: Home, run: Run, plan: Plan, binary: str, before: dict[str, Any
         "started_at": clock.stamp(),
         "boot": clock.boot(),
         "monotonic": time.monotonic(),
-        "output": asdict(Contract(str(output), plan.format, plan.min_bytes, identity(output))),
+        "output": asdict(contract),
     }
     run.begin(home, record)
     return record
 
 
-def _places(run: Run, plan: Plan, workdir: Path, output: Path, session_id: str, told: str) -> dict[str, str]:
+def _places(run: Run, plan: Plan, workdir: Path, contract: Contract, session_id: str, told: str) -> dict[str, str]:
     """What each {PLACEHOLDER} of a profile stands for."""
     sessions, package = shipped.folder("sessions"), shipped.PACKAGE.parent
     return {
         "instruction": told,
         "prompt_file": str(run.prompt),
-        "output_file": str(output),
+        "output_file": contract.path,
         "run_dir": str(run.path),
         "workdir": str(workdir),
         "settings": str(run.settings),
@@ -87,6 +88,7 @@ def _places(run: Run, plan: Plan, workdir: Path, output: Path, session_id: str, 
         "package": str(package),
         "hook": shlex.join([sys.executable, "-I", "-S", str(sessions / "hook.py")]),
         "hook_args": shlex.join([str(run.path), str(package)]),
+        "contract": shlex.join(contract.words()),
     }
 
 

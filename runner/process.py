@@ -6,6 +6,7 @@ It starts nothing, and it knows nothing of sessions or jobs: whoever starts a pr
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import os
 import signal
@@ -66,8 +67,23 @@ def marked(name: str, value: str) -> list[Proc]:
 
     It finds what `descendants` cannot: children of a killed parent, daemons, processes of another session.
     """
-    found = [find(process.pid) for process in _mine() if _environment(process).get(name) == value]
-    return [proc for proc in found if proc is not None]
+    pids = _marked_linux(f"{name}={value}") if sys.platform == "linux" else _marked_elsewhere(name, value)
+    return [proc for pid in pids if pid != os.getpid() and (proc := find(pid))]
+
+
+def _marked_linux(mark: str) -> list[int]:
+    """What psutil would find, in a tenth of the time: one read for each process, of which there may be thousands."""
+    wanted, found = b"\0" + os.fsencode(mark) + b"\0", []
+    for name in os.listdir("/proc"):
+        if name.isdecimal():
+            with contextlib.suppress(OSError), open(f"/proc/{name}/environ", "rb") as file:  # others' are not readable
+                if wanted in b"\0" + file.read():
+                    found.append(int(name))
+    return found
+
+
+def _marked_elsewhere(name: str, value: str) -> list[int]:
+    return [process.pid for process in _mine() if _environment(process).get(name) == value]
 
 
 async def end(procs: Collection[Proc], *, grace: float = 5.0) -> list[Proc]:

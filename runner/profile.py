@@ -83,8 +83,9 @@ class Profile:
     """The agent tells of its turns (events.jsonl); without, a quiet output file must be enough."""
     interactive: bool = True
     """It stays open after its work; else the end of its process is the end of the work."""
-    quiet: float = 0.05
-    """Seconds an output file must not have changed to count as stable."""
+    quiet: float = 0.02
+    """Seconds an output file must not have changed to count as stable. Default 2 where that must be evidence enough:
+    an agent without hooks that stays open."""
     patience: float = 600.0
     """Seconds that a finished output may wait for the end of a turn in which nothing more happens."""
     start_timeout: float = 30.0
@@ -150,6 +151,8 @@ def _read(name: str, path: Path) -> Profile:
     if said.get("trust") and said["trust"] not in WAYS:
         raise BadSetup(f"{path}: `trust` is one of {', '.join(WAYS)}, not {said['trust']!r}")
     said["dialogs"] = [_dialog(item, path) for item in said.get("dialogs", [])]
+    if said.get("interactive", True) and not said.get("hooks", False):
+        said.setdefault("quiet", 2.0)
     values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in said.items()}
     return Profile(name=name, **values)
 

@@ -43,6 +43,8 @@ class Progress:
     """The last tool, with what it works on."""
     repairs: int = 0
     transcript: str | None = None
+    prompt: str = ""
+    """The agent's own name of the prompt whose turn ended last."""
     exited: bool = False
     status: int | None = None
     signal: int | str | None = None
@@ -60,11 +62,13 @@ def _step(now: Progress, name: str, data: dict[str, Any]) -> Progress:
     match name:
         case "started":
             return replace(now, started=True, transcript=data.get("transcript_path") or now.transcript)
+        case "prompt-accepted" if now.prompt and data.get("prompt_id") == now.prompt:
+            return now  # told by a hook that ran beside the agent, after the end of that very turn
         case "prompt-accepted" | "repair":
             extra = 1 if name == "repair" else 0
             return replace(now, started=True, turn=Turn.BUSY, background=0, attention=None, repairs=now.repairs + extra)
-        case "tool-started":
-            return replace(now, doing=tool(data), attention=None)
+        case "tool-started":  # may come late too, so it says nothing of a question that was asked since
+            return replace(now, doing=tool(data))
         case "tool-finished" | "tool-failed":
             return replace(now, attention=None)
         case "permission-asked":
@@ -76,7 +80,8 @@ def _step(now: Progress, name: str, data: dict[str, Any]) -> Progress:
         case "turn-over":
             tasks = data.get("background_tasks") or []
             count = len(tasks) if isinstance(tasks, list) else 0
-            return replace(now, turn=Turn.OVER, background=count, attention=None, doing="")
+            ended = str(data.get("prompt_id") or "")
+            return replace(now, turn=Turn.OVER, background=count, prompt=ended, attention=None, doing="")
         case "turn-failed":
             text = str(data.get("last_assistant_message") or data.get("error_details") or "")
             return replace(

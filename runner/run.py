@@ -68,7 +68,8 @@ class Run:
         return store.read_json(self.path / "outcome.json")
 
     def begin(self, home: Home, record: dict[str, Any]) -> None:
-        store.write_json(self.path / "attempt.json", record, tmp=home.tmp)
+        """Not made to last: after a power cut nothing of the attempt runs, and the job is done anew."""
+        store.write_json(self.path / "attempt.json", record, tmp=home.tmp, durable=False)
 
     def end(self, home: Home, record: dict[str, Any]) -> None:
         store.write_json(self.path / "outcome.json", record, tmp=home.tmp)

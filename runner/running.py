@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import random
 import time
@@ -35,6 +36,12 @@ MOST = {"lost": 3, "throttle": 5}
 LONGEST_PAUSE = 3600.0
 """Seconds: no pause before a further attempt grows beyond this, unless the job's own backoff is longer."""
 
+PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+"""Errors of the disk that may pass."""
+
+LAUNCH_AGAIN = 30.0
+"""Seconds until a session that could not be opened is tried again."""
+
 SETTLE_AGAIN = 5.0
 """Seconds until an outcome that could not be written is tried again."""
 
@@ -66,20 +73,26 @@ class Running:
         try:
             ended = self.attempt.told or await self._try(made)
         except Unready as problem:
-            ended = Requeued("launch", str(problem))
+            ended = self._launch_again(str(problem))
         except MuxqError as problem:
             ended = Failed("bad-job", str(problem))
         except OSError as problem:
-            ended = Requeued("launch", told(problem, self.spool.home.path))
+            ended = self._launch_again(told(problem, self.spool.home.path))
         except Exception:  # noqa: BLE001 - the job must end somewhere, and the worker go on
             ended = Failed("internal", f"muxq itself failed; the report is {self._report()}")
         ended = self._follow_up(ended)
         while True:
             try:
                 return await self._settle(ended)
-            except OSError as problem:  # a full disk, most of the time: nothing is lost by waiting for room
+            except OSError as problem:
                 self.spool.emit("worker.trouble", job=self.id, why=told(problem, self.spool.home.path))
-                await asyncio.sleep(SETTLE_AGAIN)
+                if problem.errno in PASSING:  # nothing is lost by waiting for room
+                    await asyncio.sleep(SETTLE_AGAIN)
+                else:
+                    ended = self._without_a_trace(problem)
+
+    def _launch_again(self, why: str) -> Outcome:
+        return Requeued("launch", why, clock.stamp(time.time() + LAUNCH_AGAIN))
 
     async def _try(self, made: tuple[Plan, str] | None) -> Outcome:
         record = None if made else self.attempt.run.attempt()
@@ -115,6 +128,11 @@ class Running:
     def _last(self) -> Run | None:
         before = runs(self.spool.home, self.id)
         return before[-1] if before else None
+
+    def _without_a_trace(self, problem: OSError) -> Outcome:
+        """The result or the run folder was taken away while it was judged: begin a folder of which to say so."""
+        self.attempt = self._attempt(following(self.spool.home, self.id))
+        return Failed("internal", f"what the attempt left cannot be kept: {told(problem)}")
 
     # -- settling ---------------------------------------------------------------------------------------------
 
@@ -171,7 +189,11 @@ class Running:
         else:
             self._move(ended)
             await self.attempt.close()
-        (home.requests / f"{self.id}.cancel").unlink(missing_ok=True)
+        cancel = home.requests / f"{self.id}.cancel"
+        if self.place.state is State.QUEUED and cancel.exists():
+            ended = Cancelled()
+            self._move(ended)
+        cancel.unlink(missing_ok=True)
         self.ended = ended
         self.spool.unlock(self.lock)
 

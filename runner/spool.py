@@ -97,6 +97,8 @@ class Spool:
                 self._admit(name, drops)
             except FileNotFoundError:
                 continue  # another process was faster, or the person took it back
+            except PermissionError as problem:
+                self._reject(self.home.queue / name, f"it belongs to somebody else ({problem.strerror})", drops)
             drops.full = limit is not None and len(drops.admitted) + len(drops.rejected) >= limit
         return drops
 
@@ -137,7 +139,7 @@ class Spool:
         """The one rename that makes a drop a waiting job."""
         new = entries.new(ident.new_id(), job.priority or 0, job.name or path.name.removesuffix(".json"))
         store.make_private(path)
-        store.move(path, self.home.queue / new.file)
+        store.move(path, self.home.queue / new.file, durable=False)
         self.emit("job.admitted", job=new.id, file=new.name)
         drops.admitted.append(new)
 
@@ -223,7 +225,7 @@ class Spool:
     def move(self, place: Place, move: Move, why: str = "") -> Place:
         """Carry out one move of the table. FileNotFoundError: somebody else moved the job first."""
         target = Place(after(place.state, move), place.entry)
-        store.move(self.path(place), self.path(target))
+        store.move(self.path(place), self.path(target), durable=target.state is not State.RUNNING)
         self.emit(f"job.{target.state}", job=place.entry.id, **({"why": why} if why else {}))
         return target
 

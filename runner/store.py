@@ -74,11 +74,15 @@ def read_json(path: Path) -> dict[str, Any] | None:
     return value
 
 
-def move(source: Path, target: Path) -> None:
-    """Rename, then make it last. FileNotFoundError tells the loser of a race that it lost."""
+def move(source: Path, target: Path, *, durable: bool = True) -> None:
+    """Rename, then make it last. FileNotFoundError tells the loser of a race that it lost.
+
+    `durable=False`: a power cut may undo it. For moves after which nothing is lost by being where it was before.
+    """
     source.rename(target)
-    sync_folder(target.parent)
-    sync_folder(source.parent)
+    if durable:
+        for folder in {target.parent, source.parent}:
+            sync_folder(folder)
 
 
 def append(path: Path, line: dict[str, Any]) -> None:

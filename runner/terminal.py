@@ -290,16 +290,19 @@ class Tmux:
 
     async def ended(self, session: str) -> Pane:
         """Wait until the session's program has ended, and have tmux notice it: its line is in `events` soon after."""
-        pause = 0.002
+        pause = 0.0
         while True:
-            pane = (await self.panes()).get(session)
+            server, panes = await self._panes()
+            pane = panes.get(session)
             if pane is None:
                 raise NotFound(f"no session {session} on {self.socket}")
-            if pane.dead:
+            if pane.dead and not _unreaped(pane):
                 return pane
             await process.gone(pane.pid)
-            await asyncio.sleep(pause)  # tmux hears of it a moment after us
-            pause = min(2 * pause, 1.0)
+            with suppress(OSError):
+                os.kill(server, signal.SIGCHLD)  # tmux may have missed its own; one more does no harm
+            await asyncio.sleep(pause)
+            pause = min(2 * pause + 0.002, 1.0)
 
     async def _panes(self) -> tuple[int, dict[str, Pane]]:
         """The server's pid and its sessions."""

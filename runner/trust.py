@@ -33,10 +33,11 @@ def claude_json(workdir: Path, env: Mapping[str, str]) -> None:
         if not isinstance(project, dict):
             return
         project["hasTrustDialogAccepted"] = True
-        scratch = file.with_name(f"{file.name}.muxq.{os.getpid()}")
+        real = file.resolve()
+        scratch = real.with_name(f"{real.name}.muxq.{os.getpid()}")
         with open(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as out:
             json.dump(said, out, ensure_ascii=False, indent=2)
-        scratch.rename(file.resolve())
+        scratch.rename(real)
 
 
 WAYS: dict[str, Callable[[Path, Mapping[str, str]], None]] = {"claude-json": claude_json}

@@ -111,8 +111,8 @@ _NO_RESULT = (Output.MISSING, Output.OLD, Output.INVALID)
 
 
 def _stalled_at(e: Evidence) -> float:
-    """When the silence will have been too long. An attempt that waits for a person is not silent: it has asked."""
-    if e.progress.attention:
+    """When the silence will have been too long. Not where a person was asked, or where a result is already there."""
+    if e.progress.attention or e.output is Output.VALID or e.stall == math.inf:
         return math.inf
     return max(e.launched, e.last_event, e.output_since) + e.stall
 
@@ -148,6 +148,8 @@ def _ended(e: Evidence, rules: Rules) -> Wait | Outcome:
         return Wait(_when_stable(e, rules))
     if e.output is Output.VALID:
         return Done()
+    if e.progress.turn is Turn.FAILED:
+        return _turn_failed(e)
     if e.process is Process.GONE:
         return Requeued("lost", f"the session vanished; {_left(e)}")
     said = f"; its last words: {e.last_line}" if e.last_line else ""

@@ -25,12 +25,12 @@ from runner.entry import Entry
 from runner.errors import BadSetup, MuxqError, Unready, told
 from runner.hold import Hold
 from runner.home import Home
-from runner.outcome import Cancelled, Failed, Requeued
+from runner.outcome import Cancelled, Failed, Requeued, Retry
 from runner.plan import Plan, plan, ready
 from runner.run import Run, following, runs
 from runner.running import Running
 from runner.spool import PATIENCE, Listener, Place, Spool
-from runner.state import Move, State
+from runner.state import State
 from runner.terminal import Pane, Terminal
 from runner.watch import Watcher
 
@@ -111,7 +111,7 @@ class Worker:
     @contextlib.contextmanager
     def _sign(self) -> Iterator[None]:
         """Hold a lock by which others see that a worker is here."""
-        self.spool.held("*")  # takes away what the dead left
+        self.spool.held("worker-*")  # takes away what the dead left
         lock = self.spool.lock(f"worker-{os.getpid()}")
         try:
             yield
@@ -148,7 +148,7 @@ class Worker:
     def _on_queue(self, path: str) -> None:
         found = entries.parse(os.path.basename(path))
         if found:
-            self.backlog.remember(found)
+            self.backlog.arrived(found)
         else:
             self._drops_due = 0.0
         self._wake()
@@ -269,10 +269,10 @@ class Worker:
         place = Place(State.QUEUED, found)
         try:
             job = self.spool.read(place)
-            retry_due = self._retry_due(found)
-            due = max(job.not_before or 0.0, retry_due)
+            again, worth = self._again(found)
+            due = max(job.not_before or 0.0, again)
             if due > time.time():
-                self.backlog.postpone(found, due, worth_waiting=due == retry_due)
+                self.backlog.postpone(found, due, worth_waiting=worth and due == again)
                 return None
             made = plan(self.home, job)
             binary = ready(made, self.env)
@@ -290,11 +290,12 @@ class Worker:
         self.summary.blocked.pop(found.id, None)
         return made, binary
 
-    def _retry_due(self, found: Entry) -> float:
-        """When a job that failed may be tried again, in seconds since 1970; 0 for one that has not."""
+    def _again(self, found: Entry) -> tuple[float, bool]:
+        """When a job that was tried may be tried again, in seconds since 1970 (0: now); and whether a drain waits."""
         before = runs(self.home, found.id)
-        ended = before[-1].outcome() if before else None
-        return clock.seconds(ended["not_before"]) if ended and "not_before" in ended else 0.0
+        ended = (before[-1].outcome() if before else None) or {}
+        due = ended.get("not_before")
+        return (clock.seconds(due) if due else 0.0), ended.get("outcome") == Retry.kind
 
     def _refuse(self, place: Place, problem: MuxqError) -> None:
         """A waiting job that can no longer run (its template or a file has gone) fails without a session."""
@@ -329,14 +330,14 @@ class Worker:
         if self._orphans:
             self._poll_due = 0.0
         entry, ended = running.place.entry, running.ended
+        self.backlog.let_go(entry)
         if isinstance(ended, Requeued) and ended.reason == "launch":
             self.summary.blocked[running.id] = ended.message
-            self.backlog.postpone(entry, time.time() + RECHECK, worth_waiting=False)
-        elif ended is not None and ended.move is Move.REQUEUE:
-            self.backlog.put_back(entry)
-        elif ended is not None:
+        if ended is not None and running.place.state.final:
             self.backlog.forget(entry)
             self.summary.count[running.place.state] += 1
+        elif ended is not None:
+            self.backlog.arrived(entry)
 
     def _finished(self) -> bool:
         """Whether the loop may end: told to stop, or draining and nothing left that can be done now."""

@@ -1,8 +1,9 @@
 """Run by an agent's hooks: append what happened to the attempt's events, and send the agent back without a result.
 
-    python -I -S hook.py EVENT RUN_DIR PACKAGE_PARENT   (the agent's JSON on stdin)
+    python -I -S hook.py EVENT RUN_DIR PACKAGE_PARENT [OUTPUT FORMAT MIN_BYTES BEFORE]   (the agent's JSON on stdin)
 
-EVENT is muxq's own word (docs/files.md). Starts in milliseconds: only `turn-over` imports anything of weight.
+EVENT is muxq's own word (docs/files.md). The last four are for `turn-over`: what attempt.json says of the output, with
+BEFORE as INODE,SIZE,MTIME_NS or -. The agent waits for this, so nothing of weight is imported where all is well.
 Never fails the agent: whatever goes wrong here ends in exit status 0.
 """
 
@@ -46,6 +47,16 @@ def append(run: str, event: str, data: bytes) -> None:
     os.close(fd)
 
 
+def plainly_well(output: str, form: str, least: str, before: str) -> bool:
+    """Whether the output is new and large enough, and that is all that was asked: what most turns end with."""
+    try:
+        now = os.stat(output)
+    except OSError:
+        return False
+    new = before != f"{now.st_ino},{now.st_size},{now.st_mtime_ns}"
+    return form != "json" and new and now.st_size >= int(least) and now.st_mode & 0o170000 == 0o100000
+
+
 def send_back(run: str, package_parent: str, data: bytes) -> str:
     """What the agent has to do before its turn may end; "" when it may."""
     import json
@@ -72,12 +83,13 @@ def status_line(run: str, data: bytes) -> None:
     print("muxq", "-".join(run.split("/")[-2:]))
 
 
-def main(event: str, run: str, package_parent: str) -> None:
+def main(event: str, run: str, package_parent: str, *contract: str) -> None:
     data = sys.stdin.buffer.read()
     if event == "status":
         return status_line(run, data)
     line = one_line(data)
-    if event == "turn-over" and (reason := send_back(run, package_parent, line)):
+    well = event != "turn-over" or (contract and plainly_well(*contract))
+    if not well and (reason := send_back(run, package_parent, line)):
         import json
 
         append(run, "repair", json.dumps({"reason": reason}).encode())
@@ -88,7 +100,7 @@ def main(event: str, run: str, package_parent: str) -> None:
 
 if __name__ == "__main__":
     try:
-        main(*sys.argv[1:4])
+        main(*sys.argv[1:])
     except Exception as problem:
         print(f"muxq: {problem}", file=sys.stderr)
         try:

@@ -85,8 +85,9 @@ ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=20)
 """Lone surrogates, control characters and all."""
 
 ODD_TEXT = st.sampled_from(
-    ["", " ", "\0", "\ud800", "a\nb", "\x1b]0;x\x07", "../../x", "/no/such", "~nobody-of-this-name/x", "~", "/", ".", "-x",
-     "x" * 300, "é" * 200, "1e9", "30m", "0s", "2026-03-01T02:00:00+01:00", "0001-01-01T00:00:00+23:59", "+5", "[/red]"]
+    ["", " ", "\0", "\ud800", "a\nb", "\x1b]0;x\x07", "../../x", "/no/such", "~nobody-of-this-name/x", "~", "/", ".",
+     "-x", "x" * 300, "é" * 200, "1e9", "30m", "0s", "2026-03-01T02:00:00+01:00", "0001-01-01T00:00:00+23:59", "+5",
+     "[/red]"]
 )  # fmt: skip
 
 ANY_JSON = st.recursive(
@@ -169,9 +170,9 @@ def deep_jobs(draw: st.DrawFn) -> bytes:
 JOB_FILES = st.binary(max_size=60) | near_jobs() | near_jobs() | near_jobs() | deep_jobs()
 
 NAME_PARTS = st.sampled_from(
-    [b"report", b"-n", b"--home", b".", b"..", b".hidden", b"a b", b"new\nline", b"\x1b[31m", "é☃𝄞".encode(), b"*", b"~", b"+5",
-     ID.encode(), ID.encode() + b"+5", ID.encode() + b"-7.x", ID[:-1].encode(), "1٣".encode(), b".error.txt", b".2", b"x" * 240,
-     b"report.json", "é".encode() * 120]
+    [b"report", b"-n", b"--home", b".", b"..", b".hidden", b"a b", b"new\nline", b"\x1b[31m", "é☃𝄞".encode(), b"*",
+     b"~", b"+5", ID.encode(), ID.encode() + b"+5", ID.encode() + b"-7.x", ID[:-1].encode(), "1٣".encode(),
+     b".error.txt", b".2", b"x" * 240, b"report.json", "é".encode() * 120]
 )  # fmt: skip
 
 
@@ -314,13 +315,13 @@ def test_a_job_with_damaged_records_still_shows(place: Home, attempt: bytes, out
 
 
 EVENT_NAMES = st.sampled_from(
-    ["started", "prompt-accepted", "repair", "tool-started", "tool-finished", "permission-asked", "dialog", "dialog-answered",
-     "turn-over", "turn-failed", "exited", "session-ended"]
+    ["started", "prompt-accepted", "repair", "tool-started", "tool-finished", "permission-asked", "dialog",
+     "dialog-answered", "turn-over", "turn-failed", "exited", "session-ended"]
 )  # fmt: skip
 EVENT_DATA = st.dictionaries(
     st.sampled_from(
-        ["tool_name", "tool_input", "text", "background_tasks", "error", "error_details", "last_assistant_message", "status",
-         "signal", "transcript_path", "reason", "dialog", "chosen"]
+        ["tool_name", "tool_input", "text", "background_tasks", "error", "error_details", "last_assistant_message",
+         "status", "signal", "transcript_path", "reason", "dialog", "chosen"]
     ),
     ANY_JSON | st.dictionaries(st.sampled_from(["command", "file_path", "url"]), ANY_JSON, max_size=2),
     max_size=4,
@@ -390,7 +391,7 @@ def test_no_line_of_the_homes_events_is_too_odd(place: Home, lines: list[bytes])
 
 HOLDS = st.fixed_dictionaries(
     {},
-    optional={key: ANY_JSON for key in ("version", "kind", "reason", "until")}
+    optional=dict.fromkeys(("version", "kind", "reason"), ANY_JSON)
     | {"until": ANY_JSON | st.just("2999-01-01T00:00:00Z")},
 ).map(lambda value: json.dumps(value).encode())
 
@@ -410,13 +411,15 @@ def test_a_damaged_hold_is_told_and_can_be_lifted(place: Home, data: bytes) -> N
 # --- what people write: settings, profiles, templates
 
 TOML_VALUES = st.sampled_from(
-    ["1", "0", "-1", '"x"', '""', "true", "1.5", "nan", "inf", "[]", '["sh"]', "[1]", "{}", "{a=1}", '{ask="x"}', "1979-05-27", "'''a\nb'''",
-     '"30m"', '"edits"', '"leave"', '"claude-json"', "9" * 5000, "[" * 100_000, "[" * 300 + "]" * 300, "{a=" * 2000, '"\\ud800"', "'\0'",
-     "'('", "'a{99999999999}'", "'" + "(" * 3000 + "'"]
+    ["1", "0", "-1", '"x"', '""', "true", "1.5", "nan", "inf", "[]", '["sh"]', "[1]", "{}", "{a=1}", '{ask="x"}',
+     "1979-05-27", "'''a\nb'''", '"30m"', '"edits"', '"leave"', '"claude-json"', "9" * 5000, "[" * 100_000,
+     "[" * 300 + "]" * 300, "{a=" * 2000, '"\\ud800"', "'\0'", "'('", "'a{99999999999}'", "'" + "(" * 3000 + "'"]
 )  # fmt: skip
-PROFILE_KEYS = ["version", "command", "resume", "search", "install", "model_args", "template", "hooks", "interactive", "quiet", "patience",
-                "start_timeout", "repairs", "min_bytes", "permissions", "env", "env_pass", "settings", "trust", "dialogs", "comand"]  # fmt: skip
-CONFIG_KEYS = ["version", "agent", "permissions", "timeout", "jobs", "on_stop", "watch", "job"]
+PROFILE_KEYS = (
+    "version command resume search install model_args template hooks interactive quiet patience start_timeout repairs "
+    "min_bytes permissions env env_pass settings trust dialogs comand"
+).split()
+CONFIG_KEYS = "version agent permissions timeout jobs on_stop watch job".split()
 
 
 def toml(keys: list[str]) -> st.SearchStrategy[bytes]:
@@ -452,12 +455,16 @@ def test_a_config_is_read_or_refused_with_its_path(place: Home, data: bytes) -> 
 
 
 FRAGMENTS = st.sampled_from(
-    ["{{ prompt }}", "{{ x }}", "{{", "}}", "{%", "%}", "{# ", "#}", "{% include 'part.md' %}", "{% include '../x.md' %}", "{% include 5 %}",
-     "{% extends 'odd.md' %}", "{% include 'odd.md' %}", "{% for i in files %}", "{% endfor %}", "{% set x = 1 %}", "{{ 1 / 0 }}",
-     "{{ x.__class__.__mro__ }}", "{{ range(10**9) }}", "{{ 'a' * 10**12 }}", "{{ x | nothing }}", "{{ x() }}", "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
-     "{{ " + "(" * 2000, "{{ " + "(" * 90 + "1" + ")" * 90 + " }}", "{{ 1" + "+1" * 3000 + " }}", "{% if 1 %}" * 500, "+++\n", "+++\ntimeout = 0\n+++\n", "+++\nvars = {x = 1}\n+++\n",
-     "+++\na = " + "[" * 3000, "+++\na = " + "9" * 5000 + "\n+++\n", "+++\nvars = 1979-05-27\n+++\n", "{% raw %}", "{{ '\\N{SNOWMAN}' }}", "{{ namespace(a=1) }}",
-     "{{ self }}", "{{ loop }}", "{% import 'odd.md' as o %}", "{{ caller() }}", "{% call x() %}", "{{ '%d' % 'x' }}", "{{ '{0.__class__}'.format(x) }}"]
+    ["{{ prompt }}", "{{ x }}", "{{", "}}", "{%", "%}", "{# ", "#}", "{% include 'part.md' %}",
+     "{% include '../x.md' %}", "{% include 5 %}", "{% extends 'odd.md' %}", "{% include 'odd.md' %}",
+     "{% for i in files %}", "{% endfor %}", "{% set x = 1 %}", "{{ 1 / 0 }}", "{{ x.__class__.__mro__ }}",
+     "{{ range(10**9) }}", "{{ 'a' * 10**12 }}", "{{ x | nothing }}", "{{ x() }}",
+     "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "{{ " + "(" * 2000, "{{ " + "(" * 90 + "1" + ")" * 90 + " }}",
+     "{{ 1" + "+1" * 3000 + " }}", "{% if 1 %}" * 500, "+++\n", "+++\ntimeout = 0\n+++\n",
+     "+++\nvars = {x = 1}\n+++\n", "+++\na = " + "[" * 3000, "+++\na = " + "9" * 5000 + "\n+++\n",
+     "+++\nvars = 1979-05-27\n+++\n", "{% raw %}", "{{ '\\N{SNOWMAN}' }}", "{{ namespace(a=1) }}", "{{ self }}",
+     "{{ loop }}", "{% import 'odd.md' as o %}", "{{ caller() }}", "{% call x() %}", "{{ '%d' % 'x' }}",
+     "{{ '{0.__class__}'.format(x) }}"]
 )  # fmt: skip
 
 

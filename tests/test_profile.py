@@ -50,7 +50,7 @@ def test_an_agent_with_permissions_knows_them_all(name: str) -> None:
 
 
 def test_a_command_is_all_that_a_profile_needs(load: Callable[[str], Profile]) -> None:
-    assert load('command = ["x"]') == Profile(name="mine", command=("x",))
+    assert load('command = ["x"]') == Profile(name="mine", command=("x",), quiet=2.0)
 
 
 def test_what_a_profile_says_is_what_it_has(load: Callable[[str], Profile]) -> None:
