@@ -20,6 +20,7 @@ from runner.plan import Plan
 from runner.prompt import go_on, instruction
 from runner.run import Run
 
+_SPECIAL = re.compile(r"[\\*?\[\]!#()]")
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 
 
@@ -78,6 +79,12 @@ def _places(run: Run, plan: Plan, workdir: Path, contract: Contract, session_id:
         "prompt_file": str(run.prompt),
         "output_file": contract.path,
         "run_dir": str(run.path),
+        "run_dir_pattern": _pattern(run.path),
+        "job_dir_pattern": _pattern(run.path.parent),
+        "output_pattern": _pattern(Path(contract.path)),
+        "run_dir_real": _pattern(run.path.resolve()),
+        "job_dir_real": _pattern(run.path.parent.resolve()),
+        "output_real": _pattern(Path(contract.path).resolve()),
         "workdir": str(workdir),
         "settings": str(run.settings),
         "session_id": session_id,
@@ -90,6 +97,11 @@ def _places(run: Run, plan: Plan, workdir: Path, contract: Contract, session_id:
         "hook_args": shlex.join([str(run.path), str(package)]),
         "contract": shlex.join(contract.words()),
     }
+
+
+def _pattern(path: Path) -> str:
+    """The path as a rule of permissions that means it alone: they are patterns, in the manner of gitignore."""
+    return _SPECIAL.sub(r"\\\g<0>", str(path))
 
 
 def fill(value: Any, places: Mapping[str, str], splices: Mapping[str, list[str]] | None = None) -> Any:

@@ -183,8 +183,8 @@ class Running:
         if run.outcome() is None:
             await self.attempt.collect(ended)
         if ended.move is Move.REQUEUE:
-            self._hold(ended)
             await self.attempt.close()
+            self._hold(ended)  # a client that has ended has written all that it knows of a limit
             self._move(ended)
         else:
             self._move(ended)
