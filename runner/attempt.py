@@ -252,6 +252,7 @@ class Attempt:
         if shown := await self._screen():
             store.write_whole(self.run.screen, shown.rstrip().encode() + b"\n", tmp=self.home.tmp, durable=False)
         left = await process.end(await self._processes(), grace=GRACE)
+        left += await process.end(process.marked("MUXQ_ATTEMPT", self.run.session), grace=GRACE)  # its last hooks
         await self.terminal.kill(self.run.session)
         if left:
             event.emit(self.home.events, "attempt.left-over", job=self.run.job, pids=[proc.pid for proc in left])

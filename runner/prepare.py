@@ -20,7 +20,6 @@ from runner.plan import Plan
 from runner.prompt import go_on, instruction
 from runner.run import Run
 
-_SPECIAL = re.compile(r"[\\*?\[\]!#()]")
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 
 
@@ -100,8 +99,8 @@ def _places(run: Run, plan: Plan, workdir: Path, contract: Contract, session_id:
 
 
 def _pattern(path: Path) -> str:
-    """The path as a rule of permissions that means it alone: they are patterns, in the manner of gitignore."""
-    return _SPECIAL.sub(r"\\\g<0>", str(path))
+    """The path as a permission rule that means it: rules are patterns, and know of no way to say a backslash."""
+    return re.sub(r"[*\[\]]", r"\\\g<0>", str(path).replace("\\", "?"))
 
 
 def fill(value: Any, places: Mapping[str, str], splices: Mapping[str, list[str]] | None = None) -> Any:

@@ -60,6 +60,8 @@ class Running:
         self.attempt = self._attempt(self._last() or following(spool.home, entry.id))
         self.ended: Outcome | None = None
         self.since = time.monotonic()
+        self.settling = False
+        """Its outcome is known: what is left to do is short, and should be done to its end."""
 
     @property
     def id(self) -> str:
@@ -80,6 +82,7 @@ class Running:
             ended = self._launch_again(told(problem, self.spool.home.path))
         except Exception:  # noqa: BLE001 - the job must end somewhere, and the worker go on
             ended = Failed("internal", f"muxq itself failed; the report is {self._report()}")
+        self.settling = True
         ended = self._follow_up(ended)
         while True:
             try:

@@ -40,6 +40,9 @@ POLL = 5.0
 RECHECK = 30.0
 """Seconds until a job whose agent or secret is missing is looked at again."""
 
+SETTLING = 10.0
+"""Seconds that a worker which leaves gives to attempts whose outcome is known already."""
+
 ADMIT_AT_ONCE = 1000
 """Drops taken in before the first of them may start."""
 
@@ -360,6 +363,8 @@ class Worker:
             for running in self.running.values():
                 running.attempt.tell(Requeued("stopped", "the worker was told to end its sessions"))
             await asyncio.gather(*self._tasks)
+        if settling := [task for task, running in self._tasks.items() if running.settling]:
+            await asyncio.wait(settling, timeout=SETTLING)
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -1,0 +1,150 @@
+"""What the API says no to: which hold it puts on the home, and that no job is burnt by it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+from sandbox import Sandbox
+from standin import Failure
+
+from runner import clock
+
+Wait = Callable[..., None]
+
+BALANCE = "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing to upgrade."
+REFUSALS = {
+    "login": (Failure(401, "authentication_error", "invalid x-api-key"), "account"),
+    "credit": (Failure(400, "invalid_request_error", BALANCE), "account"),
+    "server-error": (Failure(500, "api_error", "Internal server error"), "throttle"),
+    "overload": (Failure(529, "overloaded_error", "Overloaded"), "throttle"),
+    "throttle": (Failure(429, "rate_limit_error", "This request would exceed the rate limit"), "throttle"),
+}
+
+
+@pytest.fixture
+def box(box: Sandbox) -> Sandbox:
+    """The client's own ten retries would take minutes."""
+    box.env["CLAUDE_CODE_MAX_RETRIES"] = "0"
+    return box
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_a_refusal_holds_the_home_and_costs_the_job_nothing(box: Sandbox, wait_until: Wait, name: str) -> None:
+    box.api.outage, kind = REFUSALS[name]
+    box.drop("job", "@@write 42")
+    box.start()
+    wait_until(box.hold, 30)
+    wait_until(lambda: box.state("job") == "queue")
+    assert (box.hold()["kind"], box.hold()["until"] is None) == (kind, kind == "account")
+    assert box.still_running() == []
+    box.api.outage = None
+    box.muxq("release")
+    wait_until(lambda: box.state("job") == "done" and not box.sessions(), 30)
+    box.stop()
+    job = box.job("job")
+    assert [attempt["outcome"] for attempt in job["attempts"]] == ["requeued", "done"]
+    assert job["attempts"][0]["error"]["kind"] == kind
+    assert box.muxq("output", "job") == "42"
+
+
+def test_a_draining_worker_ends_at_a_hold_that_only_a_person_lifts(box: Sandbox) -> None:
+    box.api.outage = REFUSALS["login"][0]
+    for name in ("first", "second"):
+        box.drop(name, "@@write 42")
+    box.work(code=5)
+    assert (box.state("first"), box.state("second")) == ("queue", "queue")
+    assert sum(len(job["attempts"]) for job in box.jobs().values()) == 1
+    assert "muxq release" in box.log.read_text()
+    box.api.outage = None
+    box.muxq("release")
+    box.work()
+    assert (box.state("first"), box.state("second")) == ("done", "done")
+
+
+def test_an_overload_that_passes_is_the_clients_own_affair(box: Sandbox) -> None:
+    del box.env["CLAUDE_CODE_MAX_RETRIES"]
+    box.drop("job", "@@error 529x1 overloaded_error Overloaded\n@@write 42")
+    box.work()
+    assert (box.result("job"), len(box.job("job")["attempts"]), box.hold()) == ("42", 1, {})
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        Failure(400, "invalid_request_error", "messages.0: this is no message"),
+        Failure(404, "not_found_error", "model: no-such-model"),
+    ],
+    ids=["invalid-request", "no-such-model"],
+)
+def test_an_error_of_the_jobs_own_fails_it_and_holds_nothing(box: Sandbox, failure: Failure) -> None:
+    box.api.outage = failure
+    box.drop("job", "@@write 42")
+    box.work(code=1)
+    assert (box.outcome("job")["error"], box.hold()) == ("agent-error", {})
+
+
+# ---- usage limits
+
+
+def limit(claim: str, reset: int) -> dict[str, str]:
+    """The headers of a subscription that is used up until `reset` (seconds since 1970)."""
+    window = {"five_hour": "5h", "seven_day": "7d"}[claim]
+    head = "anthropic-ratelimit-unified"
+    return {
+        f"{head}-status": "rejected",
+        f"{head}-reset": str(reset),
+        f"{head}-representative-claim": claim,
+        f"{head}-{window}-status": "rejected",
+        f"{head}-{window}-utilization": "1.0",
+        f"{head}-{window}-reset": str(reset),
+    }
+
+
+@pytest.fixture
+def subscriber(box: Sandbox) -> Sandbox:
+    """A client that takes itself for one with a subscription."""
+    del box.env["ANTHROPIC_AUTH_TOKEN"]
+    box.env["CLAUDE_CODE_OAUTH_TOKEN"] = "sk-ant-oat01-made-up-for-the-stand-in"
+    return box
+
+
+@pytest.mark.parametrize("claim", ["five_hour", "seven_day"])
+def test_a_usage_limit_holds_the_home_until_its_reset(subscriber: Sandbox, wait_until: Wait, claim: str) -> None:
+    box, reset = subscriber, int(time.time()) + 3 * 3600
+    box.api.outage = Failure(429, "rate_limit_error", "Usage limit reached", limit(claim, reset))
+    box.drop("job", "@@write 42")
+    box.start()
+    wait_until(box.hold, 30)
+    wait_until(lambda: box.state("job") == "queue" and not box.sessions())
+    box.stop()
+    assert (box.hold()["kind"], clock.seconds(box.hold()["until"])) == ("usage-limit", reset)
+    assert box.job("job")["attempts"][0]["error"]["kind"] == "usage-limit"
+    assert box.still_running() == []
+
+
+def test_after_the_reset_of_a_usage_limit_the_job_goes_on_by_itself(subscriber: Sandbox, wait_until: Wait) -> None:
+    box, reset = subscriber, int(time.time()) + 8
+    box.api.outage = Failure(429, "rate_limit_error", "Usage limit reached", limit("five_hour", reset))
+    box.drop("job", "@@write 42")
+    box.start("--drain")
+    wait_until(box.hold, 30)
+    box.api.outage = None
+    assert clock.seconds(box.hold()["until"]) == reset
+    box.ends()
+    assert time.time() >= reset
+    assert [attempt["outcome"] for attempt in box.job("job")["attempts"]] == ["requeued", "done"]
+
+
+def test_a_conversation_goes_on_after_a_hold_and_repeats_nothing(box: Sandbox, wait_until: Wait) -> None:
+    count = box.root / "count.txt"
+    box.drop("job", f"@@bash echo once >>{count}\n@@error 500x1 api_error Broken\n@@write 42", permissions="bypass")
+    box.start()
+    wait_until(box.hold, 30)
+    wait_until(lambda: box.state("job") == "queue")
+    box.muxq("release")
+    wait_until(lambda: box.state("job") == "done" and not box.sessions(), 30)
+    box.stop()
+    sessions = [box.record("job", attempt=number)["session_id"] for number in (1, 2)]
+    assert (box.muxq("output", "job"), count.read_text(), len(set(sessions))) == ("42", "once\n", 1)
