@@ -1,15 +1,16 @@
-# Four words: demo, check, test, bench. Each makes what it needs first.
+# Five words: demo, check, test, bench, torture. Each makes what it needs first.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo check test bench tmux clean
+.PHONY: help demo check test bench torture tmux clean
 
 help:
-	@echo "make demo   run one job through the queue, no account needed"
-	@echo "make check  lint and types"
-	@echo "make test   every test, the real client included"
-	@echo "make bench  measure against bare tmux and the bare client"
+	@echo "make demo     run one job through the queue, no account needed"
+	@echo "make check    lint and types"
+	@echo "make test     every test, the real client included"
+	@echo "make bench    measure against bare tmux and the bare client"
+	@echo "make torture  hundreds of jobs under random kills, then the proof that none was lost or repeated"
 
 $(VENV)/.runtime: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "muxq needs Python 3.11 or newer; try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
@@ -45,6 +46,9 @@ test: check tmux
 bench: $(VENV)/.test tmux
 	@$(BIN)/python tests/client/install.py
 	@for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
+
+torture: $(VENV)/.test tmux
+	@$(BIN)/python tests/torture/campaign.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache dist

@@ -34,7 +34,7 @@ def load(path: Path) -> Config:
 
     try:
         said = tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+    except (ValueError, RecursionError) as problem:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
         raise BadSetup(f"{path}: {problem}") from None
     said.pop("version", None)
     refuse_unknown(said, [field.name for field in fields(Config)], where=str(path))

@@ -142,7 +142,7 @@ def names(folders: Sequence[Path]) -> list[str]:
 def _read(name: str, path: Path) -> Profile:
     try:
         said = tomllib.loads(path.read_text("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as problem:
+    except (ValueError, RecursionError) as problem:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
         raise BadSetup(f"{path}: {problem}") from None
     said.pop("version", None)
     _check(said, Profile, path)

@@ -67,7 +67,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
         value = json.loads(path.read_bytes())
     except FileNotFoundError:
         return None
-    except ValueError as problem:
+    except (ValueError, RecursionError) as problem:
         raise BadInput(f"{path} is damaged ({problem}); move it away") from None
     if not isinstance(value, dict):
         raise BadInput(f"{path} is damaged (no JSON object); move it away")

@@ -61,27 +61,39 @@ def _said(spool: Spool, place: Place) -> dict[str, Any]:
 
 
 def _attempt(run: Run, *, live: bool) -> dict[str, Any]:
-    record, ended = _record(run.attempt), _record(run.outcome) or None
-    now = progress.fold(progress.Progress(), event.read(run.events)) if live and ended is None else None
-    failed = ended and ended["outcome"] in ("failed", "retry", "requeued")
+    record, ended = _record(run.attempt), _record(run.outcome)
+    now = progress.fold(progress.Progress(), event.read(run.events)) if live and not ended else progress.Progress()
     return {
         "number": run.number,
         "session": run.session,
-        "started_at": record.get("started_at"),
-        "finished_at": (ended or {}).get("finished_at"),
-        "outcome": (ended or {}).get("outcome"),
-        "error": {"kind": ended.get("error") or ended.get("reason"), "message": ended["message"]}
-        if ended and failed
-        else None,
-        "exit_status": (ended or {}).get("exit_status"),
-        "doing": now.doing or None if now else None,
-        "attention": {"kind": now.attention.kind, "detail": now.attention.detail} if now and now.attention else None,
+        "started_at": _time(record.get("started_at")),
+        "finished_at": _time(ended.get("finished_at")),
+        "outcome": ended.get("outcome"),
+        "error": _error(ended),
+        "exit_status": ended.get("exit_status"),
+        "doing": now.doing or None,
+        "attention": {"kind": now.attention.kind, "detail": now.attention.detail} if now.attention else None,
         "screen": _present(run.screen),
         "prompt": _present(run.prompt),
         "post_mortem": _present(run.post_mortem),
-        "usage": (ended or {}).get("usage"),
+        "usage": ended.get("usage"),
         "run_dir": str(run.path),
     }
+
+
+def _time(said: Any) -> str | None:
+    """A time that a record holds, if it is one."""
+    try:
+        clock.seconds(said)
+    except (TypeError, ValueError):
+        return None
+    return str(said)
+
+
+def _error(ended: dict[str, Any]) -> dict[str, Any] | None:
+    """Why the attempt was no success; None for one that was, that goes on, or that a person ended."""
+    kind = ended.get("error") or ended.get("reason")
+    return {"kind": str(kind), "message": str(ended.get("message", ""))} if kind else None
 
 
 def _finished(spool: Spool, place: Place, last: dict[str, Any] | None) -> str | None:
@@ -100,7 +112,8 @@ def _output_path(folders: list[Run]) -> str | None:
     """Where the result is or will be; null for a job that has not started and names no place."""
     for run in reversed(folders):
         if record := _record(run.attempt):
-            return str(record["output"]["path"])
+            output = record.get("output")
+            return str(output.get("path")) if isinstance(output, dict) else None
     return None
 
 

@@ -8,6 +8,7 @@ Nothing may be raised but what a person can put right (MuxqError), and no droppe
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -28,7 +29,7 @@ from runner import spool as spools
 from runner.cli.app import app
 from runner.cli.story import Story
 from runner.errors import MuxqError
-from runner.home import Home
+from runner.home import FOLDERS, Home
 from runner.queue import Queue
 from runner.run import Run
 from runner.spool import Place, Spool
@@ -38,6 +39,7 @@ set_hypothesis_home_dir(os.path.join(tempfile.gettempdir(), f"muxq-hypothesis-{o
 for name, count, same in (("ci", 150, True), ("long", 10_000, False)):
     settings.register_profile(
         name,
+        report_multiple_bugs=False,
         max_examples=count,
         derandomize=same,
         database=None,
@@ -68,7 +70,7 @@ def no_waiting_for_the_disk() -> Iterator[None]:
 
 def emptied(home: Home) -> Home:
     """The home without what the last case has left."""
-    for folder in ("queue", "running", "failed", "rejected", "runs", "locks", "prompts", "sessions"):
+    for folder in FOLDERS:
         for root, folders, files in os.walk(os.fsencode(home.path / folder), topdown=False):
             for file in files:
                 os.unlink(os.path.join(root, file))
@@ -80,6 +82,14 @@ def emptied(home: Home) -> Home:
 
 
 # --- what a case is made of
+
+
+class Data(bytes):
+    """Bytes that do not fill the screen when a case fails."""
+
+    def __repr__(self) -> str:
+        return super().__repr__() if len(self) < 1000 else f"<{len(self)} bytes: {self[:200]!r} … {self[-200:]!r}>"
+
 
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=20)
 """Lone surrogates, control characters and all."""
@@ -167,7 +177,7 @@ def deep_jobs(draw: st.DrawFn) -> bytes:
     return draw(st.sampled_from([b'{"prompt": "x", "agent": "echo", "%s": %s}' % (key, inner), inner]))
 
 
-JOB_FILES = st.binary(max_size=60) | near_jobs() | near_jobs() | near_jobs() | deep_jobs()
+JOB_FILES = (st.binary(max_size=60) | near_jobs() | near_jobs() | near_jobs() | deep_jobs()).map(Data)
 
 NAME_PARTS = st.sampled_from(
     [b"report", b"-n", b"--home", b".", b"..", b".hidden", b"a b", b"new\nline", b"\x1b[31m", "é☃𝄞".encode(), b"*",
@@ -202,8 +212,8 @@ def found(folder: Path) -> dict[int, bytes]:
         return {item.inode(): item.name for item in listing}
 
 
-def prompts_error(home: Home, name: bytes) -> str:
-    return Path(os.fsdecode(os.fsencode(home.rejected) + b"/" + name + b".error.txt")).read_text("utf-8")
+def reason(home: Home, name: bytes) -> str:
+    return Path(os.fsdecode(os.fsencode(home.rejected) + b"/" + name + b".error.txt")).read_bytes().decode()
 
 
 def check_places(home: Home, dropped: dict[int, tuple[bytes, bytes]], unfinished: list[str]) -> None:
@@ -216,7 +226,7 @@ def check_places(home: Home, dropped: dict[int, tuple[bytes, bytes]], unfinished
         folder, now = (home.queue, queued[inode]) if inode in queued else (home.rejected, rejected[inode])
         assert Path(os.fsdecode(os.fsencode(folder) + b"/" + now)).read_bytes() == data
         if folder == home.rejected:
-            assert prompts_error(home, now).count("\n") == 1 or b"\n" in name
+            assert "was not taken as a job: " in reason(home, now)
             assert now in errors
         elif entries.parse(os.fsdecode(now)) is None:
             assert (now, name.startswith(b".") or os.fsdecode(name) in unfinished) == (name, True)
@@ -262,6 +272,17 @@ def printed(value: Any) -> Any:
 # --- what lies in the home and is damaged
 
 
+@contextlib.contextmanager
+def refused_at_most(*words: str) -> Iterator[None]:
+    """What is raised inside, if anything, is an error a person can put right, and says where."""
+    try:
+        yield
+    except MuxqError as problem:
+        missing = [word for word in words if word not in str(problem)]
+        if missing:
+            raise AssertionError(f"{problem!r} does not name {missing}") from problem
+
+
 def commands(home: Home, *words: tuple[str, ...]) -> None:
     """Commands of people: each ends, and none of them with anything but an error a person can put right."""
     for said in words:
@@ -270,7 +291,7 @@ def commands(home: Home, *words: tuple[str, ...]) -> None:
             raise done.exception
 
 
-LOOKS = (("ls",), ("ls", "--json"), ("show", ID), ("show", ID, "--json"), ("logs", ID), ("logs", ID, "--json"))
+LOOKS = (("ls",), ("ls", "--json"), ("show", ID), ("logs", ID))
 
 
 @given(JOB_FILES, st.sampled_from([State.QUEUED, State.RUNNING, State.FAILED]))
@@ -297,7 +318,7 @@ RECORDS = (
     | st.dictionaries(st.sampled_from([*RECORD_VALUES]), ANY_JSON).map(lambda value: json.dumps(value).encode())
     | st.fixed_dictionaries({}, optional=RECORD_VALUES).map(lambda value: json.dumps(value).encode())
     | st.sampled_from([b"[" * 100_000, b'{"a":' * 100_000, b"[]", b"{}", b"null", b""])
-)
+).map(Data)
 
 
 @given(RECORDS, RECORDS, st.sampled_from(State))
@@ -308,10 +329,7 @@ def test_a_job_with_damaged_records_still_shows(place: Home, attempt: bytes, out
     (run.path / "attempt.json").write_bytes(attempt)
     (run.path / "outcome.json").write_bytes(outcome)
     home.folder(state).joinpath(f"{ID}.json").write_bytes(b'{"prompt": "x", "agent": "echo"}')
-    try:
-        commands(home, *LOOKS)
-    finally:
-        home.folder(state).joinpath(f"{ID}.json").unlink()
+    commands(home, *LOOKS)
 
 
 EVENT_NAMES = st.sampled_from(
@@ -400,10 +418,8 @@ HOLDS = st.fixed_dictionaries(
 def test_a_damaged_hold_is_told_and_can_be_lifted(place: Home, data: bytes) -> None:
     home = emptied(place)
     home.hold.write_bytes(data)
-    try:
+    with refused_at_most("hold.json"):
         hold.current(home)
-    except MuxqError as problem:
-        assert "hold.json" in str(problem)
     commands(home, ("ls",), ("release",))
     assert not home.hold.exists()
 
@@ -412,7 +428,7 @@ def test_a_damaged_hold_is_told_and_can_be_lifted(place: Home, data: bytes) -> N
 
 TOML_VALUES = st.sampled_from(
     ["1", "0", "-1", '"x"', '""', "true", "1.5", "nan", "inf", "[]", '["sh"]', "[1]", "{}", "{a=1}", '{ask="x"}',
-     "1979-05-27", "'''a\nb'''", '"30m"', '"edits"', '"leave"', '"claude-json"', "9" * 5000, "[" * 100_000,
+     "1979-05-27", "'''a\nb'''", '"30m"', '"edits"', '"leave"', '"claude-json"', "9" * 5000, "[" * 3000,
      "[" * 300 + "]" * 300, "{a=" * 2000, '"\\ud800"', "'\0'", "'('", "'a{99999999999}'", "'" + "(" * 3000 + "'"]
 )  # fmt: skip
 PROFILE_KEYS = (
@@ -431,27 +447,23 @@ def toml(keys: list[str]) -> st.SearchStrategy[bytes]:
     )
     if "dialogs" in keys:
         lines = st.tuples(lines, st.lists(dialog, max_size=1)).map(lambda both: both[0] + both[1])
-    return lines.map(lambda said: "\n".join(said).encode("utf-8", "replace")) | st.binary(max_size=40)
+    return lines.map(lambda said: Data("\n".join(said).encode("utf-8", "replace"))) | st.binary(max_size=40)
 
 
 @given(toml(PROFILE_KEYS))
 def test_a_session_profile_is_read_or_refused_with_its_path(place: Home, data: bytes) -> None:
     home = emptied(place)
     (home.path / "sessions" / "odd.toml").write_bytes(data)
-    try:
+    with refused_at_most("odd.toml"):
         profile.load("odd", home.sessions)
-    except MuxqError as problem:
-        assert "odd.toml" in str(problem)
 
 
 @given(toml(CONFIG_KEYS))
 def test_a_config_is_read_or_refused_with_its_path(place: Home, data: bytes) -> None:
     home = emptied(place)
     home.config.write_bytes(data)
-    try:
+    with refused_at_most("config.toml"):
         config.load(home.config)
-    except MuxqError as problem:
-        assert "config.toml" in str(problem)
 
 
 FRAGMENTS = st.sampled_from(
@@ -480,11 +492,8 @@ def test_a_template_is_filled_in_or_refused_by_its_name(
     (home.path / "prompts" / "odd.md").write_bytes(data)
     (home.path / "prompts" / "part.md").write_text("a part with {{ y }}")
     context = {"prompt": "p", "files": ["/a"], "workdir": "/w", "output_path": "/o", "output_format": "text"}
-    try:
-        template = prompt.load("odd", home.prompts)
-        assert isinstance(prompt.render(template, given, context=context), str)
-    except MuxqError as problem:
-        assert "odd" in str(problem)
+    with refused_at_most("odd"):
+        assert isinstance(prompt.render(prompt.load("odd", home.prompts), given, context=context), str)
 
 
 @given(st.binary(max_size=20) | st.text(max_size=20).map(str.encode) | file_names())
