@@ -76,7 +76,7 @@ def _attempt(run: Run, *, live: bool) -> dict[str, Any]:
         "screen": _present(run.screen),
         "prompt": _present(run.prompt),
         "post_mortem": _present(run.post_mortem),
-        "usage": ended.get("usage"),
+        "usage": ended["usage"] if isinstance(ended.get("usage"), dict) else None,
         "run_dir": str(run.path),
     }
 
