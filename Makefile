@@ -48,6 +48,7 @@ bench: $(VENV)/.test tmux
 	@for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
 
 torture: $(VENV)/.test tmux
+	@$(BIN)/pytest -m long
 	@$(BIN)/python tests/torture/campaign.py
 
 clean:

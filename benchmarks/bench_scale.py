@@ -255,6 +255,7 @@ def _finished(folder: Path, env: Mapping[str, str], count: int, rounds: int) -> 
         row("show", NAMED, "ID, of a job with a name"),
         row("wait", NAMED, "ID, of a job with a name"),
         row("show", NAMED, "NAME", None),
+        _row(homes, rounds, "one listing of done/, which ls and names cannot do without", _listing),
     ]
 
 
@@ -267,6 +268,15 @@ def _called(job: Entry, how: str) -> str:
 
 def _muxq(home: Home, env: Mapping[str, str], *words: str) -> Measure:
     return lambda: seconds_of(MUXQ, *words, "--home", str(home.path), env=env, cwd=home.path)
+
+
+def _listing(home: Home) -> Measure:
+    def measure() -> float:
+        began = time.perf_counter()
+        os.listdir(home.folder(State.DONE))
+        return time.perf_counter() - began
+
+    return measure
 
 
 def _row(

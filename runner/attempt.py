@@ -35,6 +35,9 @@ FIRST_LOOK = 1.0
 POST_MORTEM = ("timeout", "stalled")
 """Errors after which post-mortem.txt says what stood still."""
 
+ROUNDS = 10
+"""How often what an attempt has started since the last look is ended."""
+
 GRACE = 5.0
 """Seconds that the processes of an attempt have to end by themselves."""
 
@@ -252,7 +255,10 @@ class Attempt:
         if shown := await self._screen():
             store.write_whole(self.run.screen, shown.rstrip().encode() + b"\n", tmp=self.home.tmp, durable=False)
         left = await process.end(await self._processes(), grace=GRACE)
-        left += await process.end(process.marked("MUXQ_ATTEMPT", self.run.session), grace=GRACE)  # its last hooks
+        for number in range(ROUNDS):  # one that outlives TERM may have started more meanwhile
+            if not (late := process.marked("MUXQ_ATTEMPT", self.run.session)):
+                break
+            left = await process.end(late, grace=0.0 if number else GRACE)
         await self.terminal.kill(self.run.session)
         if left:
             event.emit(self.home.events, "attempt.left-over", job=self.run.job, pids=[proc.pid for proc in left])

@@ -14,7 +14,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from runner import clock, hold, outcome, profile
+from runner import clock, hold, outcome, process, profile
 from runner.attempt import Attempt
 from runner.collect import resets_at
 from runner.entry import Entry
@@ -73,7 +73,7 @@ class Running:
         Cancelled (the worker leaves): the session lives on, the job stays running, the lock goes with the process.
         """
         try:
-            ended = self.attempt.told or await self._try(made)
+            ended = (None if made else self._judged()) or self.attempt.told or await self._try(made)
         except Unready as problem:
             ended = self._launch_again(str(problem))
         except MuxqError as problem:
@@ -102,6 +102,7 @@ class Running:
         if record is None:
             chosen, binary = made or self._plan()
             before = self._conversation() if chosen.resume else None
+            await self._end_earlier()
             self.attempt = self._attempt(following(self.spool.home, self.id))
             record = prepare(self.spool.home, self.attempt.run, chosen, binary, before)
             await self.attempt.launch(chosen, record)
@@ -129,8 +130,21 @@ class Running:
         return Attempt(self.spool.home, run, self._terminal, self._watcher, self.env)
 
     def _last(self) -> Run | None:
+        """The attempt to go on with: one that was begun and not judged, else the youngest."""
         before = runs(self.spool.home, self.id)
-        return before[-1] if before else None
+        begun = [run for run in before if run.outcome() is None and run.attempt() is not None]
+        return next(reversed(begun or before), None)
+
+    def _judged(self) -> Outcome | None:
+        """The outcome that a worker has written down and not lived to carry out: no later word overrules it."""
+        told = self.attempt.run.outcome()
+        ended = outcome.load(told) if told else None
+        return ended if ended and ended.move is not Move.REQUEUE else None
+
+    async def _end_earlier(self) -> None:
+        """End what an attempt has left whose worker died while it closed: no two of them ever run side by side."""
+        for run in runs(self.spool.home, self.id):
+            await process.end(process.marked("MUXQ_ATTEMPT", run.session), grace=0.0)
 
     def _without_a_trace(self, problem: OSError) -> Outcome:
         """The result or the run folder was taken away while it was judged: begin a folder of which to say so."""

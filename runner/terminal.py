@@ -43,10 +43,12 @@ _PATH_PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _KEPT = ("PATH", "HOME", "TERM", "SHELL", "USER", "TMPDIR")
 _INSTALL = {"apt-get": "install", "dnf": "install", "pacman": "-S", "zypper": "install", "apk": "add"}
-_NO_SERVER = ("no server running on", "(No such file or directory)", "no current target")  # the last: it has no session
+_UNHEARD = ("no server running on", "(No such file or directory)")
+_NO_SERVER = (*_UNHEARD, "no current target")  # the last: it has no session
 # The server ended while it was asked: it takes all its sessions along, so asking again is always right.
 _LOST = ("server exited", "lost server", "[server exited", "[lost server")
 _TRIES = 5
+REVIVAL_SECONDS = 0.5  # how long a server whose socket was deleted may take to listen on a new one
 _NO_SESSION = ("can't find session", "can't find pane", "can't find window")
 
 
@@ -208,7 +210,11 @@ _SETTINGS = "\n".join(
 
 # Run in the session as `sh -c BEGIN muxq SHELL CWD ARGV…`: it becomes the program (same pid). tmux would hand a single
 # word to a shell, would expand formats in -c and fall back to another folder, and has set SHELL to its default-shell.
-_BEGIN = 'SHELL=$1; export SHELL; cd "$2" && unset OLDPWD TMUX TMUX_PANE && shift 2 && exec "$@"'
+# One that was given up before it began (outcome.json is there) must not begin beside its successor.
+_BEGIN = (
+    '[ -z "$MUXQ_RUN_DIR" ] || [ ! -e "$MUXQ_RUN_DIR/outcome.json" ] || exit 125; '
+    'SHELL=$1; export SHELL; cd "$2" && unset OLDPWD TMUX TMUX_PANE && shift 2 && exec "$@"'
+)
 
 
 def _escaped(path: Path) -> str:
@@ -376,7 +382,10 @@ class Tmux:
             code, told, said = self._ask(words, given)
             if code == 0:
                 return told
-            if not said.startswith(_LOST):
+            unheard = any(mark in said for mark in _UNHEARD)
+            if unheard and process.serving("start-server", str(self.socket)):
+                time.sleep(REVIVAL_SECONDS / _TRIES)  # it has made its socket anew, and does not listen yet
+            elif not said.startswith(_LOST):
                 break
         raise self._error(words, said)
 

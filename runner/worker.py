@@ -14,10 +14,11 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from filelock import FileLock
 
-from runner import clock, config, hold, ident, outcome, store
+from runner import clock, config, hold, ident, outcome, process, store
 from runner import entry as entries
 from runner.attempt import Attempt
 from runner.backlog import Backlog
@@ -36,6 +37,9 @@ from runner.watch import Watcher
 
 POLL = 5.0
 """Seconds between two slow looks."""
+
+SWEEP = 60.0
+"""Seconds between two looks for processes of attempts that are over."""
 
 RECHECK = 30.0
 """Seconds until a job whose agent or secret is missing is looked at again."""
@@ -85,6 +89,7 @@ class Worker:
         self._drops_due = 0.0
         self._unfinished = False
         self._poll_due = 0.0
+        self._sweep_due = 0.0
         self._troubled_until = 0.0
         self._broken: BaseException | None = None
         self.stopping = False
@@ -197,15 +202,26 @@ class Worker:
         self._take_over()
 
     async def _close_orphans(self, panes: Mapping[str, Pane]) -> None:
-        """End the sessions of jobs that are running no more: their worker died between the job's move and the end."""
-        for session in panes:
-            job_id, _, number = session.rpartition("-")
-            if not (ident.is_id(job_id) and number.isdecimal()) or (lock := self.spool.lock(job_id)) is None:
+        """End what is left of jobs that are running no more: their worker died between the job's move and the end."""
+        for run in self._left_over(panes):
+            lock = self.spool.lock(run.job)
+            if lock is None:
                 continue
-            if all(found.id != job_id for found in self.spool.entries(State.RUNNING)):
-                run = Run(job_id, int(number), self.home.runs / job_id / number)
+            if all(found.id != run.job for found in self.spool.entries(State.RUNNING)):
                 await Attempt(self.home, run, self.terminal, self._watcher, self.env).close()
             self.spool.unlock(lock)
+
+    def _left_over(self, panes: Mapping[str, Pane]) -> list[Run]:
+        """The attempts that have a session, or (looked for now and then) a process of any kind."""
+        found = {tuple(session.rpartition("-")[::2]) for session in panes}
+        if time.monotonic() >= self._sweep_due:
+            self._sweep_due = time.monotonic() + SWEEP
+            folders = [Path(value) for value in process.values("MUXQ_RUN_DIR")]
+            found |= {(folder.parent.name, folder.name) for folder in folders if folder.parent.parent == self.home.runs}
+        known = [(job, number) for job, number in sorted(found) if ident.is_id(job) and number.isdecimal()]
+        return [
+            Run(job, int(number), self.home.runs / job / number) for job, number in known if job not in self.running
+        ]
 
     def _held(self) -> Hold | None:
         """The hold in force; a damaged hold.json holds too, until a person has mended it."""

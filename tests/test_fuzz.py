@@ -9,6 +9,7 @@ Nothing may be raised but what a person can put right (MuxqError), and no droppe
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import sys
@@ -21,7 +22,6 @@ import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.configuration import set_hypothesis_home_dir
-from typer.testing import CliRunner
 
 from runner import config, event, hold, ident, profile, progress, prompt, view
 from runner import entry as entries
@@ -48,8 +48,7 @@ for name, count, same in (("ci", 150, True), ("long", 10_000, False)):
     )
 PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "ci")
 settings.load_profile(PROFILE)
-if PROFILE != "ci":
-    pytestmark = pytest.mark.timeout(0)
+pytestmark = [pytest.mark.long, *([pytest.mark.timeout(0)] if PROFILE != "ci" else [])]
 
 ID = "1m7y5qbm8p7at6"
 
@@ -284,11 +283,19 @@ def refused_at_most(*words: str) -> Iterator[None]:
 
 
 def commands(home: Home, *words: tuple[str, ...]) -> None:
-    """Commands of people: each ends, and none of them with anything but an error a person can put right."""
+    """Commands of people: each ends, and none with anything but an error that a person can put right.
+
+    What they print can be printed in UTF-8, and nothing in it is an order to the terminal.
+    """
     for said in words:
-        done = CliRunner().invoke(app, [*said, "--home", str(home.path)])
-        if done.exception and not isinstance(done.exception, (MuxqError, SystemExit)):
-            raise done.exception
+        out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", "strict", newline="") for _ in range(2))
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            with contextlib.suppress(MuxqError):
+                app([*said, "--home", str(home.path)], standalone_mode=False)
+            out.flush()
+            err.flush()
+        told = (out.buffer.getvalue() + err.buffer.getvalue()).decode()  # type: ignore[attr-defined]
+        assert [char for char in told if not char.isprintable() and char != "\n" and "--json" not in said] == []
 
 
 LOOKS = (("ls",), ("ls", "--json"), ("show", ID), ("logs", ID))

@@ -29,6 +29,7 @@ BEGAN = 1_800_000_000.0
 RANDOM = random.SystemRandom().randrange(10**6)
 
 
+@pytest.mark.long
 @pytest.mark.lifecycle
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("seed", [1, pytest.param(RANDOM, id="random")])
