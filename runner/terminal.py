@@ -47,8 +47,7 @@ _UNHEARD = ("no server running on", "(No such file or directory)")
 _NO_SERVER = (*_UNHEARD, "no current target")  # the last: it has no session
 # The server ended while it was asked: it takes all its sessions along, so asking again is always right.
 _LOST = ("server exited", "lost server", "[server exited", "[lost server")
-_TRIES = 5
-REVIVAL_SECONDS = 0.5  # how long a server whose socket was deleted may take to listen on a new one
+PAUSE = 0.05  # seconds between two tries to reach a server that runs
 _NO_SESSION = ("can't find session", "can't find pane", "can't find window")
 
 
@@ -376,18 +375,24 @@ class Tmux:
         return await asyncio.to_thread(self._call, words, given)
 
     def _call(self, words: Sequence[str], given: str) -> str:
-        if not self.socket.exists():
-            self._revive()
-        for _ in range(_TRIES):
-            code, told, said = self._ask(words, given)
+        """Ask the server; one is started only where none of this socket runs, whether or not the socket is there."""
+        deadline, start = time.monotonic() + ANSWER_SECONDS, False
+        while True:
+            if not self.socket.exists():
+                self._revive()
+            code, told, said = self._ask(words, given, start=start)
             if code == 0:
                 return told
-            unheard = any(mark in said for mark in _UNHEARD)
-            if unheard and process.serving("start-server", str(self.socket)):
-                time.sleep(REVIVAL_SECONDS / _TRIES)  # it has made its socket anew, and does not listen yet
-            elif not said.startswith(_LOST):
-                break
-        raise self._error(words, said)
+            unheard, lost = any(mark in said for mark in _UNHEARD), said.startswith(_LOST)
+            hidden = unheard and bool(process.serving("start-server", str(self.socket)))
+            if unheard and not hidden and not start and words[0] == "start-server":
+                start = True
+            elif not (hidden or lost):
+                raise self._error(words, said)
+            elif time.monotonic() > deadline:
+                raise Unready(f"the tmux server of {self.socket} runs, and does not answer: {said}")
+            else:
+                time.sleep(PAUSE)
 
     def _revive(self) -> None:
         """Have a server whose socket was deleted make it anew: without, its sessions can be neither seen nor ended."""
@@ -398,11 +403,11 @@ class Tmux:
             while process.alive(server) and not self.socket.exists() and time.monotonic() < deadline:
                 time.sleep(0.005)
 
-    def _ask(self, words: Sequence[str], given: str) -> tuple[int, str, str]:
+    def _ask(self, words: Sequence[str], given: str, *, start: bool) -> tuple[int, str, str]:
         """One tmux process: its exit code, what it printed, and what it complained of."""
         try:
             done = subprocess.run(
-                [*self._client(), *words],
+                [*self._client(), *([] if start else ["-N"]), *words],
                 input=os.fsencode(given),
                 capture_output=True,
                 env=clean_environment(),

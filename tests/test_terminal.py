@@ -508,6 +508,25 @@ def test_a_server_that_was_killed_is_started_again_by_the_next_launch_with_all_i
 
 
 @lifecycle
+@pytest.mark.parametrize("act", ["look", "launch"])
+def test_a_socket_that_vanishes_just_before_it_is_used_costs_no_session(
+    tmux: Tmux, folder: Path, monkeypatch: pytest.MonkeyPatch, act: str
+) -> None:
+    launch(tmux, "a-1", "sleep", "60", folder=folder)
+    ask, vanish = Tmux._ask, [tmux.socket]
+
+    def late(self: Tmux, *args: Any, **options: Any) -> Any:
+        while vanish:
+            vanish.pop().unlink()
+        return ask(self, *args, **options)
+
+    monkeypatch.setattr(Tmux, "_ask", late)
+    if act == "launch":
+        launch(tmux, "b-1", "sleep", "60", folder=folder)
+    assert sorted(panes(tmux)) == ["a-1", "b-1"][: 1 + (act == "launch")]
+
+
+@lifecycle
 def test_a_server_stops_only_when_it_is_empty(tmux: Tmux, folder: Path, wait_until: Wait) -> None:
     pane = launch(tmux, "a-1", "/bin/sleep", "60", folder=folder)
     run(tmux.stop_if_empty())
