@@ -6,7 +6,6 @@ It starts nothing, and it knows nothing of sessions or jobs: whoever starts a pr
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import math
 import os
 import signal
@@ -77,20 +76,28 @@ def values(name: str) -> set[str]:
         return {value for process in _mine() if (value := _environment(process).get(name))}
     head, found = os.fsencode(f"{name}="), set()
     for pid in (name for name in os.listdir("/proc") if name.isdecimal() and int(name) != os.getpid()):
-        with contextlib.suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:
-            found |= {os.fsdecode(word[len(head) :]) for word in file.read().split(b"\0") if word.startswith(head)}
+        found |= {os.fsdecode(word[len(head) :]) for word in _raw(pid).split(b"\0") if word.startswith(head)}
     return found
 
 
 def _marked_linux(mark: str) -> list[int]:
     """What psutil would find, in a tenth of the time: one read for each process, of which there may be thousands."""
-    wanted, found = b"\0" + os.fsencode(mark) + b"\0", []
-    for name in os.listdir("/proc"):
-        if name.isdecimal():
-            with contextlib.suppress(OSError), open(f"/proc/{name}/environ", "rb") as file:  # others' are not readable
-                if wanted in b"\0" + file.read():
-                    found.append(int(name))
-    return found
+    wanted = b"\0" + os.fsencode(mark) + b"\0"
+    return [int(name) for name in os.listdir("/proc") if name.isdecimal() and wanted in b"\0" + _raw(name)]
+
+
+def _raw(pid: str) -> bytes:
+    """/proc/PID/environ; b"" for others' processes. One that is just becoming another program has none for a moment."""
+    for pause in (0.001, 0.005, 0.02, 0.0):
+        try:
+            with open(f"/proc/{pid}/environ", "rb") as file:
+                if found := file.read():
+                    return found
+            os.readlink(f"/proc/{pid}/exe")  # kernel threads and the dead have neither
+        except OSError:
+            break
+        time.sleep(pause)
+    return b""
 
 
 def _marked_elsewhere(name: str, value: str) -> list[int]:

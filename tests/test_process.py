@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -123,6 +124,18 @@ def test_a_process_with_another_mark_is_not_found(mark: str, bash: Callable, tmp
     pid_in(tmp_path / "other", wait_until)
     assert marked(MARK, mark) == []
     assert [proc.pid for proc in marked(MARK, f"{mark}0")] == [other.pid]
+
+
+def test_a_process_that_is_just_becoming_another_program_is_found(mark: str, bash: Callable) -> None:
+    """Its environment cannot be read for a moment; every look has to find it all the same."""
+    chain = "exec sleep 60"
+    for _ in range(4):
+        chain = f"exec bash -c {shlex.quote(chain)}"
+    for _ in range(20):
+        one = bash(chain)
+        assert [[proc.pid for proc in marked(MARK, mark)] for _ in range(5)] == 5 * [[one.pid]]
+        one.kill()
+        one.wait()
 
 
 def test_this_process_is_never_found_nor_ended() -> None:
