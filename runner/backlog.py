@@ -6,19 +6,26 @@ A claim costs O(log n): no folder is listed for it.
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterable
 
+from runner import entry as entries
 from runner.entry import Entry
 
 
 class Backlog:
     def __init__(self) -> None:
-        self._ready: list[tuple[tuple[int, str], Entry]] = []
+        self._ready: list[tuple[int, str]] = []
+        """A heap of entry.order(): of very many jobs, no more than their names is kept."""
         self._later: list[tuple[float, str, bool, Entry]] = []
         self._known: set[str] = set()
         self._in_hand: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._ready) + len(self._later)
+
+    def unknown(self, names: Iterable[str]) -> set[str]:
+        """Those of the names of files in the queue that are no known job's."""
+        return set(names).difference(self._known)
 
     def remember(self, entry: Entry) -> None:
         """A job was seen in the queue; one that is known already is not counted twice."""
@@ -47,7 +54,7 @@ class Backlog:
 
     def put_back(self, entry: Entry) -> None:
         """A known job is next in its turn again."""
-        heapq.heappush(self._ready, (entry.order, entry))
+        heapq.heappush(self._ready, entries.order(entry.file))
 
     def postpone(self, entry: Entry, until: float, *, worth_waiting: bool) -> None:
         """Not before `until` (seconds since 1970). `worth_waiting`: a draining run does not end before."""
@@ -57,7 +64,7 @@ class Backlog:
         """Take the job that is to be claimed next at time `now`; None when there is none."""
         while self._later and self._later[0][0] <= now:
             self.put_back(heapq.heappop(self._later)[-1])
-        return heapq.heappop(self._ready)[1] if self._ready else None
+        return entries.of(heapq.heappop(self._ready)[1]) if self._ready else None
 
     def due(self) -> float | None:
         """When the first postponed job may start."""

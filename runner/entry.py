@@ -15,6 +15,7 @@ MAX_FILE_NAME = 240
 """Bytes; file systems take 255, and temporary names need some."""
 
 _NAME = re.compile(rf"(?P<id>{ident.PATTERN})(?P<priority>[+-]\d{{1,7}})?(?:\.(?P<name>.+))?\.json", re.DOTALL)
+_ID_CHARS = ident.TIME_CHARS + ident.RANDOM_CHARS
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +26,15 @@ class Entry:
     """What the job calls itself, else what its dropped file was called (without `.json`)."""
     file: str
 
-    @property
-    def order(self) -> tuple[int, str]:
-        """Sorts into claim order: larger priority first, then the older."""
-        return (-self.priority, self.id)
+
+is_job = _NAME.fullmatch
+"""Whether a file's name is a job's (truthy): parse() without its cost, for a hundred thousand names at once."""
+
+
+def order(file: str) -> tuple[int, str]:
+    """What job files' names sort by into claim order: larger priority first, then the older. Takes few apart."""
+    found = parse(file) if file[_ID_CHARS : _ID_CHARS + 1] in {"+", "-"} else None
+    return (-found.priority if found else 0, file)
 
 
 def parse(file: str) -> Entry | None:
@@ -40,6 +46,13 @@ def parse(file: str) -> Entry | None:
     return Entry(found["id"], int(found["priority"] or 0), shown, file)
 
 
+def of(file: str) -> Entry:
+    """The entry of a name that is known to be a job's. ValueError where it is none."""
+    if (found := parse(file)) is None:
+        raise ValueError(f"not a job file's name: {file!r}")
+    return found
+
+
 def new(job_id: str, priority: int, stem: str | None = None) -> Entry:
     """The entry for a job that enters the queue; a long stem is cut to what a file name can hold."""
     head = job_id + (f"{priority:+d}" if priority else "")
@@ -48,7 +61,4 @@ def new(job_id: str, priority: int, stem: str | None = None) -> Entry:
         room = MAX_FILE_NAME - len(head) - len("..json")
         cut = stem.encode("utf-8", "surrogateescape")[:room].decode("utf-8", "ignore")
         tail = f".{cut}" if cut else ""
-    entry = parse(f"{head}{tail}.json")
-    if entry is None:
-        raise ValueError(f"not an id: {job_id!r}")
-    return entry
+    return of(f"{head}{tail}.json")

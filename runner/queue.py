@@ -13,13 +13,14 @@ import contextlib
 import math
 import os
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 from runner import home, store, view
-from runner.entry import Entry
+from runner.entry import Entry, is_job
 from runner.errors import BadInput, NotFound
+from runner.ident import is_id
 from runner.job import Job
 from runner.run import following
 from runner.spool import Drops, Place, Spool
@@ -50,27 +51,36 @@ class Queue:
 
     def list(self, states: Collection[State | str] = tuple(State), limit: int | None = None) -> list[dict[str, Any]]:
         """Jobs in `states`: running ones, waiting ones in claim order, then finished ones, the youngest first."""
-        self.drops = self.spool.admit()
-        wanted = [State(state) for state in (State.RUNNING, State.QUEUED) if state in states]
-        places = [Place(state, entry) for state in wanted for entry in self.spool.entries(state)]
-        final = [
-            Place(state, entry)
-            for state in State
-            if state.final and state in states
-            for entry in self.spool.entries(state)
-        ]
-        places += sorted(final, key=lambda place: place.entry.id, reverse=True)
         found = []
-        for place in places[:limit]:
+        for place in self._places(states, limit):
             try:
                 found.append(view.describe(self.spool, place))
             except (NotFound, FileNotFoundError):
                 continue  # it has moved; the next look shows it
         return found
 
+    def _places(self, states: Collection[State | str], limit: int | None) -> Sequence[Place]:
+        """The first `limit` of list(), drops taken in first. No folder is listed twice, or without need.
+
+        The queue comes first: a job that is claimed meanwhile is met twice, and not missed.
+        """
+        names = self.spool.names(State.QUEUED)
+        self.drops = self.spool.admit(among=names)
+        names += [entry.file for entry in self.drops.admitted]
+        found: list[Place] = []
+        if State.RUNNING in states:
+            found += [Place(State.RUNNING, entry) for entry in self.spool.entries(State.RUNNING, limit)]
+        if State.QUEUED in states:
+            found += [Place(State.QUEUED, entry) for entry in self.spool.entries(State.QUEUED, limit, names)]
+        if limit is None or len(found) < limit:
+            final = [state for state in State if state.final and state in states]
+            ended = [Place(state, entry) for state in final for entry in self.spool.entries(state, limit)]
+            found += sorted(ended, key=lambda place: place.entry.id, reverse=True)
+        return found[:limit]
+
     def counts(self) -> dict[State, int]:
         """How many jobs are in each state."""
-        return {state: len(self.spool.entries(state)) for state in State}
+        return {state: sum(1 for _ in filter(is_job, self.spool.names(state))) for state in State}
 
     def wait(self, reference: str, timeout: float | None = None) -> dict[str, Any]:
         """Block until the job is done, failed or cancelled; returns it. TimeoutError after `timeout` seconds."""
@@ -127,8 +137,9 @@ class Queue:
     # -- finding ----------------------------------------------------------------------------------------------
 
     def find(self, reference: str) -> Place:
-        """Where the job is, drops taken in first."""
-        self.spool.admit()
+        """Where the job is, drops taken in first where it may be one of them: none has an id yet."""
+        if not is_id(reference):
+            self.spool.admit()
         return self.spool.find(reference)
 
     def _steady(self, entry: Entry, act: Callable[[Place], Any]) -> Any:

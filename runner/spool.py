@@ -7,11 +7,12 @@ a rename decides each race, a held lock says that a running job has its worker.
 from __future__ import annotations
 
 import contextlib
+import heapq
 import itertools
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,8 +55,8 @@ class Drops:
     """(file name, why)"""
     unfinished: list[str] = field(default_factory=list)
     """Still being written, or perhaps so."""
-    full: bool = False
-    """So many were taken in as were allowed; there may be more."""
+    left: list[str] = field(default_factory=list)
+    """Not looked at, the oldest first: so many were taken in as were allowed."""
 
 
 class Spool:
@@ -84,14 +85,17 @@ class Spool:
         self.emit("job.added", job=new.id)
         return new
 
-    def admit(self, limit: int | None = None) -> Drops:
+    def admit(self, limit: int | None = None, among: Iterable[str] | None = None) -> Drops:
         """Take in the files that people dropped: one rename each gives an id, or moves it to rejected/.
 
-        No more than `limit` of them. What may still be written to is left alone and named in `unfinished`.
+        No more than `limit` of them; looks only `among` these names in queue/, where the caller knows them.
+        What may still be written to is left alone and named in `unfinished`.
         """
         drops = Drops()
-        for name in self._dropped():
-            if drops.full:
+        dropped = self._dropped(self.names(State.QUEUED) if among is None else among)
+        for number, name in enumerate(dropped):
+            if limit is not None and len(drops.admitted) + len(drops.rejected) >= limit:
+                drops.left = dropped[number:]
                 break
             try:
                 self._admit(name, drops)
@@ -99,17 +103,15 @@ class Spool:
                 continue  # another process was faster, or the person took it back
             except PermissionError as problem:
                 self._reject(self.home.queue / name, f"it belongs to somebody else ({problem.strerror})", drops)
-            drops.full = limit is not None and len(drops.admitted) + len(drops.rejected) >= limit
         return drops
 
-    def _dropped(self) -> list[str]:
-        """The names in queue/ that are no job's yet, the oldest first."""
+    def _dropped(self, names: Iterable[str]) -> list[str]:
+        """Those of the names in queue/ that are no job's yet, the oldest first."""
         found = []
-        with os.scandir(self.home.queue) as listing:
-            for item in listing:
-                if not item.name.startswith(".") and entries.parse(item.name) is None:
-                    with contextlib.suppress(FileNotFoundError):
-                        found.append((item.stat(follow_symlinks=False).st_mtime_ns, item.name))
+        for name in itertools.filterfalse(entries.is_job, names):
+            if not name.startswith("."):
+                with contextlib.suppress(FileNotFoundError):
+                    found.append(((self.home.queue / name).lstat().st_mtime_ns, name))
         return [name for _, name in sorted(found)]
 
     def _admit(self, name: str, drops: Drops) -> None:
@@ -174,11 +176,24 @@ class Spool:
 
     # -- looking ----------------------------------------------------------------------------------------------
 
-    def entries(self, state: State) -> list[Entry]:
-        """Every job in `state`: waiting ones in claim order, others by age."""
-        with os.scandir(self.home.folder(state)) as listing:
-            found = [known for item in listing if (known := entries.parse(item.name))]
-        return sorted(found, key=(lambda e: e.order) if state is State.QUEUED else (lambda e: e.id))
+    def names(self, state: State) -> list[str]:
+        """The file names in the folder of `state`, in no order. Not all need be a job's."""
+        return os.listdir(self.home.folder(state))
+
+    def entries(self, state: State, limit: int | None = None, among: Collection[str] | None = None) -> list[Entry]:
+        """The jobs in `state`, or the first `limit`: waiting ones in claim order, running ones the oldest first,
+        ended ones the youngest first.
+
+        A page of very many costs little more than the listing, and not even that where the caller has the names
+        (`among`).
+        """
+        names = self.names(state) if among is None else among
+        size = wanted = len(names) if limit is None else limit
+        while True:
+            found = [known for name in _pick(state, size, names) if (known := entries.parse(name))]
+            if len(found) >= wanted or size >= len(names):
+                return found[:wanted]
+            size *= 4  # some were no job's
 
     def path(self, place: Place) -> Path:
         return self.home.folder(place.state) / place.entry.file
@@ -193,14 +208,15 @@ class Spool:
 
     def find(self, reference: str) -> Place:
         """The job that an id, a unique prefix of one or an exact name stands for. NotFound, BadInput when several."""
-        found = list(self.places())
-        if exact := next((place for place in found if place.entry.id == reference), None):
-            return exact
-        places = {
-            place.entry.id: place
-            for place in found
-            if place.entry.name == reference or (ident.is_prefix(reference) and place.entry.id.startswith(reference))
-        }
+        if ident.is_id(reference):
+            with contextlib.suppress(NotFound):
+                return self.locate(entries.new(reference, 0))  # no name, no priority: no listing
+        places = {}
+        for place in self.places(reference):
+            if place.entry.id == reference:
+                return place
+            if place.entry.name == reference or (ident.is_prefix(reference) and place.entry.id.startswith(reference)):
+                places[place.entry.id] = place
         if len(places) > 1:
             shown = ", ".join(sorted(places)[:5])
             raise BadInput(f"{reference!r} stands for {len(places)} jobs ({shown}{', …' if len(places) > 5 else ''})")
@@ -216,9 +232,13 @@ class Spool:
                     return Place(state, entry)
         raise NotFound(f"job {entry.id} has been taken away")
 
-    def places(self) -> Iterator[Place]:
+    def places(self, part: str = "") -> Iterator[Place]:
+        """The jobs that have `part` in their id or name, and perhaps others, the live ones first."""
+        part = "" if "\ufffd" in part else part  # it stands for bytes that are no UTF-8
         for state in _LIVE_FIRST:
-            yield from (Place(state, found) for found in self.entries(state))
+            for name in self.names(state):
+                if part in name and (found := entries.parse(name)):
+                    yield Place(state, found)
 
     # -- moving -----------------------------------------------------------------------------------------------
 
@@ -266,6 +286,13 @@ class Spool:
             self.unlock(lock)
             return None
         return lock
+
+
+def _pick(state: State, size: int, names: Iterable[str]) -> list[str]:
+    """The first `size` of the names in a folder: they begin with the id, so they sort by time."""
+    if state.final:
+        return heapq.nlargest(size, names)
+    return heapq.nsmallest(size, names, key=entries.order if state is State.QUEUED else None)
 
 
 def _settled(path: Path) -> bool:

@@ -47,6 +47,9 @@ RECHECK = 30.0
 SETTLING = 10.0
 """Seconds that a worker which leaves gives to attempts whose outcome is known already."""
 
+AT_A_STRETCH = 0.1
+"""Seconds of looking for jobs that can start before file events, signals and attempts have their turn."""
+
 ADMIT_AT_ONCE = 1000
 """Drops taken in before the first of them may start."""
 
@@ -86,6 +89,8 @@ class Worker:
         self.backlog = Backlog()
         self._orphans = False
         """There are running jobs without a worker, and no room to take them over."""
+        self._dropped: set[str] = set()
+        """Names in queue/ that are no job's yet."""
         self._drops_due = 0.0
         self._unfinished = False
         self._poll_due = 0.0
@@ -154,11 +159,11 @@ class Worker:
         self._woken.set()
 
     def _on_queue(self, path: str) -> None:
-        found = entries.parse(os.path.basename(path))
-        if found:
+        name = os.path.basename(path)
+        if found := entries.parse(name):
             self.backlog.arrived(found)
         else:
-            self._drops_due = 0.0
+            self._drop(name)
         self._wake()
 
     def _on_request(self, _path: str) -> None:
@@ -172,6 +177,7 @@ class Worker:
 
     async def _sleep(self) -> None:
         """Until something happens or is due. Never longer than to the next slow look, whatever the clock does."""
+        await asyncio.sleep(0)  # the event's wait() below does not let the others run when it is set
         held = self._held()
         dated = [moment for moment in (self.backlog.due(), held and held.until) if moment]
         due = min(self._poll_due, self._drops_due, *(time.monotonic() + moment - time.time() for moment in dated))
@@ -186,9 +192,11 @@ class Worker:
         if time.monotonic() < self._poll_due:
             return
         self._poll_due = time.monotonic() + POLL
-        self._drops_due = 0.0
-        for found in self.spool.entries(State.QUEUED):
-            self.backlog.remember(found)
+        for name in self.backlog.unknown(self.spool.names(State.QUEUED)):
+            if found := entries.parse(name):
+                self.backlog.remember(found)
+            else:
+                self._drop(name)
         try:
             asked, panes = time.monotonic(), await self.terminal.panes()
         except MuxqError as problem:
@@ -230,16 +238,25 @@ class Worker:
         except MuxqError as problem:
             return Hold(str(problem))
 
+    def _drop(self, name: str) -> None:
+        """Something in queue/ is no job's yet: take it in at the next step, without a look at all the others."""
+        if not name.startswith("."):
+            self._dropped.add(name)
+            self._drops_due = 0.0
+
     async def _take_in(self) -> None:
         """Take in drops, in a thread: thousands at once must not keep the running attempts waiting."""
         if time.monotonic() < self._drops_due:
             return
         self._drops_due = math.inf
-        drops = await asyncio.to_thread(self.spool.admit, ADMIT_AT_ONCE)
+        dropped, self._dropped = self._dropped, set()
+        self._unfinished = bool(dropped)  # an error on the way leaves them to the next slow look
+        drops = await asyncio.to_thread(self.spool.admit, ADMIT_AT_ONCE, dropped)
         for found in drops.admitted:
             self.backlog.remember(found)
+        self._dropped.update(drops.unfinished, drops.left)
         self._unfinished = bool(drops.unfinished)
-        if drops.full:
+        if drops.left:
             self._drops_due = 0.0
         elif drops.unfinished:
             self._drops_due = min(self._drops_due, time.monotonic() + PATIENCE / 10)
@@ -260,16 +277,20 @@ class Worker:
             self._begin(found, lock, None)
 
     def _claim(self) -> None:
-        """Claim in order while there is room and nothing holds the home."""
+        """Claim in order while there is room and nothing holds the home; what takes long goes on at the next step."""
+        until = time.monotonic() + AT_A_STRETCH
         while len(self.running) < self.jobs and not self.stopping and not self._held():
+            if time.monotonic() > until:
+                return self._wake()
             found = self.backlog.next(time.time())
             if found is None:
-                return
+                return None
             try:
                 self._start(found)
             except OSError:
                 self.backlog.put_back(found)
                 raise
+        return None
 
     def _start(self, found: Entry) -> None:
         """Claim one waiting job and begin it, if it can start now and nobody was faster."""

@@ -78,3 +78,11 @@ def test_a_forgotten_job_can_be_remembered_anew() -> None:
     backlog.forget(one)
     backlog.remember(one)
     assert len(backlog) == 1
+
+
+def test_only_names_that_are_not_known_are_news() -> None:
+    backlog, known, gone, new = Backlog(), job(), job(5), job()
+    for one in (known, gone):
+        backlog.remember(one)
+    backlog.forget(gone)
+    assert backlog.unknown([known.file, gone.file, new.file, "drop.json"]) == {gone.file, new.file, "drop.json"}

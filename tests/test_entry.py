@@ -93,7 +93,7 @@ def test_a_name_in_bytes_that_are_no_text_shows_as_replacement_characters() -> N
 def test_entries_sort_by_priority_and_then_by_age() -> None:
     old, young = new_id(), new_id()
     waiting = [entry.new(young, 0), entry.new(old, 0), entry.new(old, -3), entry.new(young, 9)]
-    assert [e.file for e in sorted(waiting, key=lambda e: e.order)] == [
+    assert sorted((e.file for e in waiting), key=entry.order) == [
         f"{young}+9.json",
         f"{old}.json",
         f"{young}.json",
@@ -101,6 +101,12 @@ def test_entries_sort_by_priority_and_then_by_age() -> None:
     ]
 
 
+@pytest.mark.parametrize("file", ["", "report.json", ".hidden", f"{ID}+", f"{ID}-x.json", f"{ID}+12345678.json"])
+def test_a_name_that_is_no_jobs_sorts_too(file: str) -> None:
+    assert entry.order(file) == (0, file)
+
+
 def test_what_is_no_id_makes_no_entry() -> None:
-    with pytest.raises(ValueError, match="not an id: 'nonsense'"):
-        entry.new("nonsense", 0)
+    for make in (lambda: entry.new("nonsense", 0), lambda: entry.of("nonsense.json")):
+        with pytest.raises(ValueError, match=r"not a job file's name: 'nonsense\.json'"):
+            make()

@@ -90,6 +90,13 @@ def test_a_dropped_job_is_found_before_any_worker_has_seen_it(queue: Queue) -> N
     assert queue.get("report")["state"] == "queued"
 
 
+def test_a_dropped_job_is_listed_in_its_turn(queue: Queue) -> None:
+    queue.add("x", agent="echo", name="usual")
+    queue.add("x", agent="echo", name="urgent", priority=9)
+    (queue.home.queue / "sooner.json").write_text('{"prompt": "x", "agent": "echo", "priority": 5}')
+    assert [job["name"] for job in queue.list(limit=2)] == ["urgent", "sooner"]
+
+
 def test_the_list_has_running_then_waiting_then_finished_jobs(queue: Queue) -> None:
     for name, priority in [("old done", 0), ("young done", 0), ("running", 0), ("later", 0), ("sooner", 5)]:
         queue.add("x", agent="echo", name=name, priority=priority)
@@ -106,6 +113,8 @@ def test_the_list_has_running_then_waiting_then_finished_jobs(queue: Queue) -> N
         ([State.DONE], None, ["a"]),
         (["queued", "done"], None, ["b", "c", "a"]),
         (["queued"], 1, ["b"]),
+        (["queued", "done"], 2, ["b", "c"]),
+        (["queued", "done"], 3, ["b", "c", "a"]),
         (["failed"], None, []),
         ([], None, []),
     ],

@@ -144,6 +144,21 @@ def test_no_more_are_looked_at_than_the_limit(spool: Spool, drop: Callable[..., 
     assert [len(spool.admit(2).admitted) for _ in range(4)] == [2, 2, 1, 0]
 
 
+def test_what_the_limit_leaves_is_named_the_oldest_first(spool: Spool, drop: Callable[..., Path]) -> None:
+    for number in range(4):
+        os.utime(drop(f"{number}.json"), (1000 - number, 1000 - number))
+    drops = spool.admit(1)
+    assert ([entry.name for entry in drops.admitted], drops.left) == (["3"], ["2.json", "1.json", "0.json"])
+
+
+def test_only_the_drops_that_the_caller_names_are_looked_at(spool: Spool, drop: Callable[..., Path], add: Add) -> None:
+    drop("a.json")
+    drop("b.json")
+    drops = spool.admit(among=["b.json", ".hidden", "gone.json", add().file])
+    assert drops == spools.Drops(admitted=drops.admitted)
+    assert [entry.name for entry in drops.admitted] == ["b"]
+
+
 def test_files_that_are_still_being_written_do_not_keep_others_out(spool: Spool, drop: Callable[..., Path]) -> None:
     for number in range(20):
         drop(f"half {number}.json", b'{"prompt": ')
@@ -390,10 +405,29 @@ def test_waiting_jobs_come_by_priority_and_then_by_age(spool: Spool, add: Add) -
     assert waiting(spool) == ["f", "b", "d", "a", "e", "c"]
 
 
-def test_jobs_in_other_states_come_by_age(spool: Spool, add: Add) -> None:
+def test_running_jobs_come_by_age_and_ended_ones_the_youngest_first(spool: Spool, add: Add) -> None:
     for entry in [add(name="a", priority=1), add(name="b", priority=9)]:
         spool.claim(entry)
     assert [entry.name for entry in spool.entries(State.RUNNING)] == ["a", "b"]
+    for entry in spool.entries(State.RUNNING):
+        spool.move(Place(State.RUNNING, entry), Move.FAIL)
+    assert [entry.name for entry in spool.entries(State.FAILED)] == ["b", "a"]
+
+
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("stray", [".hidden", "a drop.json", "zzz", "0"])
+@pytest.mark.parametrize("limit", [0, 1, 3, 6, 7])
+def test_the_first_jobs_are_those_that_a_whole_listing_begins_with(
+    spool: Spool, add: Add, state: State, stray: str, limit: int
+) -> None:
+    for priority in (0, 5, -1, 0, 5, 0):
+        entry = add(priority=priority)
+        (spool.home.queue / entry.file).rename(spool.home.folder(state) / entry.file)
+    for number in range(30):
+        (spool.home.folder(state) / f"{stray} {number}").touch()
+    everything = spool.entries(state)
+    assert (len(everything), spool.entries(state, limit)) == (6, everything[:limit])
+    assert spool.entries(state, limit, spool.names(state)) == everything[:limit]
 
 
 @pytest.mark.parametrize("state", State)
@@ -428,6 +462,13 @@ def test_a_whole_id_is_that_job_whatever_another_is_called(spool: Spool, add: Ad
     entry = add()
     add(name=entry.id)
     assert spool.find(entry.id) == Place(State.QUEUED, entry)
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="its file systems take no such names")
+def test_a_job_whose_name_is_no_text_is_found_by_what_is_shown_of_it(spool: Spool, add: Add) -> None:
+    file = add().file.removesuffix(".json") + ".caf\udce9.json"
+    (spool.home.queue / file).write_bytes(JOB)
+    assert spool.find("caf\ufffd").entry.file == file
 
 
 def test_a_job_that_was_taken_away_is_nowhere(spool: Spool, add: Add) -> None:

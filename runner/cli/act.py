@@ -58,11 +58,12 @@ def wait(
     from runner.queue import Queue
 
     queue, limit, ended = Queue(home_path), seconds(timeout) if timeout else None, []
-    if any(not queue.find(word).state.final for word in jobs) and not queue.workers():
+    places = [queue.find(word) for word in jobs]
+    if any(not place.state.final for place in places) and not queue.workers():
         typer.echo("muxq: no worker is running here; start one with: muxq work", err=True)
-    for word in jobs:
+    for place in places:
         try:
-            ended.append(queue.wait(word, limit))
+            ended.append(queue.wait(place.entry.id, limit))
         except TimeoutError as problem:
             typer.echo(f"muxq: {problem}", err=True)
             raise typer.Exit(1) from None

@@ -21,7 +21,7 @@ def _complete_job(incomplete: str) -> list[str]:
 
     try:
         spool = Spool(home.locate())
-        found = [word for place in spool.places() for word in (place.entry.id, place.entry.name) if word]
+        found = [word for place in spool.places(incomplete) for word in (place.entry.id, place.entry.name) if word]
     except OSError:
         return []
     return [word for word in found if word.startswith(incomplete)]
