@@ -34,6 +34,8 @@ Listener = Callable[[str, dict[str, Any]], None]
 PATIENCE = 10.0
 """Seconds without a change after which a dropped file that is no JSON counts as finished, and so as broken."""
 
+LOOKS = 3
+"""How often the folders are looked through for a job: one that goes back while we look may be seen in none."""
 
 _LIVE_FIRST = (State.QUEUED, State.RUNNING, State.DONE, State.FAILED, State.CANCELLED)
 
@@ -211,22 +213,27 @@ class Spool:
         if ident.is_id(reference):
             with contextlib.suppress(NotFound):
                 return self.locate(entries.new(reference, 0))  # no name, no priority: no listing
-        places = {}
+        found = next(filter(None, (self._meant(reference) for _ in range(LOOKS))), {})
+        if len(found) > 1:
+            shown = ", ".join(sorted(found)[:5])
+            raise BadInput(f"{reference!r} stands for {len(found)} jobs ({shown}{', …' if len(found) > 5 else ''})")
+        if not found:
+            raise NotFound(f"no job {reference!r} in {self.home.path}; see: muxq ls --all")
+        return next(iter(found.values()))
+
+    def _meant(self, reference: str) -> dict[str, Place]:
+        """By id: the job of this whole id, else all of this name or prefix of an id."""
+        found = {}
         for place in self.places(reference):
             if place.entry.id == reference:
-                return place
+                return {reference: place}
             if place.entry.name == reference or (ident.is_prefix(reference) and place.entry.id.startswith(reference)):
-                places[place.entry.id] = place
-        if len(places) > 1:
-            shown = ", ".join(sorted(places)[:5])
-            raise BadInput(f"{reference!r} stands for {len(places)} jobs ({shown}{', …' if len(places) > 5 else ''})")
-        if not places:
-            raise NotFound(f"no job {reference!r} in {self.home.path}; see: muxq ls --all")
-        return next(iter(places.values()))
+                found[place.entry.id] = place
+        return found
 
     def locate(self, entry: Entry) -> Place:
         """Where a known job is now. NotFound when it is nowhere."""
-        for _ in range(3):  # it may move while we look
+        for _ in range(LOOKS):
             for state in _LIVE_FIRST:
                 if (self.home.folder(state) / entry.file).exists():
                     return Place(state, entry)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -469,6 +469,26 @@ def test_a_job_whose_name_is_no_text_is_found_by_what_is_shown_of_it(spool: Spoo
     file = add().file.removesuffix(".json") + ".caf\udce9.json"
     (spool.home.queue / file).write_bytes(JOB)
     assert spool.find("caf\ufffd").entry.file == file
+
+
+class Racing(Spool):
+    """A spool in which something happens behind each listing."""
+
+    then: Iterator[Callable[[], object]]
+
+    def names(self, state: State) -> list[str]:
+        found = super().names(state)
+        next(self.then, lambda: None)()
+        return found
+
+
+@pytest.mark.parametrize("word", ["report", "1"])
+def test_a_job_that_goes_back_into_the_queue_while_it_is_looked_for_is_found(spool: Spool, add: Add, word: str) -> None:
+    entry = add(name="report")
+    spool.claim(entry)
+    racing = Racing(spool.home)
+    racing.then = iter([lambda: spool.move(Place(State.RUNNING, entry), Move.REQUEUE)])
+    assert racing.find(word) == Place(State.QUEUED, entry)
 
 
 def test_a_job_that_was_taken_away_is_nowhere(spool: Spool, add: Add) -> None:
