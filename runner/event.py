@@ -44,10 +44,14 @@ def parse(line: bytes) -> Event | None:
 
 
 class Tail:
-    """Reads what has been appended to an events file since the last read; only whole lines."""
+    """Reads what has been appended to an events file since the last read; only whole lines.
 
-    def __init__(self, path: Path) -> None:
+    Of a long file, only the lines that have `part` in them are taken apart.
+    """
+
+    def __init__(self, path: Path, part: str = "") -> None:
         self.path = path
+        self._part = part.encode()
         self._offset = 0
 
     def read(self) -> list[Event]:
@@ -60,7 +64,7 @@ class Tail:
             return []
         whole = data[: data.rfind(b"\n") + 1]
         self._offset += len(whole)
-        return [found for line in whole.splitlines() if (found := parse(line))]
+        return [found for line in whole.splitlines() if self._part in line and (found := parse(line))]
 
 
 def read(path: Path) -> list[Event]:

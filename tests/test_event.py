@@ -37,6 +37,12 @@ def test_nothing_is_read_twice(tmp_path: Path) -> None:
     assert [[e.name for e in tail.read()], tail.read()] == [["a"], []]
 
 
+def test_only_lines_with_the_part_are_read(tmp_path: Path) -> None:
+    (tmp_path / "e").write_bytes(line("a", job="x1") + b"x2 damaged\n" + line("b", job="x2") + line("c", job="x1"))
+    tail = Tail(tmp_path / "e", part="x1")
+    assert [[e.name for e in tail.read()], tail.read()] == [["a", "c"], []]
+
+
 def test_half_a_line_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "e").write_bytes(line("a") + line("b")[:-1])
     assert [e.name for e in Tail(tmp_path / "e").read()] == ["a"]

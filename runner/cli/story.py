@@ -21,7 +21,7 @@ LOOK = 0.2
 class Story:
     def __init__(self, queue: Queue, entry: Entry, *, as_json: bool) -> None:
         self._queue, self._entry, self._as_json = queue, entry, as_json
-        self._home = event.Tail(queue.home.events)
+        self._home = event.Tail(queue.home.events, part=entry.id)
         self._tails: dict[int, event.Tail] = {}
 
     def told(self) -> Iterator[str]:
