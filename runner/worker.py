@@ -22,6 +22,7 @@ from runner import clock, config, hold, ident, outcome, process, store
 from runner import entry as entries
 from runner.attempt import Attempt
 from runner.backlog import Backlog
+from runner.blocked import Blocked
 from runner.entry import Entry
 from runner.errors import BadSetup, MuxqError, Unready, told
 from runner.hold import Hold
@@ -41,9 +42,6 @@ POLL = 5.0
 SWEEP = 60.0
 """Seconds between two looks for processes of attempts that are over."""
 
-RECHECK = 30.0
-"""Seconds until a job whose agent or secret is missing is looked at again."""
-
 SETTLING = 10.0
 """Seconds that a worker which leaves gives to attempts whose outcome is known already."""
 
@@ -60,8 +58,8 @@ class Summary:
 
     count: Counter[State] = field(default_factory=Counter)
     """Jobs that ended, by where they went."""
-    blocked: dict[str, str] = field(default_factory=dict)
-    """Job id: why its agent or environment is not ready."""
+    blocked: Blocked = field(default_factory=Blocked)
+    """Jobs that were left waiting, since their agent or environment is not ready."""
     hold: Hold | None = None
     """The hold that ended a draining run."""
 
@@ -317,17 +315,17 @@ class Worker:
             made = plan(self.home, job)
             binary = ready(made, self.env)
         except (Unready, BadSetup) as problem:
-            if self.summary.blocked.get(found.id) != str(problem):
+            if self.summary.blocked.put(found.id, str(problem)):
                 self.spool.emit("job.blocked", job=found.id, why=str(problem))
-            self.summary.blocked[found.id] = str(problem)
-            self.backlog.postpone(found, time.time() + RECHECK, worth_waiting=False)
+            self.backlog.postpone(found, time.time() + self.summary.blocked.pause(), worth_waiting=False)
             return None
         except MuxqError as problem:
+            self.summary.blocked.lift(found.id)
             self.backlog.forget(found)
             if self.spool.path(place).exists():
                 self._refuse(place, problem)
             return None
-        self.summary.blocked.pop(found.id, None)
+        self.summary.blocked.lift(found.id)
         return made, binary
 
     def _again(self, found: Entry) -> tuple[float, bool]:
@@ -372,7 +370,7 @@ class Worker:
         entry, ended = running.place.entry, running.ended
         self.backlog.let_go(entry)
         if isinstance(ended, Requeued) and ended.reason == "launch":
-            self.summary.blocked[running.id] = ended.message
+            self.summary.blocked.put(running.id, ended.message)
         if ended is not None and running.place.state.final:
             self.backlog.forget(entry)
             self.summary.count[running.place.state] += 1

@@ -51,8 +51,8 @@ async def _until_stopped(worker: Worker, display: Lines | Live) -> Summary:
 
 
 def _tell(summary: Summary, drain: bool) -> int:
-    for job_id, why in summary.blocked.items():
-        _say(f"job {job_id} waits: {why}")
+    for why, jobs in summary.blocked.reasons().items():
+        _say(f"{f'job {jobs[0]} waits' if len(jobs) == 1 else f'{len(jobs)} jobs wait'}: {why}")
     if summary.hold:
         _say(f"on hold: {summary.hold.reason}; lift it with: muxq release")
     if drain and (summary.count[State.FAILED] or summary.count[State.CANCELLED]):

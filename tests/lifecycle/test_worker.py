@@ -489,6 +489,17 @@ def test_a_missing_agent_leaves_the_job_waiting_and_ends_a_drain_with_5(site: Si
     assert "needs `my-agent`, which is not on PATH; get it" in site.log()
 
 
+def test_jobs_that_wait_for_the_same_are_told_once_and_none_keeps_another_from_its_start(
+    site: Site, own_agent: Path
+) -> None:
+    for number in range(100):
+        site.queue.add("x", agent="mine", name=f"mine {number}", priority=1)
+    site.drop("other", "true")
+    assert site.drain() == 5
+    assert (site.state("other"), len(site.events("job.blocked"))) == ("done", 1)
+    assert (site.log().count("which is not on PATH"), "100 jobs wait: the agent 'mine'" in site.log()) == (2, True)
+
+
 def test_a_profile_of_the_users_own_is_used(site: Site, own_agent: Path) -> None:
     own_agent.write_text('#!/bin/sh\necho mine > "$1"\n')
     own_agent.chmod(0o755)
