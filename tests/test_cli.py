@@ -299,6 +299,7 @@ def test_an_ambiguous_prefix_ends_with_4(muxq: Run, queue: Queue, command: str) 
         (["hold", "--for", "ever"], "is not a length of time"),
         (["clean", "--older-than", "0"], "is not a length of time"),
         (["wait", "report", "--timeout", "never"], "is not a length of time"),
+        (["wait", "report", "nothing"], "no job 'nothing'"),
         (["output", "report"], "has no result: it is queued"),
         (["logs", "report", "--screen"], "has no screen kept yet"),
         (["attach", "report"], "is queued, so it has no session"),
