@@ -250,10 +250,10 @@ class Attempt:
 
     async def close(self) -> None:
         """Keep the last screen, then end the session and everything it started; nothing that is not ours is touched."""
-        if self.run.attempt() is None:
-            return
         if shown := await self._screen():
-            store.write_whole(self.run.screen, shown.rstrip().encode() + b"\n", tmp=self.home.tmp, durable=False)
+            with contextlib.suppress(OSError):  # no room, no folder: a screen is not worth the job's end
+                data = shown.rstrip().encode("utf-8", "replace") + b"\n"
+                store.write_whole(self.run.screen, data, tmp=self.home.tmp, durable=False)
         left = await process.end(await self._processes(), grace=GRACE)
         for number in range(ROUNDS):  # one that outlives TERM may have started more meanwhile
             if not (late := process.marked("MUXQ_ATTEMPT", self.run.session)):

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import json
 import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from runner import store
-from runner.errors import MuxqError
+from runner.errors import BadInput, MuxqError
 from runner.home import Home
 from runner.run import Run
 
@@ -61,20 +62,34 @@ def post_mortem(home: Home, run: Run, why: str, shown: str, tree: list[str], tra
         "why": [why],
         "processes": tree or ["none"],
         "last events": _last_lines(run.events, 20),
-        f"end of the transcript ({transcript})": _last_lines(Path(transcript), 5) if transcript else ["none"],
+        f"end of the transcript ({transcript})": _last_lines(transcript, 5) if transcript else ["none"],
         "last screen": shown.rstrip().splitlines(),
     }
     text = "\n\n".join(f"== {title}\n" + "\n".join(lines) for title, lines in parts.items())
     store.write_whole(run.post_mortem, text.encode("utf-8", "replace") + b"\n", tmp=home.tmp, durable=False)
 
 
-def _last_lines(path: Path, count: int) -> list[str]:
+def _open(path: str | Path | None) -> BinaryIO:
+    """A file that the agent has named or made, for reading; an empty one where it is no regular file."""
     try:
-        with path.open("rb") as file:
-            file.seek(max(0, file.seek(0, 2) - TAIL_BYTES))
-            return [line.decode("utf-8", "replace")[:2000] for line in file.read().splitlines()[-count:]]
-    except OSError:
-        return []
+        return os.fdopen(store.open_regular(Path(path or "").resolve()), "rb")
+    except (
+        OSError,
+        ValueError,
+        RuntimeError,
+        BadInput,
+    ):  # ValueError: a name with NUL; RuntimeError: a circle of links
+        return io.BytesIO()
+
+
+def _tail(path: str | Path | None) -> bytes:
+    with _open(path) as file:
+        file.seek(max(0, file.seek(0, 2) - TAIL_BYTES))
+        return file.read(TAIL_BYTES)
+
+
+def _last_lines(path: str | Path | None, count: int) -> list[str]:
+    return [line.decode("utf-8", "replace")[:2000] for line in _tail(path).splitlines()[-count:]]
 
 
 def usage(run: Run, transcript: str | None) -> dict[str, Any] | None:
@@ -91,36 +106,28 @@ def usage(run: Run, transcript: str | None) -> dict[str, Any] | None:
             counted[str(message.get("id"))] = message["usage"]
     for one in counted.values():
         for key in ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"):
-            said[key] = said.get(key, 0) + int(one.get(key) or 0)
-    cost = (_status(run).get("cost") or {}).get("total_cost_usd")
+            said[key] = said.get(key, 0) + (one[key] if isinstance(one.get(key), int) else 0)
+    shown = _status(run).get("cost")
+    cost = shown.get("total_cost_usd") if isinstance(shown, dict) else None
     return {**said, "cost_usd": cost} if said or cost else None
 
 
 def resets_at(transcript: str | None) -> float | None:
     """When a used-up plan is renewed, by the end of the agent's transcript (seconds since 1970)."""
-    try:
-        with Path(transcript or "").open("rb") as file:
-            file.seek(max(0, file.seek(0, 2) - TAIL_BYTES))
-            tail = file.read()
-    except OSError:
-        return None
-    times = re.findall(rb'"resetsAt":\s*(\d{10})\b', tail)
+    times = re.findall(rb'"resetsAt":\s*(\d{10})\b', _tail(transcript))
     return float(times[-1]) if times else None
 
 
 def _entries(transcript: str | None) -> Iterator[dict[str, Any]]:
-    try:
-        with Path(transcript or "").open("rb") as file:
-            for line in file:
-                with contextlib.suppress(ValueError):
-                    said = json.loads(line)
-                    if isinstance(said, dict):
-                        yield said
-    except OSError:
-        return
+    with _open(transcript) as file:
+        for line in file:
+            with contextlib.suppress(ValueError, RecursionError):
+                said = json.loads(line)
+                if isinstance(said, dict):
+                    yield said
 
 
 def _status(run: Run) -> dict[str, Any]:
-    with contextlib.suppress(MuxqError):
+    with contextlib.suppress(MuxqError, OSError):
         return store.read_json(run.status) or {}
     return {}

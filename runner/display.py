@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from runner import duration
+from runner.plain import plain
 
 if TYPE_CHECKING:
     from rich.live import Live as RichLive
@@ -67,7 +68,7 @@ class Lines:
 
     def event(self, name: str, data: dict[str, Any]) -> None:
         if not self._quiet and (text := sentence(name, data)):
-            print(time.strftime("%H:%M:%S"), text, file=sys.stderr, flush=True)
+            print(time.strftime("%H:%M:%S"), plain(text), file=sys.stderr, flush=True)
 
 
 class Live:
@@ -89,7 +90,7 @@ class Live:
     def event(self, name: str, data: dict[str, Any]) -> None:
         self._count[name] += 1
         if self._live and (text := sentence(name, data)):
-            self._live.console.print(time.strftime("%H:%M:%S"), text, markup=False)
+            self._live.console.print(time.strftime("%H:%M:%S"), plain(text), markup=False)
 
     def _table(self, worker: Worker) -> Table:
         from rich.table import Table
@@ -100,9 +101,8 @@ class Live:
             now = running.attempt.progress
             doing = f"waits for you: {now.attention.detail}" if now.attention else now.doing or str(now.turn)
             age = duration.show(max(1, int(time.monotonic() - running.since)))
-            table.add_row(
-                running.id, running.place.entry.name or "", age, Text(doing, overflow="ellipsis", no_wrap=True)
-            )
+            name = Text(plain(running.place.entry.name or ""))  # as it is: in a str `[red]` would be a colour
+            table.add_row(running.id, name, age, Text(plain(doing), overflow="ellipsis", no_wrap=True))
         said = [f"{self._count[f'job.{word}']} {word}" for word in ("done", "failed", "cancelled")]
         table.add_row(f"{len(worker.running)} running", f"{len(worker.backlog)} waiting", "", ", ".join(said))
         return table

@@ -7,12 +7,14 @@ Not a log for people: `muxq logs` and the worker's lines are readers of it.
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from runner import clock, store
+from runner.errors import BadInput
 
 _HEAD = re.compile(rb'\{"version":1,"at":"(?P<at>[0-9TZ:.-]+)","event":"(?P<name>[a-z-]+)","data":')
 """How the hooks begin a line: what happened is known even where an agent's data is no JSON."""
@@ -57,10 +59,10 @@ class Tail:
     def read(self) -> list[Event]:
         """The new events, oldest first; [] when there is no file or nothing new."""
         try:
-            with self.path.open("rb") as file:
+            with os.fdopen(store.open_regular(self.path), "rb") as file:
                 file.seek(self._offset)
                 data = file.read()
-        except FileNotFoundError:
+        except (FileNotFoundError, BadInput):  # an agent can put anything in its place
             return []
         whole = data[: data.rfind(b"\n") + 1]
         self._offset += len(whole)

@@ -4,11 +4,12 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from runner import duration
-from runner.jsontext import Keys, Problem, dotted, shown
+from runner.jsontext import MAX_PROBLEMS, Keys, Problem, dotted, shown
 
 NOT_YET_SUPPORTED = {"after", "notify", "output.schema", "output.check"}
 """Keys of version 1 that this muxq cannot honour. Ignoring one would break a promise, so each is refused."""
@@ -61,9 +62,9 @@ def schema() -> dict[str, Any]:
 
 def misshapen(obj: dict[str, Any]) -> list[Problem]:
     """What the schema has against a job that came through `unsound`."""
-    errors = list(_validator().iter_errors(obj))
+    errors = list(islice(_validator().iter_errors(obj), MAX_PROBLEMS))
     version = [error for error in errors if list(error.absolute_path) == ["version"]]
-    problems = [problem for error in version or errors for problem in _explained(error)]
+    problems = list(islice((problem for error in version or errors for problem in _explained(error)), MAX_PROBLEMS))
     unknown = any(len(problem.keys) == 1 and problem.before for problem in problems)
     # Who wrote `promt` has a prompt in mind: one sentence is enough.
     return [problem for problem in problems if problem.keys or not unknown]
@@ -78,7 +79,13 @@ def _validator() -> Any:
         if isinstance(instance, str) and not re.search(wanted.replace("$", r"\Z"), instance):
             yield ValidationError(f"does not match {wanted}")
 
-    strict = validators.extend(Draft202012Validator, {"pattern": pattern})  # type: ignore[no-untyped-call]
+    def unique(_: Any, wanted: bool, instance: Any, __: Any) -> Iterator[ValidationError]:
+        # jsonschema's own compares each with each where they are of several kinds.
+        if wanted and isinstance(instance, list) and len({json.dumps(item) for item in instance}) < len(instance):
+            yield ValidationError("has one twice")
+
+    own = {"pattern": pattern, "uniqueItems": unique}
+    strict = validators.extend(Draft202012Validator, own)  # type: ignore[no-untyped-call]
     return strict(schema())
 
 

@@ -7,6 +7,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 from runner.errors import BadInput
@@ -15,6 +16,8 @@ MAX_BYTES = 4 * 2**20
 """The largest job file in bytes. A prompt of 200 kB is normal."""
 MAX_DEPTH = 50
 """How deep lists and objects may be nested."""
+MAX_PROBLEMS = 100
+"""So many are looked for: a file can hold half a million, and three are told."""
 
 Keys = tuple[str | int, ...]
 """The way from the top of a job to a value: names of members and numbers of items."""
@@ -97,7 +100,7 @@ _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{},:]|[^\s\[\]{},:"]+')
 
 
 def _spots(text: str) -> Iterator[_Spot]:
-    """Every value of a valid JSON text in its order. Walks the nesting, without recursion."""
+    """The values of a valid JSON text in their order, but for those too deep. Walks the nesting, without recursion."""
     keys: list[Any] = []
     offset = 0
     for match in _TOKEN.finditer(text):
@@ -109,7 +112,8 @@ def _spots(text: str) -> Iterator[_Spot]:
         elif keys and keys[-1] is None:  # in an object, and its next key is due
             keys[-1], offset = json.loads(piece), match.start()
         elif piece != ":":
-            yield _Spot(tuple(keys), offset if keys and isinstance(keys[-1], str) else match.start(), piece)
+            if len(keys) <= MAX_DEPTH:
+                yield _Spot(tuple(keys), offset if keys and isinstance(keys[-1], str) else match.start(), piece)
             opened: dict[str, list[Any]] = {"{": [None], "[": [0]}
             keys.extend(opened.get(piece, []))
 
@@ -129,16 +133,18 @@ class Problem(NamedTuple):
 def refuse(problems: Iterable[Problem], where: str, text: str | None, *, column: bool = False) -> None:
     """Raise BadInput if there is any problem: the first three, in the order of the text."""
     found: dict[tuple[Keys, int | None], Problem] = {}
-    for problem in problems:
+    for problem in islice(problems, MAX_PROBLEMS):
         found.setdefault((problem.keys, problem.offset), problem)
     if not found:
         return
-    first: dict[Keys, int] = {}
+    wanted, first = {problem.keys for problem in found.values()}, dict[Keys, int]()
     for spot in _spots(text) if text else ():
-        first.setdefault(spot.keys, spot.offset)
+        if spot.keys in wanted:
+            first.setdefault(spot.keys, spot.offset)
     placed = [problem._replace(offset=_first(problem.offset, first.get(problem.keys))) for problem in found.values()]
     placed.sort(key=lambda problem: problem.offset or 0)
     more = f"; and {len(placed) - 3} more" if len(placed) > 3 else ""
+    more = "; and many more" if len(placed) >= MAX_PROBLEMS else more
     raise BadInput(f"{where}: " + "; ".join(_sentence(problem, text, column) for problem in placed[:3]) + more)
 
 

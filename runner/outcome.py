@@ -5,9 +5,11 @@ One frozen class a kind, each with what only it knows; outcome.json is `record()
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import contextlib
+from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar
 
+from runner import clock
 from runner.state import Move
 
 
@@ -93,17 +95,13 @@ HOLDING = ("usage-limit", "throttle", "account")
 
 def load(record: dict[str, Any]) -> Outcome:
     """The outcome that record() wrote. ValueError for anything else."""
-    match record.get("outcome"):
-        case Done.kind:
-            return Done()
-        case Failed.kind:
-            return Failed(record["error"], record["message"])
-        case Retry.kind:
-            return Retry(record["error"], record["message"], record["not_before"])
-        case Cancelled.kind:
-            return Cancelled()
-        case Requeued.kind:
-            return Requeued(record["reason"], record["message"], record.get("not_before"))
+    for kind in (Done, Failed, Retry, Cancelled, Requeued):
+        if record.get("outcome") == kind.kind:
+            said = {item.name: record[item.name] for item in fields(kind) if record.get(item.name) is not None}
+            with contextlib.suppress(TypeError, ValueError):  # one is missing, or not_before is no time
+                clock.seconds(said.get("not_before", "1970-01-01T00:00:00Z"))
+                if all(isinstance(value, str) for value in said.values()):
+                    return kind(**said)
     raise ValueError(f"no outcome: {record!r}")
 
 

@@ -126,12 +126,12 @@ class Profile:
 
 def load(name: str, folders: Sequence[Path]) -> Profile:
     """The profile `name`; the first folder that has it wins. NotFound lists what there is, BadSetup what is wrong."""
-    if re.fullmatch(r"[A-Za-z0-9_-]+", name):
+    if re.fullmatch(r"[A-Za-z0-9_-]{1,200}", name):
         for folder in folders:
             path = folder / f"{name}.toml"
             if path.is_file():
                 return _read(name, path)
-    raise NotFound(f"no agent {name!r}; there are: {', '.join(names(folders))}")
+    raise NotFound(f"no agent {name[:200]!r}; there are: {', '.join(names(folders))}")
 
 
 def names(folders: Sequence[Path]) -> list[str]:

@@ -61,7 +61,8 @@ def fold(progress: Progress, events: Iterable[Event]) -> Progress:
 def _step(now: Progress, name: str, data: dict[str, Any]) -> Progress:
     match name:
         case "started":
-            return replace(now, started=True, transcript=data.get("transcript_path") or now.transcript)
+            said = data.get("transcript_path")
+            return replace(now, started=True, transcript=said if said and isinstance(said, str) else now.transcript)
         case "prompt-accepted" if now.prompt and data.get("prompt_id") == now.prompt:
             return now  # told by a hook that ran beside the agent, after the end of that very turn
         case "prompt-accepted" | "repair":

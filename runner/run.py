@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runner import store
+from runner import outcome, store
+from runner.errors import BadInput
 from runner.home import Home
 
 
@@ -60,12 +61,23 @@ class Run:
         return self.path / "work"
 
     def attempt(self) -> dict[str, Any] | None:
-        """attempt.json; None before the launch was prepared."""
-        return store.read_json(self.path / "attempt.json")
+        """attempt.json; None before the launch was prepared. A damaged one counts as none: a power cut leaves such."""
+        return self._record("attempt.json")
 
     def outcome(self) -> dict[str, Any] | None:
-        """outcome.json; None while the attempt goes on."""
-        return store.read_json(self.path / "outcome.json")
+        """outcome.json; None while the attempt goes on. One that nobody can carry out counts as none."""
+        said = self._record("outcome.json")
+        try:
+            outcome.load(said or {})
+        except ValueError:
+            return None
+        return said
+
+    def _record(self, name: str) -> dict[str, Any] | None:
+        try:
+            return store.read_json(self.path / name)
+        except BadInput:
+            return None
 
     def begin(self, home: Home, record: dict[str, Any]) -> None:
         """Not made to last: after a power cut nothing of the attempt runs, and the job is done anew."""
@@ -80,7 +92,7 @@ def runs(home: Home, job_id: str) -> list[Run]:
     folder = home.runs / job_id
     try:
         numbers = sorted(int(item.name) for item in folder.iterdir() if item.name.isdecimal())
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
     return [Run(job_id, number, folder / str(number)) for number in numbers]
 
@@ -88,7 +100,7 @@ def runs(home: Home, job_id: str) -> list[Run]:
 def following(home: Home, job_id: str) -> Run:
     """The attempt after the last; its folder is made. One whose launch was never prepared is taken up again."""
     before = runs(home, job_id)
-    if before and before[-1].attempt() is None:
+    if before and before[-1].attempt() is None and before[-1].outcome() is None:
         return before[-1]
     number = before[-1].number + 1 if before else 1
     run = Run(job_id, number, home.runs / job_id / str(number))

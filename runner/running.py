@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import random
@@ -14,7 +15,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from runner import clock, hold, outcome, process, profile
+from runner import clock, hold, outcome, process, profile, store
 from runner.attempt import Attempt
 from runner.collect import resets_at
 from runner.entry import Entry
@@ -41,6 +42,9 @@ PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 LAUNCH_AGAIN = 30.0
 """Seconds until a session that could not be opened is tried again."""
+
+TRIES = 3
+"""How often it is tried to keep what a damaged run folder holds; then the job is moved without."""
 
 SETTLE_AGAIN = 5.0
 """Seconds until an outcome that could not be written is tried again."""
@@ -83,16 +87,24 @@ class Running:
         except Exception:  # noqa: BLE001 - the job must end somewhere, and the worker go on
             ended = Failed("internal", f"muxq itself failed; the report is {self._report()}")
         self.settling = True
-        ended = self._follow_up(ended)
+        with contextlib.suppress(OSError):
+            ended = self._follow_up(ended)
+        wrong = 0
         while True:
             try:
-                return await self._settle(ended)
-            except OSError as problem:
-                self.spool.emit("worker.trouble", job=self.id, why=told(problem, self.spool.home.path))
-                if problem.errno in PASSING:  # nothing is lost by waiting for room
+                if wrong:  # the result or the run folder was damaged or taken away: begin a folder of which to say so
+                    self.attempt = self._attempt(following(self.spool.home, self.id))
+                return await self._settle(ended, keep=wrong <= TRIES)
+            except (OSError, Unready) as problem:
+                why = told(problem, self.spool.home.path) if isinstance(problem, OSError) else str(problem)
+                self.spool.emit("worker.trouble", job=self.id, why=why)
+                if isinstance(problem, Unready) or problem.errno in PASSING:  # nothing is lost by waiting
                     await asyncio.sleep(SETTLE_AGAIN)
-                else:
-                    ended = self._without_a_trace(problem)
+                    continue
+                ended = Failed("internal", f"what the attempt left cannot be kept: {why}")
+            except Exception:  # noqa: BLE001 - what an agent leaves in its run folder can be anything
+                ended = Failed("internal", f"muxq itself failed; the report is {self._report()}")
+            wrong += 1
 
     def _launch_again(self, why: str) -> Outcome:
         return Requeued("launch", why, clock.stamp(time.time() + LAUNCH_AGAIN))
@@ -146,11 +158,6 @@ class Running:
         for run in runs(self.spool.home, self.id):
             await process.end(process.marked("MUXQ_ATTEMPT", run.session), grace=0.0)
 
-    def _without_a_trace(self, problem: OSError) -> Outcome:
-        """The result or the run folder was taken away while it was judged: begin a folder of which to say so."""
-        self.attempt = self._attempt(following(self.spool.home, self.id))
-        return Failed("internal", f"what the attempt left cannot be kept: {told(problem)}")
-
     # -- settling ---------------------------------------------------------------------------------------------
 
     def _follow_up(self, ended: Outcome) -> Outcome:
@@ -194,10 +201,10 @@ class Running:
             return 0, BACKOFF
         return made.retries, made.backoff
 
-    async def _settle(self, ended: Outcome) -> None:
+    async def _settle(self, ended: Outcome, *, keep: bool) -> None:
         """Keep what there is, move the job, end the session; back into the queue only once nothing of it runs."""
         run, home = self.attempt.run, self.spool.home
-        if run.outcome() is None:
+        if keep and run.outcome() is None:
             await self.attempt.collect(ended)
         if ended.move is Move.REQUEUE:
             await self.attempt.close()
@@ -215,6 +222,8 @@ class Running:
         self.spool.unlock(self.lock)
 
     def _move(self, ended: Outcome) -> None:
+        if self.place.state.final:
+            return  # settled once already, but for its end
         try:
             self.place = self.spool.move(self.place, ended.move, why=getattr(ended, "message", ""))
         except FileNotFoundError:
@@ -233,8 +242,10 @@ class Running:
     def _report(self) -> str:
         """Write the traceback beside the run's files; returns its path."""
         path = self.spool.home.path / f"crash-{self.id}.txt"
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            traceback.print_exc(file=file)
+        try:
+            store.write_whole(path, traceback.format_exc().encode("utf-8", "replace"), tmp=self.spool.home.tmp)
+        except OSError as problem:
+            return f"lost: {told(problem)}"
         return str(path)
 
 

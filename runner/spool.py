@@ -24,6 +24,7 @@ from runner.errors import BadInput, BadSetup, MuxqError, NotFound
 from runner.home import Home
 from runner.job import Job
 from runner.jsontext import MAX_BYTES, NotYet
+from runner.plain import plain
 from runner.state import Move, State, after
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ PATIENCE = 10.0
 
 LOOKS = 3
 """How often the folders are looked through for a job: one that goes back while we look may be seen in none."""
+
+MAX_REASON = 1000
+"""Characters of the reason of a refusal; some name what they refuse."""
 
 _LIVE_FIRST = (State.QUEUED, State.RUNNING, State.DONE, State.FAILED, State.CANCELLED)
 
@@ -104,7 +108,7 @@ class Spool:
             except FileNotFoundError:
                 continue  # another process was faster, or the person took it back
             except PermissionError as problem:
-                self._reject(self.home.queue / name, f"it belongs to somebody else ({problem.strerror})", drops)
+                self._reject_foreign(name, f"it belongs to somebody else ({problem.strerror})", drops)
         return drops
 
     def _dropped(self, names: Iterable[str]) -> list[str]:
@@ -125,18 +129,16 @@ class Spool:
                 return self._left_over(path, drops)
             data = store.read_bounded(path, MAX_BYTES)
             job = Job.read(data, where=name)
-            plan(self.home, job)
+            with contextlib.suppress(BadSetup):  # the setup may be mended while it waits
+                plan(self.home, job)
+            self._enter(path, job, drops)
         except NotYet as problem:
             if _settled(path):
                 self._reject(path, str(problem), drops)
             else:
                 drops.unfinished.append(name)
-        except BadSetup:
-            self._enter(path, job, drops)  # the setup may be mended while it waits
         except MuxqError as problem:
             self._reject(path, str(problem), drops)
-        else:
-            self._enter(path, job, drops)
         return None
 
     def _enter(self, path: Path, job: Job, drops: Drops) -> None:
@@ -155,26 +157,42 @@ class Spool:
         self._reject(path, "its name does not end in .json", drops)
 
     def _reject(self, path: Path, why: str, drops: Drops) -> None:
-        target = self._free_name(path.name)
-        store.move(path, target)
-        shown = path.name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-        why = why.removeprefix(f"{path.name}: ")
-        text = f"{shown} was not taken as a job: {why}\n"
-        store.write_whole(
-            target.with_name(target.name + ".error.txt"), text.encode("utf-8", "replace"), tmp=self.home.tmp
-        )
+        """The reason first: it takes the name for us alone, and nothing ever lies in rejected/ without one."""
+        shown, why = plain(path.name), plain(why.removeprefix(f"{path.name}: "))[:MAX_REASON]
+        target, reason = self._take_name(path.name, f"{shown} was not taken as a job: {why}\n".encode())
+        try:
+            _make_private(path)
+            store.move(path, target)
+        except OSError:
+            reason.unlink(missing_ok=True)
+            raise
         self.emit("job.rejected", file=shown, why=why)
         drops.rejected.append((shown, why))
 
-    def _free_name(self, name: str) -> Path:
-        """A name in rejected/ that is not taken, with room for its .error.txt; earlier refusals are kept."""
+    def _reject_foreign(self, name: str, why: str, drops: Drops) -> None:
+        """Somebody else's folder cannot even be moved: it is left where it is, unless it is the home that says no."""
+        try:
+            self._reject(self.home.queue / name, why, drops)
+        except FileNotFoundError:
+            pass
+        except PermissionError:
+            if not (os.access(self.home.queue, os.W_OK) and os.access(self.home.rejected, os.W_OK)):
+                raise
+
+    def _take_name(self, name: str, text: bytes) -> tuple[Path, Path]:
+        """A name in rejected/ that nobody else has, and its .error.txt, written; earlier refusals are kept."""
         stem, suffix = os.path.splitext(name)
         for number in itertools.count(1):
             end = f"{f'.{number}' if number > 1 else ''}{suffix}"
             head = os.fsencode(stem)[: entries.MAX_FILE_NAME - len(os.fsencode(end))].decode("utf-8", "ignore")
-            if not os.path.lexists(target := self.home.rejected / f"{head}{end}"):
+            target = self.home.rejected / f"{head}{end}"
+            reason = target.with_name(f"{target.name}.error.txt")
+            if os.path.lexists(target) or os.path.lexists(reason):
+                continue
+            with contextlib.suppress(FileExistsError):
+                store.write_whole(reason, text, tmp=self.home.tmp, replace=False)
                 break
-        return target
+        return target, reason
 
     # -- looking ----------------------------------------------------------------------------------------------
 
@@ -300,6 +318,13 @@ def _pick(state: State, size: int, names: Iterable[str]) -> list[str]:
     if state.final:
         return heapq.nlargest(size, names)
     return heapq.nsmallest(size, names, key=entries.order if state is State.QUEUED else None)
+def _make_private(path: Path) -> None:
+    """What is ours, 0600 or, for a folder, 0700 (one without rights cannot even be moved)."""
+    with contextlib.suppress(BadInput, PermissionError):
+        if stat.S_ISDIR(path.lstat().st_mode):
+            path.chmod(0o700)
+        else:
+            store.make_private(path)
 
 
 def _settled(path: Path) -> bool:

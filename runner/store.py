@@ -5,9 +5,11 @@ Every file of a home is written by write_whole() or append(); a reader never see
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
+import signal
 import stat
 import threading
 import time
@@ -19,6 +21,9 @@ from runner.errors import BadInput
 MIN_FREE_BYTES = 4 << 20
 MIN_FREE_FILES = 64
 """Room for one attempt's own files; what the agent itself needs is not known."""
+
+MAX_RECORD = 64 << 20
+"""Bytes of the largest record that is read: a job file with all its arguments fits in many times over."""
 
 
 def make_folder(path: Path) -> None:
@@ -33,10 +38,11 @@ def make_folder(path: Path) -> None:
     path.chmod(0o700)
 
 
-def write_whole(path: Path, data: bytes, *, tmp: Path, durable: bool = True) -> None:
+def write_whole(path: Path, data: bytes, *, tmp: Path, durable: bool = True, replace: bool = True) -> None:
     """Put `data` at `path`, 0600, in one step: temporary name in `tmp` (same file system), fsync, rename, fsync.
 
     `durable=False` leaves out both fsyncs: whole for every reader, but not sure to survive a power cut.
+    `replace=False`: FileExistsError where something is there already; of several writers one wins.
     """
     scratch = tmp / f"{os.getpid()}-{threading.get_ident()}-{time.monotonic_ns()}"
     fd = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
@@ -47,12 +53,25 @@ def write_whole(path: Path, data: bytes, *, tmp: Path, durable: bool = True) -> 
             file.flush()
             if durable:
                 os.fsync(file.fileno())
-        scratch.rename(path)
+        if replace:
+            scratch.rename(path)
+        else:
+            path.hardlink_to(scratch)
+            scratch.unlink()
     except BaseException:
         scratch.unlink(missing_ok=True)
         raise
     if durable:
         sync_folder(path.parent)
+
+
+def sweep(tmp: Path, age: float) -> None:
+    """Take away what writers that were killed have left in `tmp`, once it is `age` seconds old."""
+    with contextlib.suppress(OSError), os.scandir(tmp) as listing:
+        for item in listing:
+            with contextlib.suppress(OSError):
+                if time.time() - item.stat(follow_symlinks=False).st_mtime > age:
+                    os.unlink(item.path)
 
 
 def write_json(path: Path, value: dict[str, Any], *, tmp: Path, durable: bool = True) -> None:
@@ -64,10 +83,10 @@ def write_json(path: Path, value: dict[str, Any], *, tmp: Path, durable: bool = 
 def read_json(path: Path) -> dict[str, Any] | None:
     """The object in a file this project wrote; None when the file is not there. BadInput when it is no object."""
     try:
-        value = json.loads(path.read_bytes())
+        value = json.loads(read_bounded(path, MAX_RECORD))
     except FileNotFoundError:
         return None
-    except (ValueError, RecursionError) as problem:
+    except (ValueError, RecursionError, BadInput) as problem:
         raise BadInput(f"{path} is damaged ({problem}); move it away") from None
     if not isinstance(value, dict):
         raise BadInput(f"{path} is damaged (no JSON object); move it away")
@@ -162,6 +181,7 @@ def being_written(path: Path) -> bool:
     except (OSError, BadInput):
         return False
     try:
+        fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)  # SIGIO, sent if somebody opens it now, would end us
         fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_RDLCK)
         fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     except BlockingIOError:

@@ -332,7 +332,7 @@ def test_ls_shows_a_line_for_each_job_and_nothing_else(call: Call, queue: Queue)
     rows = [line.split() for line in result.stdout.splitlines()]
     assert [row[:2] + row[3:5] for row in rows] == [
         ["ID", "STATE", "AGENT", "NAME"],
-        [second["id"], "queued", "echo", "bad?name"],
+        [second["id"], "queued", "echo", "bad\ufffdname"],
         [first["id"], "done", "echo", "plain"],
     ]
     assert result.stderr == ""

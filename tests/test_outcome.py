@@ -22,7 +22,20 @@ def test_a_record_is_read_back_as_what_it_was(ended: Outcome) -> None:
     assert outcome.load(outcome.record(ended)) == ended
 
 
-@pytest.mark.parametrize("said", [{}, {"outcome": "splendid"}, {"outcome": None}])
+@pytest.mark.parametrize(
+    "said",
+    [
+        {},
+        {"outcome": "splendid"},
+        {"outcome": None},
+        {"outcome": ["done"]},
+        {"outcome": "failed", "error": "timeout"},
+        {"outcome": "failed", "error": "timeout", "message": 5},
+        {"outcome": "requeued", "reason": [], "message": "x"},
+        {"outcome": "retry", "error": "lost", "message": "x"},
+        {"outcome": "retry", "error": "lost", "message": "x", "not_before": "soon"},
+    ],
+)
 def test_what_is_no_outcome_is_refused(said: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="no outcome"):
         outcome.load(said)

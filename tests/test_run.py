@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from runner.home import Home
 from runner.run import Run, following, runs
 
@@ -44,8 +46,22 @@ def test_the_records_are_read_back(home: Home) -> None:
     run = following(home, "j")
     before = (run.attempt(), run.outcome())
     run.begin(home, {"a": 1})
-    run.end(home, {"b": 2})
-    assert (before, run.attempt(), run.outcome()) == ((None, None), {"version": 1, "a": 1}, {"version": 1, "b": 2})
+    run.end(home, {"outcome": "done"})
+    assert (before, run.attempt()) == ((None, None), {"version": 1, "a": 1})
+    assert run.outcome() == {"version": 1, "outcome": "done"}
+
+
+@pytest.mark.parametrize("data", ["", "{", "[]", '{"outcome": "done"', '{"version": 1, "outcome": "well"}'])
+def test_a_damaged_record_counts_as_none(home: Home, data: str) -> None:
+    run = following(home, "j")
+    (run.path / "outcome.json").write_text(data)
+    (run.path / "attempt.json").write_text(data if len(data) < 20 else "")
+    assert (run.attempt(), run.outcome()) == (None, None)
+
+
+def test_a_run_that_has_ended_is_not_taken_up_again_although_it_was_never_prepared(home: Home) -> None:
+    following(home, "j").end(home, {"outcome": "failed", "error": "bad-job", "message": "gone"})
+    assert following(home, "j").number == 2
 
 
 def test_the_session_is_named_after_job_and_number(home: Home) -> None:

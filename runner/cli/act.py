@@ -8,7 +8,7 @@ import typer
 
 from runner import hold as holds
 from runner import home
-from runner.cli.options import HomeOption, JobArgument, JsonOption, _complete_job, print_json
+from runner.cli.options import HomeOption, JobArgument, JsonOption, _complete_job, print_json, say
 from runner.errors import BadInput, MuxqError, Unready
 from runner.spool import Spool
 
@@ -60,15 +60,15 @@ def wait(
     queue, limit, ended = Queue(home_path), seconds(timeout) if timeout else None, []
     places = [queue.find(word) for word in jobs]
     if any(not place.state.final for place in places) and not queue.workers():
-        typer.echo("muxq: no worker is running here; start one with: muxq work", err=True)
+        say("muxq: no worker is running here; start one with: muxq work", err=True)
     for place in places:
         try:
             ended.append(queue.wait(place.entry.id, limit))
         except TimeoutError as problem:
-            typer.echo(f"muxq: {problem}", err=True)
+            say(f"muxq: {problem}", err=True)
             raise typer.Exit(1) from None
         if not as_json:
-            typer.echo(f"{ended[-1]['id']} {ended[-1]['state']}")
+            say(f"{ended[-1]['id']} {ended[-1]['state']}")
     if as_json:
         print_json(ended)
     if any(job["state"] != "done" for job in ended):
@@ -84,11 +84,11 @@ def _each(
         try:
             done.append(act(word))
         except MuxqError as problem:
-            typer.echo(f"muxq: {problem}", err=True)
+            say(f"muxq: {problem}", err=True)
             wrong = max(wrong, problem.exit_code)
             continue
         if not as_json:
-            typer.echo(line(done[-1]))
+            say(line(done[-1]))
     if as_json:
         print_json(done)
     if wrong:
@@ -118,7 +118,7 @@ def hold(
     if as_json:
         print_json(standing.as_dict())
     else:
-        typer.echo(f"on hold: {reason}", err=True)
+        say(f"on hold: {reason}", err=True)
 
 
 def release(as_json: JsonOption = False, home_path: HomeOption = None) -> None:
@@ -130,7 +130,7 @@ def release(as_json: JsonOption = False, home_path: HomeOption = None) -> None:
     if as_json:
         print_json(lifted.as_dict() if lifted else None)
     else:
-        typer.echo(f"lifted: {lifted.reason}" if lifted else "there was no hold", err=True)
+        say(f"lifted: {lifted.reason}" if lifted else "there was no hold", err=True)
 
 
 def attach(
@@ -184,9 +184,9 @@ def clean(
     if as_json:
         return print_json(gone)
     for job_id in gone:
-        typer.echo(job_id)
+        say(job_id)
     how = "would go" if dry_run else "deleted" if purge else "put into the archive"
-    typer.echo(f"{len(gone)} {'job' if len(gone) == 1 else 'jobs'} {how}", err=True)
+    say(f"{len(gone)} {'job' if len(gone) == 1 else 'jobs'} {how}", err=True)
     return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 import os
 import sys
 import traceback
@@ -14,6 +15,7 @@ import typer
 from runner import clock, home
 from runner.cli import act, look, make
 from runner.errors import MuxqError, told
+from runner.plain import plain
 
 app = typer.Typer(
     name="muxq",
@@ -71,13 +73,16 @@ for command in COMMANDS:
 
 def main() -> NoReturn:
     """Run the command line; the entry point of `muxq`."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a letter that the terminal cannot show is no error of the command
     try:
         app()
     except MuxqError as problem:
-        print(f"muxq: {problem}", file=sys.stderr)
+        print(f"muxq: {plain(problem)}", file=sys.stderr)
         sys.exit(problem.exit_code)
     except OSError as problem:
-        print(f"muxq: {told(problem, home.locate().path)}", file=sys.stderr)
+        print(f"muxq: {plain(told(problem, home.locate().path))}", file=sys.stderr)
         sys.exit(5)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -1,5 +1,6 @@
 """Commands that only look: ls, show, output, logs, schema, doctor."""
 
+import os
 import shutil
 import sys
 import time
@@ -9,7 +10,8 @@ from typing import Annotated, Any, BinaryIO
 import typer
 
 from runner import clock, duration, hold, home
-from runner.cli.options import HomeOption, JobArgument, JsonOption, print_json
+from runner.cli.options import HomeOption, JobArgument, JsonOption, print_json, say
+from runner.plain import plain
 from runner.state import State
 
 COLOURS = {"running": "cyan", "done": "green", "failed": "red", "cancelled": "yellow"}
@@ -36,14 +38,14 @@ def ls(
     jobs = queue.list(states, limit=None if everything or tag else limit)
     jobs = [job for job in jobs if tag is None or tag in job["tags"]][: None if everything else limit]
     for name, why in queue.drops.rejected:
-        typer.echo(f"{name} rejected: {why}", err=True)
+        say(f"{name} rejected: {why}", err=True)
     if as_json:
         return print_json(jobs)
     for name in queue.drops.unfinished:
-        typer.echo(f"{name} is still being written", err=True)
+        say(f"{name} is still being written", err=True)
     if held := hold.current(queue.home):
         until = time.strftime("%H:%M", time.localtime(held.until)) if held.until else "a person lifts it (muxq release)"
-        typer.echo(f"on hold until {until}: {held.reason}", err=True)
+        say(f"on hold until {until}: {held.reason}", err=True)
     jobs.sort(key=lambda job: job["attention"] is None)
     rows: list[tuple[str, ...]] = [
         (job["id"], job["state"], _age(job), job["agent"], job["name"] or "", _what(job)) for job in jobs
@@ -66,7 +68,7 @@ def _counted(counts: dict[State, int], shown: int, states: list[State], tag: str
     told = ", ".join(f"{counts[state]} {state}" for state in State if counts[state])
     more = sum(counts[state] for state in states) - shown
     hint = f"; {more} more: muxq ls --all" if more > 0 and tag is None else ""
-    typer.echo(f"{told or 'no jobs yet; add one with: muxq add PROMPT'}{hint}", err=True)
+    say(f"{told or 'no jobs yet; add one with: muxq add PROMPT'}{hint}", err=True)
 
 
 def _age(job: dict[str, Any]) -> str:
@@ -97,7 +99,7 @@ def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
         return
     tty = sys.stdout.isatty()
     width = shutil.get_terminal_size().columns if tty else sys.maxsize
-    clean = [tuple("".join(c if c.isprintable() else "?" for c in cell) for cell in row) for row in rows]
+    clean = [tuple(plain(cell) for cell in row) for row in rows]
     widths = [max(len(row[i]) for row in [head, *clean]) for i in range(len(head) - 1)]
     for number, row in enumerate([head, *clean]):
         cells = [cell.ljust(size) for cell, size in zip(row, widths, strict=False)]
@@ -133,12 +135,13 @@ def show(job: JobArgument, as_json: JsonOption = False, home_path: HomeOption = 
         "output_path",
     ):
         if found[key] not in (None, [], ""):
-            typer.echo(f"{key + ':':13} {', '.join(found[key]) if key == 'tags' else found[key]}")
+            say(f"{key + ':':13} {', '.join(found[key]) if key == 'tags' else found[key]}")
     for key in ("error", "attention"):
         if found[key]:
-            typer.echo(f"{key + ':':13} {found[key]['kind']}: {found[key].get('message') or found[key].get('detail')}")
+            say(f"{key + ':':13} {found[key]['kind']}: {found[key].get('message') or found[key].get('detail')}")
     for attempt in found["attempts"]:
-        typer.echo(f"\nattempt {attempt['number']}: {attempt['outcome'] or attempt['doing'] or 'under way'}")
+        say("")
+        say(f"attempt {attempt['number']}: {attempt['outcome'] or attempt['doing'] or 'under way'}")
         said = attempt["error"]["message"] if attempt["error"] else None
         usage = ", ".join(f"{key} {value}" for key, value in (attempt["usage"] or {}).items())
         rows = {
@@ -150,7 +153,7 @@ def show(job: JobArgument, as_json: JsonOption = False, home_path: HomeOption = 
         }
         for key, value in rows.items():
             if value:
-                typer.echo(f"  {key + ':':13} {value}")
+                say(f"  {key + ':':13} {value}")
     return None
 
 
@@ -166,8 +169,10 @@ def output(
     file = Queue(home_path).output_file(job)
     if as_json:
         return print_json({"path": str(file), "text": file.read_text("utf-8", "replace")})
-    if path:
-        typer.echo(str(file))
+    if path and sys.stdout.isatty():
+        say(file)
+    elif path:
+        sys.stdout.buffer.write(os.fsencode(file) + b"\n")  # for a program: the very bytes
     else:
         sys.stdout.flush()
         with file.open("rb") as source:
@@ -199,7 +204,8 @@ def logs(
     queue = Queue(home_path)
     place = queue.find(job)
     if screen:
-        typer.echo(queue.screen(place.entry.id), nl=False)
+        for line in queue.screen(place.entry.id).splitlines():
+            say(line)
         return
     story = Story(queue, place.entry, as_json=as_json)
     for line in story.follow() if follow else story.told():
@@ -233,10 +239,9 @@ def doctor(
     else:
         for check in checks:
             mark = {"ok": "ok  ", "warning": "note", "broken": "BAD "}[check.level]
-            typer.echo(
-                f"{mark}  {check.subject + ':':14} {check.found}"
-                + (f"\n{'':21}mend: {check.mend}" if check.mend else "")
-            )
+            say(f"{mark}  {check.subject + ':':14} {check.found}")
+            if check.mend:
+                say(f"{'':21}mend: {check.mend}")
     if any(check.level == "broken" for check in checks):
         raise typer.Exit(5)
 

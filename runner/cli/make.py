@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from runner.cli.options import HomeOption, complete_agent, complete_template, pairs
+from runner.cli.options import HomeOption, complete_agent, complete_template, pairs, say
 from runner.errors import BadInput
 from runner.paths import expand
 
@@ -96,15 +96,15 @@ def add(
     job = queue.add(
         **{**(_from(source) if source else {}), **{key: value for key, value in said.items() if value is not None}}
     )
-    typer.echo(job["id"])
+    say(job["id"])
     if wait:
         sys.stdout.flush()
         if not queue.workers():
-            typer.echo("muxq: no worker is running here; start one with: muxq work", err=True)
+            say("muxq: no worker is running here; start one with: muxq work", err=True)
         ended = queue.wait(job["id"])
         if ended["state"] != "done":
             why = f": {ended['error']['message']}" if ended["error"] else ""
-            typer.echo(f"muxq: job {ended['id']} {ended['state']}{why}", err=True)
+            say(f"muxq: job {ended['id']} {ended['state']}{why}", err=True)
             raise typer.Exit(1)
 
 

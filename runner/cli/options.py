@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from runner.errors import BadInput
+from runner.plain import plain
 
 HomeOption = Annotated[
     str | None,
@@ -56,5 +57,16 @@ def pairs(said: list[str], option: str) -> dict[str, str]:
     return found
 
 
+def say(text: object, *, err: bool = False) -> None:
+    """One line for a person, or for the program that reads us: whatever stands in it, it gives a terminal no orders."""
+    typer.echo(plain(text), err=err)
+
+
+def as_json(value: Any, indent: int | None = None) -> str:
+    """JSON with the letters of all languages as they are, and what cannot be printed as \\uXXXX."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
+
+
 def print_json(value: Any) -> None:
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
+    typer.echo(as_json(value, indent=2))

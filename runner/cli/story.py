@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 
 from runner import clock, event
+from runner.cli.options import as_json
 from runner.display import sentence
 from runner.entry import Entry
 from runner.event import Event
+from runner.plain import plain
 from runner.progress import tool
 from runner.queue import Queue
 from runner.run import runs
@@ -50,10 +51,10 @@ class Story:
     def _line(self, happened: Event, number: int) -> str | None:
         if self._as_json:
             said = {"at": happened.at, "event": happened.name, "attempt": number or None, "data": happened.data}
-            return json.dumps(said, ensure_ascii=False)
+            return as_json(said)
         text = _agents(happened) if number else sentence(happened.name, {**happened.data, "job": "job"})
         moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(_moment(happened)))
-        return f"{moment}  {f'[{number}] ' if number else ''}{text}" if text else None
+        return f"{moment}  {f'[{number}] ' if number else ''}{plain(text)}" if text else None
 
 
 def _moment(happened: Event) -> float:

@@ -13,6 +13,7 @@ import typer
 
 from runner import config, home
 from runner.display import Lines, Live
+from runner.plain import plain
 from runner.state import State
 from runner.terminal import Tmux, find_tmux, socket_path
 from runner.worker import Summary, Worker
@@ -61,4 +62,4 @@ def _tell(summary: Summary, drain: bool) -> int:
 
 
 def _say(text: Any) -> None:
-    print(f"muxq: {text}", file=sys.stderr)
+    print(f"muxq: {plain(text)}", file=sys.stderr)

@@ -1,0 +1,698 @@
+"""Files that are not what they seem, files that change under our hands, names that speak to terminals, full disks.
+
+What needs root (devices, other users, small file systems) is skipped without it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import pty
+import shutil
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from lifecycle.conftest import MUXQ, Site
+from lifecycle.conftest import site as site
+
+from runner import hold, store
+from runner import spool as spools
+from runner.errors import MuxqError, Unready
+from runner.home import Home
+from runner.jsontext import MAX_BYTES
+from runner.queue import Queue
+from runner.spool import Place, Spool
+from runner.state import State
+from runner.terminal import find_tmux
+
+JOB = b'{"prompt": "hello", "agent": "echo"}'
+SECRET = b'{"prompt": "s3cret-words", "agent": "echo"}'
+ID = "1m7y5qbm8p7at6"
+ORDERS = "\x1b]0;pwned\x07\x1b[2J\x9b5mx"
+"""To a terminal: call yourself pwned, ring, be empty, blink."""
+root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+Wait = Callable[..., None]
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever looks unfinished counts as finished at once, unless somebody has it open."""
+    monkeypatch.setattr(spools, "PATIENCE", 0.0)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(item.name for item in folder.iterdir())
+
+
+# --- a file that is something else the next moment
+
+
+def regular(path: Path, _secret: Path) -> None:
+    path.write_bytes(JOB)
+
+
+def truncated(path: Path, _secret: Path) -> None:
+    path.write_bytes(JOB[:9])
+
+
+def link(path: Path, secret: Path) -> None:
+    path.symlink_to(secret)
+
+
+def hard_link(path: Path, secret: Path) -> None:
+    path.hardlink_to(secret)
+
+
+def dangling(path: Path, _secret: Path) -> None:
+    path.symlink_to("/no/such/file")
+
+
+def fifo(path: Path, _secret: Path) -> None:
+    os.mkfifo(path)
+
+
+def folder(path: Path, secret: Path) -> None:
+    path.mkdir()
+    (path / "inner.json").symlink_to(secret)
+
+
+def unix_socket(path: Path, _secret: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as made, contextlib.chdir(path.parent):
+        made.bind(path.name)
+
+
+def sparse(path: Path, _secret: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(100 << 20)
+
+
+def device(path: Path, _secret: Path) -> None:
+    try:
+        os.mknod(path, 0o600 | stat.S_IFCHR, os.makedev(1, 5))  # /dev/zero: reading it never ends
+    except OSError as problem:
+        pytest.skip(f"no device can be made here: {problem}")
+
+
+Make = Callable[[Path, Path], None]
+
+
+def swap(queue: Path, secret: Path, kinds: list[Make], stop: threading.Event) -> None:
+    """Make x.json one kind after the other, each by one rename, as fast as it goes."""
+    while not stop.is_set():
+        for make in kinds:
+            scratch, target = queue / f".{make.__name__}", queue / "x.json"
+            with contextlib.suppress(OSError):
+                make(scratch, secret)
+            try:
+                scratch.rename(target)
+            except OSError:  # a folder neither replaces a file nor is replaced by one
+                with contextlib.suppress(OSError):
+                    (target if target.is_dir() and not target.is_symlink() else scratch).rename(queue / ".away")
+                shutil.rmtree(queue / ".away", ignore_errors=True)
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> Iterator[Path]:
+    """A file outside the home; afterwards it is what it was."""
+    path = tmp_path / "outside" / "secret.json"
+    path.parent.mkdir(mode=0o755)
+    path.write_bytes(SECRET)
+    path.chmod(0o644)
+    before = path.stat()
+    yield path
+    after = path.stat()
+    assert (path.read_bytes(), after.st_ino, oct(after.st_mode)) == (SECRET, before.st_ino, oct(before.st_mode))
+    assert names(path.parent) == ["secret.json"]
+
+
+def holding(home: Home, words: bytes) -> list[Path]:
+    """The regular files of the home with `words` in them; links are not followed."""
+    files = [path for path in home.path.rglob("*") if not path.is_symlink() and path.is_file()]
+    return [path for path in files if words in path.read_bytes()]
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    "kinds",
+    [[regular, link], [regular, hard_link, link], [regular, fifo], [regular, folder], [link, truncated, dangling]],
+    ids=["link", "hard link", "fifo", "folder", "truncated"],
+)
+def test_a_drop_that_is_swapped_while_it_is_taken_in_lets_nothing_in_and_nothing_out(
+    home: Home, secret: Path, kinds: list[Make]
+) -> None:
+    spool, stop, admitted = Spool(home), threading.Event(), []
+    swapper = threading.Thread(target=swap, args=(home.queue, secret, kinds, stop))
+    swapper.start()
+    deadline = time.monotonic() + 0.7
+    try:
+        while time.monotonic() < deadline:
+            admitted += spool.admit().admitted
+    finally:
+        stop.set()
+        swapper.join()
+    for entry in admitted:
+        with contextlib.suppress(MuxqError):  # a link that came in by its name is refused when it is read
+            assert hard_link in kinds or spool.read(Place(State.QUEUED, entry)).prompt == "hello"
+    if hard_link not in kinds:  # the other name of a file is that file, and whoever dropped it could read it
+        assert holding(home, b"s3cret-words") == []
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_drop_that_turns_into_a_link_after_it_was_read_stops_no_other(
+    spool: Spool, secret: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (spool.home.queue / "x.json").write_bytes(JOB)
+    (spool.home.queue / "y.json").write_bytes(JOB)
+    os.utime(spool.home.queue / "x.json", (1, 1))
+    real = store.make_private
+
+    def swapped(path: Path) -> None:
+        if path.name == "x.json":
+            path.unlink()
+            path.symlink_to(secret)
+        real(path)
+
+    monkeypatch.setattr(store, "make_private", swapped)
+    drops = spool.admit()
+    assert ([entry.name for entry in drops.admitted], [name for name, _ in drops.rejected]) == (["y"], ["x.json"])
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_drop_that_is_taken_back_while_it_is_read_stops_no_other(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("x", "y"):
+        (spool.home.queue / f"{name}.json").write_bytes(b"[]" if name == "x" else JOB)
+    os.utime(spool.home.queue / "x.json", (1, 1))
+    real = store.read_bounded
+
+    def taken_back(path: Path, limit: int) -> bytes:
+        data = real(path, limit)
+        if path.name == "x.json":
+            path.unlink()
+        return data
+
+    monkeypatch.setattr(store, "read_bounded", taken_back)
+    assert [entry.name for entry in spool.admit().admitted] == ["y"]
+
+
+def test_a_file_that_grows_while_it_is_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "grows.json"
+    path.write_bytes(JOB)
+    real = os.fstat
+
+    def grown(fd: int) -> os.stat_result:
+        info = real(fd)
+        with path.open("ab") as file:
+            file.write(b" " * 200)
+        return info
+
+    monkeypatch.setattr(os, "fstat", grown)
+    with pytest.raises(MuxqError, match="grew over 300 bytes"):
+        store.read_bounded(path, 300)
+
+
+ASK = """
+import sys
+from pathlib import Path
+from runner import store
+print("ready", flush=True)
+for _ in range(20000):
+    store.being_written(Path(sys.argv[1]))
+"""
+
+
+def test_to_ask_whether_a_file_is_being_written_survives_that_somebody_opens_it(tmp_path: Path) -> None:
+    path = tmp_path / "output.md"
+    path.touch()
+    asking = subprocess.Popen([sys.executable, "-c", ASK, str(path)], stdout=subprocess.PIPE)
+    assert asking.stdout is not None
+    asking.stdout.readline()
+    while asking.poll() is None:
+        os.close(os.open(path, os.O_WRONLY))
+    asking.stdout.close()
+    assert asking.returncode == 0
+
+
+# --- a drop that is no file
+
+
+KINDS = [fifo, folder, unix_socket, device, link, dangling, sparse]
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("name", ["x.json", "x"])
+@pytest.mark.parametrize("make", KINDS)
+def test_what_is_no_job_file_is_put_aside_as_it_is_without_waiting(
+    spool: Spool, secret: Path, make: Make, name: str
+) -> None:
+    make(spool.home.queue / name, secret)
+    before = (spool.home.queue / name).lstat()
+    (spool.home.queue / "good.json").write_bytes(JOB)
+    drops = spool.admit()
+    assert ([name for name, _ in drops.rejected], [entry.name for entry in drops.admitted]) == ([name], ["good"])
+    after = (spool.home.rejected / name).lstat()
+    assert (after.st_ino, stat.S_IFMT(after.st_mode)) == (before.st_ino, stat.S_IFMT(before.st_mode))
+    assert after.st_size == before.st_size
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("make", KINDS)
+def test_what_has_the_name_of_a_job_and_is_no_file_is_listed_without_waiting(
+    home: Home, secret: Path, make: Make
+) -> None:
+    make(home.queue / f"{ID}.json", secret)
+    (job,) = Queue(home.path).list()
+    assert (job["id"], job["name"]) == (ID, None)
+
+
+def test_any_number_of_hidden_files_keeps_no_job_out(spool: Spool) -> None:
+    hidden = [f".{number}.json" for number in range(1000)]
+    for name in hidden:
+        (spool.home.queue / name).touch()
+    (spool.home.queue / "job.json").write_bytes(JOB)
+    (entry,) = spool.admit().admitted
+    assert names(spool.home.queue) == sorted([*hidden, entry.file])
+
+
+@pytest.mark.usefixtures("impatient")
+def test_what_was_said_of_a_refused_file_does_not_overwrite_another_one(spool: Spool) -> None:
+    dropped = {"a.json": b"[]", "a.json.error.txt": b"moved back together with it"}
+    for number, (name, data) in enumerate(sorted(dropped.items(), reverse=True)):
+        (spool.home.queue / name).write_bytes(data)
+        os.utime(spool.home.queue / name, (number, number))
+    assert len(spool.admit().rejected) == 2
+    kept = [path.read_bytes() for path in spool.home.rejected.iterdir()]
+    assert [data for data in dropped.values() if data not in kept] == []
+
+
+# --- a drop that is too much
+
+
+def many(count: int, item: str) -> str:
+    return ",".join(item.replace("#", str(number)) for number in range(count))
+
+
+MUCH: dict[str, Callable[[], str]] = {
+    "unknown keys": lambda: '{"prompt": "x", ' + many(100_000, '"k#": 0') + "}",
+    "wrong files": lambda: '{"prompt": "x", "files": [' + many(500_000, "1") + "]}",
+    "wrong variables": lambda: '{"prompt": "x", "env": {' + many(100_000, '"A#": 1') + "}}",
+    "tags of two kinds": lambda: '{"prompt": "x", "tags": [' + many(100_000, '"a#", #') + "]}",
+    "keys that stand twice": lambda: "{" + many(200_000, '"a": 1') + "}",
+    "lists in lists": lambda: '{"vars": ' + "[" * 45 + many(250_000, "1") + "]" * 45 + "}",
+    "lists in too many lists": lambda: '{"vars": ' + "[" * 900 + many(500_000, "1") + "]" * 900 + "}",
+    "a long agent": lambda: '{"prompt": "x", "agent": "' + "a" * 300 + '"}',
+    "a very long agent": lambda: '{"prompt": "x", "agent": "' + "a" * (MAX_BYTES - 100) + '"}',
+    "a long template": lambda: '{"template": "' + "a" * 300 + '"}',
+}
+
+ADMIT = """
+import resource, sys
+from pathlib import Path
+from runner.home import Home
+from runner.spool import Spool
+resource.setrlimit(resource.RLIMIT_CPU, (10, 10))
+drops = Spool(Home(Path(sys.argv[1]))).admit()
+used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (1 << 10 if sys.platform == "linux" else 1 << 20)
+print(len(drops.admitted), len(drops.rejected), used < 500 or f"{used} MiB")
+"""
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("what", MUCH)
+def test_a_drop_of_the_largest_size_is_refused_in_seconds_and_stops_no_other(home: Home, what: str) -> None:
+    (home.queue / "much.json").write_text(MUCH[what]())
+    (home.queue / "good.json").write_bytes(JOB)
+    done = subprocess.run([sys.executable, "-c", ADMIT, str(home.path)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.split(), done.stderr) == (0, ["1", "1", "True"], "")
+
+
+# --- whose home it is
+
+
+def as_nobody(act: Callable[[], object]) -> object:
+    """What `act` returns (JSON) in a child process of a user without rights; as ourselves where we are not root."""
+    if os.geteuid() != 0:
+        return act()
+    Queue(tempfile.mkdtemp()).add("x", agent="echo")  # imports what the child may not be able to read
+    told, tell = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # a fork beside threads; the child starts none
+        pid = os.fork()
+    if pid == 0:
+        try:
+            os.setgroups([])
+            os.setgid(65534)
+            os.setuid(65534)
+            said = act()
+        except BaseException as problem:  # noqa: BLE001 - it must not get back into pytest
+            said = repr(problem)
+        os.write(tell, json.dumps(said).encode())
+        os._exit(0)
+    os.close(tell)
+    with os.fdopen(told, "rb") as pipe:
+        said = json.loads(pipe.read())
+    os.waitpid(pid, 0)
+    return said
+
+
+@pytest.fixture
+def nobodys() -> Iterator[Home]:
+    """A home of the user that as_nobody() is, where that user can reach it."""
+    top = Path(tempfile.mkdtemp(prefix="muxq-", dir="/tmp"))
+    top.chmod(0o755)
+    home = Home(top / "home").make()
+    if os.geteuid() == 0:
+        for path in (home.path, *home.path.rglob("*")):
+            os.chown(path, 65534, 65534)
+    yield home
+    for path in (home.path, *home.path.iterdir()):
+        path.chmod(0o700)
+    shutil.rmtree(top)
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o770, 0o720, 0o702])
+def test_a_home_that_others_may_write_to_is_refused(home: Home, mode: int) -> None:
+    home.path.chmod(mode)
+    with pytest.raises(Unready, match=f"others may write to the home .*; mend it with: chmod 700 {home.path}"):
+        Queue(home.path)
+
+
+@root_only
+def test_a_home_of_somebody_else_is_refused(home: Home) -> None:
+    os.chown(home.path, 65534, 65534)
+    with pytest.raises(Unready, match="belongs to another user"):
+        Queue(home.path)
+
+
+def taken_in(home: Home) -> list[list[object]]:
+    """The names of what is admitted now, and what is rejected."""
+    drops = Spool(home).admit()
+    return [[entry.name for entry in drops.admitted], [list(told) for told in drops.rejected]]
+
+
+def outcome(home: Home, *words: str) -> list[object]:
+    """Exit code of a command in this process, and what it said."""
+    from runner.cli import main
+
+    said = home.path.parent / "said"
+    with said.open("w") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
+        sys.argv = ["muxq", "--home", str(home.path), *words]
+        try:
+            main()
+        except SystemExit as ended:
+            code = ended.code
+    return [code, said.read_text()]
+
+
+@pytest.mark.parametrize("words", [("ls",), ("add", "x", "--agent", "echo"), ("hold",)])
+def test_a_home_that_can_only_be_read_is_told_in_a_line(nobodys: Home, words: tuple[str, ...]) -> None:
+    (nobodys.queue / "job.json").write_bytes(JOB)
+    for path in (*nobodys.path.iterdir(), nobodys.path):
+        path.chmod(0o500)
+    nobodys.path.parent.chmod(0o777)
+    code, said = as_nobody(lambda: outcome(nobodys, *words))  # type: ignore[misc]
+    assert (code, said.count("\n"), "Permission denied" in said) == (5, 1, True), said
+    assert names(nobodys.queue) == ["job.json"]
+
+
+def test_a_drop_that_may_not_be_read_stops_no_other(nobodys: Home) -> None:
+    for name, mode in (("hidden", 0o000), ("good", 0o600)):
+        (nobodys.queue / f"{name}.json").write_bytes(JOB)
+        (nobodys.queue / f"{name}.json").chmod(mode)
+        if os.geteuid() == 0:
+            os.chown(nobodys.queue / f"{name}.json", 65534, 65534)
+    assert as_nobody(lambda: taken_in(nobodys)) == [["good"], [["hidden.json", "it cannot be read: Permission denied"]]]
+
+
+@root_only
+def test_a_drop_of_somebody_else_stops_no_other(nobodys: Home) -> None:
+    for name in ("roots", "good"):
+        (nobodys.queue / f"{name}.json").write_bytes(JOB)
+        (nobodys.queue / f"{name}.json").chmod(0o644)
+    os.chown(nobodys.queue / "good.json", 65534, 65534)
+    admitted, rejected = as_nobody(lambda: taken_in(nobodys))  # type: ignore[misc]
+    assert ("good" in admitted, len(admitted) + len(rejected)) == (True, 2)
+
+
+# --- words that a terminal would obey
+
+
+@dataclass
+class Screen:
+    """`muxq` on a terminal of its own."""
+
+    home: Home
+
+    def __call__(self, *words: str) -> bytes:
+        """What the command sends to its terminal."""
+        path = os.pathsep.join([str(Path(find_tmux()).parent), "/usr/bin", "/bin"])
+        env = {"PATH": path, "HOME": str(self.home.path), "MUXQ_HOME": str(self.home.path), "TERM": "xterm"}
+        ours, its = pty.openpty()
+        command = subprocess.Popen(
+            [*MUXQ, *words], env=env | {"LANG": "C.UTF-8"}, stdin=its, stdout=its, stderr=its, cwd="/"
+        )
+        os.close(its)
+        sent = b""
+        with contextlib.suppress(OSError):  # Linux: EIO at the end
+            while data := os.read(ours, 1 << 16):
+                sent += data
+        os.close(ours)
+        assert command.wait(timeout=30) in (0, 1, 5)
+        return sent
+
+
+@pytest.fixture
+def screen(home: Home) -> Screen:
+    return Screen(home)
+
+
+def obeyed(sent: bytes) -> list[bytes]:
+    """The orders of ORDERS that reached the terminal."""
+    return [order for order in (b"\x1b]0;", b"\x07", b"\x1b[2J", b"\xc2\x9b", b"\x9b5m") if order in sent]
+
+
+def test_the_name_of_a_refused_or_unfinished_drop_gives_the_terminal_no_orders(home: Home, screen: Screen) -> None:
+    (home.queue / f"bad {ORDERS}.json").write_bytes(b"[]")
+    (home.queue / f"half {ORDERS}.json").write_bytes(b"{")
+    sent = screen("ls")
+    assert (b"bad " in sent, b"half " in sent, obeyed(sent)) == (True, True, [])
+
+
+def test_the_name_of_a_job_gives_the_terminal_no_orders(home: Home, screen: Screen) -> None:
+    (home.queue / f"name {ORDERS}.json").write_bytes(JOB)
+    (entry,) = Spool(home).admit().admitted
+    for words in (("ls",), ("show", entry.id), ("logs", entry.id)):
+        sent = screen(*words)
+        assert (words, b"name " in sent, obeyed(sent)) == (words, True, [])
+
+
+def test_a_name_of_two_lines_forges_no_line(home: Home, screen: Screen) -> None:
+    (home.queue / "x\nstate:        done.json").write_bytes(JOB)
+    (home.queue / f"bad\n{ID}  done.json").write_bytes(b"[]")
+    (entry,) = Spool(home).admit().admitted
+    lines = [
+        line for words in (("ls",), ("show", entry.id), ("logs", entry.id)) for line in screen(*words).splitlines()
+    ]
+    assert [line for line in lines if line.startswith((b"state:        done", ID.encode()))] == []
+
+
+EVENTS = [
+    ("started", {}),
+    ("tool-started", {"tool_name": f"tool {ORDERS}", "tool_input": {"command": f"command {ORDERS}"}}),
+    ("permission-asked", {"tool_name": f"asked {ORDERS}"}),
+    ("dialog", {"text": f"dialog {ORDERS}"}),
+    ("dialog-answered", {"dialog": ORDERS, "chosen": ORDERS}),
+    ("turn-failed", {"error": f"failed {ORDERS}", "last_assistant_message": ORDERS}),
+    ("repair", {"reason": ORDERS}),
+    ("tool-started", {"tool_name": "half \ud800", "tool_input": {"command": ORDERS}}),
+]
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 8])
+def test_what_an_agent_says_gives_the_terminal_no_orders(home: Home, screen: Screen, count: int) -> None:
+    (home.folder(State.RUNNING) / f"{ID}.json").write_bytes(JOB)
+    (home.runs / ID / "1").mkdir(parents=True)
+    with (home.runs / ID / "1" / "events.jsonl").open("w") as file:
+        for name, data in EVENTS[:count]:
+            line = {"version": 1, "at": "2026-03-01T02:00:00.000Z", "event": name, "data": data}
+            file.write(json.dumps(line) + "\n")
+    for words in (("ls",), ("show", ID), ("logs", ID)):
+        sent = screen(*words)
+        assert (words, b"internal error" in sent, obeyed(sent)) == (words, False, [])
+    for words in (("ls", "--json"), ("show", ID, "--json"), ("logs", ID, "--json")):
+        assert b"internal error" not in screen(*words)
+
+
+def test_the_reason_of_a_hold_or_a_failure_gives_the_terminal_no_orders(home: Home, screen: Screen) -> None:
+    hold.put(home, hold.Hold(f"held {ORDERS}"))
+    (home.folder(State.FAILED) / f"{ID}.json").write_bytes(JOB)
+    (home.runs / ID / "1").mkdir(parents=True)
+    record = {"version": 1, "outcome": "failed", "error": "agent-error", "message": f"why {ORDERS}"}
+    (home.runs / ID / "1" / "outcome.json").write_text(json.dumps(record))
+    for words in (("ls",), ("show", ID), ("doctor",), ("release",)):
+        assert (words, obeyed(screen(*words))) == (words, [])
+
+
+@pytest.mark.lifecycle
+def test_the_workers_own_lines_give_the_terminal_no_orders(site: Site) -> None:
+    (site.folder / "worker.log").touch()
+    (site.home.queue / f"bad {ORDERS}.json").write_bytes(b"[]")
+    job = {"prompt": f"sleep 0.7; printf '{ORDERS}'; exit 1", "agent": "shell"}
+    (site.home.queue / f"[blink]name {ORDERS}.json").write_text(json.dumps(job))
+    sent = Screen(site.home)("work", "--drain")
+    assert (obeyed(sent), b"[blink]name" in sent) == ([], True)
+    (site.home.queue / f"bad {ORDERS}.json").write_bytes(b"[]")
+    assert (site.drain(), obeyed(site.log().encode())) == (0, [])
+
+
+# --- what an agent leaves in its run folder
+
+
+LEFT = {
+    "a transcript that is a number": """event started '{"transcript_path": 5}'""",
+    "a transcript that is no path": """event started '{"transcript_path": "\\u0000"}'""",
+    "a transcript that is a folder": """event started '{"transcript_path": "/"}'""",
+    "a transcript that is not what it was": """
+        echo '{"message": {"id": 1, "usage": {"input_tokens": "x", "output_tokens": [1]}}}' > transcript
+        python -c 'print("[" * 100000)' >> transcript
+        event started "{\\"transcript_path\\": \\"$PWD/transcript\\"}" """,
+    "a status that is no object": """echo '{"cost": [1]}' > status.json""",
+    "a status in a hundred thousand lists": """python -c 'print("[" * 100000)' > status.json""",
+    "half an attempt.json": """echo '{"version": 1, "output": {' > attempt.json""",
+    "an attempt.json without keys": """echo '{"version": 1}' > attempt.json""",
+    "an outcome.json of its own": """echo '{"version": 1, "not_before": "soon"}' > outcome.json""",
+    "half an outcome.json": """echo '{' > outcome.json""",
+    "no events": """rm events.jsonl""",
+    "a folder for events": """rm events.jsonl; mkdir events.jsonl""",
+    "a folder for the screen": """mkdir screen.txt""",
+    "no run folder": """cd ..; rm -rf 1""",
+}
+
+SAY = """event() { printf '{"version":1,"at":"","event":"%s","data":%s}\\n' "$1" "$2" >> events.jsonl; }"""
+
+
+@pytest.mark.lifecycle
+def test_nothing_that_an_agent_leaves_behind_stops_the_worker(site: Site) -> None:
+    (site.folder / "python").symlink_to(sys.executable)
+    for name, said in LEFT.items():
+        site.drop(name, f'PATH="{site.folder}:$PATH"; {SAY}; cd "$MUXQ_RUN_DIR"; {said}; exit 1')
+        site.drop(f"{name}, and fine", "echo fine")
+    code = site.drain("--jobs", "4")
+    states = site.states()
+    assert (code, {state for name, state in states.items() if "fine" in name}) == (1, {"done"})
+    assert {name: state for name, state in states.items() if state not in ("failed", "done")} == {}
+    assert len(states) == 2 * len(LEFT)
+    assert site.muxq("ls").returncode == 0
+
+
+DAMAGED = [
+    (file, data)
+    for file in ("attempt.json", "outcome.json")
+    for data in ("", "{", "[]", "{}", '{"version": 1, "outcome": "done"}', '{"version": 1, "not_before": "soon"}')
+]
+
+
+@pytest.mark.lifecycle
+def test_damaged_records_of_jobs_that_lost_their_worker_stop_no_other(site: Site) -> None:
+    for number, (file, data) in enumerate(DAMAGED):
+        job_id = f"{ID[:-2]}{number:02d}"
+        (site.home.folder(State.RUNNING) / f"{job_id}.lost.json").write_text('{"prompt": "true", "agent": "shell"}')
+        run = site.home.runs / job_id / "1"
+        run.mkdir(parents=True)
+        record = {"version": 1, "agent": "shell", "output": {"path": "/no", "format": "text", "min_bytes": 0}}
+        (run / "attempt.json").write_text(json.dumps(record))
+        (run / file).write_text(data)
+    site.drop("good", "echo fine")
+    assert site.drain("--jobs", "4") in (0, 1)
+    states = [(job["name"], job["state"]) for job in site.queue.list()]
+    assert ("good", "done") in states
+    assert (len(states), [state for state in states if state[1] not in ("done", "failed")]) == (len(DAMAGED) + 1, [])
+
+
+# --- a disk with no room
+
+
+PATIENT = (
+    "import sys; sys.argv[0] = 'muxq'; from runner import running, worker; worker.POLL = running.SETTLE_AGAIN = 0.3; "
+    "from runner.cli import main; main()"
+)
+
+
+@pytest.fixture
+def small(request: pytest.FixtureRequest, wait_until: Wait) -> Iterator[Site]:
+    """A site whose home is a file system of its own, made with the options of the parameter."""
+    top = Path(tempfile.mkdtemp(prefix="muxq-", dir="/tmp")).resolve()
+    (top / "q").mkdir(mode=0o700)
+    mount = ["mount", "-t", "tmpfs", "-o", f"mode=700,{request.param}", "muxq", str(top / "q")]
+    can = os.geteuid() == 0 and sys.platform == "linux"
+    if not can or subprocess.run(mount, capture_output=True, check=False).returncode:
+        shutil.rmtree(top)
+        pytest.skip("no file system can be mounted")
+    made = Site(top, find_tmux())
+    try:
+        yield made
+    finally:
+        made.end()
+        wait_until(lambda: not made.left())
+        print(made.log())
+        subprocess.run(["umount", "-l", str(top / "q")], check=True)
+        shutil.rmtree(top)
+
+
+def fill(folder: Path, size: int) -> None:
+    """Write until there is no room for one more byte (`size` bytes at a time), or (0) for one more file."""
+    folder.mkdir()
+    with contextlib.suppress(OSError):
+        for number in range(1 << 20):
+            with (folder / str(number if not size else 0)).open("ab", buffering=0) as file:
+                file.write(bytes(size))
+    with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+        (folder / "more").write_bytes(bytes(4096))
+
+
+@pytest.mark.lifecycle
+@pytest.mark.parametrize(
+    ("small", "size"), [("size=16m", 4096), ("size=64m,nr_inodes=400", 0)], ids=["bytes", "inodes"], indirect=["small"]
+)
+def test_a_disk_that_gets_full_is_told_and_waited_out_and_nothing_is_lost(
+    small: Site, wait_until: Wait, size: int
+) -> None:
+    gate = f"touch {small.folder}/begun; while ! test -e {small.folder}/gate; do sleep 0.02; done"
+    small.queue.add(gate, agent="shell", name="first", priority=1)
+    for number in range(5):
+        small.queue.add(f"echo {number}", agent="shell", name=f"job {number}")
+    with (small.folder / "worker.log").open("ab") as log:
+        worker = subprocess.Popen(
+            [sys.executable, "-c", PATIENT, "work"], env=small.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+        )
+    small.workers.append(worker)
+    wait_until((small.folder / "begun").exists)
+    fill(small.home.path / "filler", size)
+    (small.folder / "gate").touch()
+    wait_until(lambda: "trouble: " in small.log())
+    listed = small.muxq("ls", "--json")
+    assert (worker.poll(), listed.returncode, len(json.loads(listed.stdout))) == (None, 0, 6)
+    assert {small.state(f"job {number}") for number in range(5)} == {"queued"}
+    shutil.rmtree(small.home.path / "filler")
+    wait_until(lambda: {small.states()[f"job {number}"] for number in range(5)} == {"done"}, 20)
+    wait_until(lambda: small.state("first") in ("done", "failed"), 20)
+    assert [small.queue.output(f"job {number}") for number in range(5)] == [f"{number}\n" for number in range(5)]
+    wait_until(lambda: names(small.home.locks) == [f"worker-{worker.pid}.lock"])
+    worker.terminate()
+    assert (worker.wait(timeout=20), names(small.home.tmp), names(small.home.locks)) == (0, [], [])
+    assert list(small.home.path.glob("crash-*")) == []
