@@ -49,6 +49,7 @@ bench: $(VENV)/.test tmux
 
 torture: $(VENV)/.test tmux
 	@$(BIN)/pytest -m long
+	@HYPOTHESIS_PROFILE=long $(BIN)/pytest tests/test_fuzz.py
 	@$(BIN)/python tests/torture/campaign.py
 
 clean:

@@ -1,9 +1,10 @@
 """What nobody would write on purpose: job files, names, events, records, settings and templates made by hypothesis.
 
 Nothing may be raised but what a person can put right (MuxqError), and no dropped file may be lost or lie in two places.
-`make test` plays 150 cases of each property, the same ones every time. For a long night:
+`make test` plays 200 cases of each property (40 where each case is several commands), the same ones every time;
+`make torture` plays 10,000, new ones every time:
 
-    HYPOTHESIS_PROFILE=long pytest tests/test_fuzz.py     # 10,000 cases of each property, new ones every time
+    HYPOTHESIS_PROFILE=long pytest tests/test_fuzz.py
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ import contextlib
 import io
 import json
 import os
+import stat
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +38,7 @@ from runner.spool import Place, Spool
 from runner.state import State
 
 set_hypothesis_home_dir(os.path.join(tempfile.gettempdir(), f"muxq-hypothesis-{os.getuid()}"))  # not in the checkout
-for name, count, same in (("ci", 150, True), ("long", 10_000, False)):
+for name, count, same in (("ci", 200, True), ("long", 10_000, False)):
     settings.register_profile(
         name,
         report_multiple_bugs=False,
@@ -48,9 +50,10 @@ for name, count, same in (("ci", 150, True), ("long", 10_000, False)):
     )
 PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "ci")
 settings.load_profile(PROFILE)
-pytestmark = [pytest.mark.long, *([pytest.mark.timeout(0)] if PROFILE != "ci" else [])]
+pytestmark = [pytest.mark.timeout(0)] if PROFILE != "ci" else []
 
 ID = "1m7y5qbm8p7at6"
+several_commands = settings(max_examples=40) if PROFILE == "ci" else settings()
 
 
 @pytest.fixture(scope="module")
@@ -215,31 +218,45 @@ def reason(home: Home, name: bytes) -> str:
     return Path(os.fsdecode(os.fsencode(home.rejected) + b"/" + name + b".error.txt")).read_bytes().decode()
 
 
-def check_places(home: Home, dropped: dict[int, tuple[bytes, bytes]], unfinished: list[str]) -> None:
-    """Every dropped file, known by its inode, lies in exactly one place, byte for byte."""
+def check_places(home: Home, dropped: dict[int, tuple[bytes, bytes | None]], unfinished: list[str]) -> None:
+    """Every dropped thing, known by its inode, lies in exactly one place, a file byte for byte."""
     queued, rejected = found(home.queue), found(home.rejected)
     errors = {name for name in rejected.values() if name + b".error.txt" in rejected.values()}
     assert queued.keys() & rejected.keys() == set()
     assert queued.keys() <= dropped.keys()
     for inode, (name, data) in dropped.items():
         folder, now = (home.queue, queued[inode]) if inode in queued else (home.rejected, rejected[inode])
-        assert Path(os.fsdecode(os.fsencode(folder) + b"/" + now)).read_bytes() == data
+        path = os.fsencode(folder) + b"/" + now
+        assert stat.S_ISREG(os.lstat(path).st_mode) == (data is not None)
+        assert data is None or Path(os.fsdecode(path)).read_bytes() == data
         if folder == home.rejected:
-            assert "was not taken as a job: " in reason(home, now)
+            told = reason(home, now)
+            assert ("was not taken as a job: " in told, told[:-1].isprintable(), told[-1]) == (True, True, "\n")
             assert now in errors
         elif entries.parse(os.fsdecode(now)) is None:
             assert (now, name.startswith(b".") or os.fsdecode(name) in unfinished) == (name, True)
 
 
-@given(st.lists(st.tuples(file_names(), JOB_FILES), min_size=1, max_size=3))
-def test_a_drop_ends_in_exactly_one_place_whatever_it_is(place: Home, files: list[tuple[bytes, bytes]]) -> None:
+KINDS = [os.mkfifo, os.mkdir, lambda path: os.symlink("/etc/passwd", path), lambda path: os.symlink(path, path)]
+
+
+@given(st.lists(st.tuples(file_names(), JOB_FILES | JOB_FILES | st.sampled_from(KINDS)), min_size=1, max_size=3))
+def test_a_drop_ends_in_exactly_one_place_whatever_it_is(
+    place: Home, files: list[tuple[bytes, bytes | Callable[[bytes], None]]]
+) -> None:
     home, dropped = emptied(place), {}
     spool = Spool(home)
-    for name, data in files:
+    for name, what in files:
         path = os.fsencode(home.queue) + b"/" + name
-        if not os.path.lexists(path):
-            Path(os.fsdecode(path)).write_bytes(data)
-            dropped[os.stat(path).st_ino] = (name, data)
+        if os.path.lexists(path):
+            continue
+        if isinstance(what, bytes):
+            Path(os.fsdecode(path)).write_bytes(what)
+        elif entries.parse(os.fsdecode(name)) is None:  # what has the name of a job is one, until it is read
+            what(path)
+        else:
+            continue
+        dropped[os.lstat(path).st_ino] = (name, what if isinstance(what, bytes) else None)
     with pytest.MonkeyPatch.context() as patch:
         check_places(home, dropped, spool.admit().unfinished)
         patch.setattr(spools, "PATIENCE", 0.0)
@@ -301,6 +318,7 @@ def commands(home: Home, *words: tuple[str, ...]) -> None:
 LOOKS = (("ls",), ("ls", "--json"), ("show", ID), ("logs", ID))
 
 
+@several_commands
 @given(JOB_FILES, st.sampled_from([State.QUEUED, State.RUNNING, State.FAILED]))
 def test_a_file_with_the_name_of_a_job_can_be_listed_whatever_is_in_it(place: Home, data: bytes, state: State) -> None:
     home = emptied(place)
@@ -328,6 +346,7 @@ RECORDS = (
 ).map(Data)
 
 
+@several_commands
 @given(RECORDS, RECORDS, st.sampled_from(State))
 def test_a_job_with_damaged_records_still_shows(place: Home, attempt: bytes, outcome: bytes, state: State) -> None:
     home = emptied(place)
@@ -377,6 +396,7 @@ def event_lines(draw: st.DrawFn) -> bytes:
     )
 
 
+@several_commands
 @given(st.lists(event_lines(), max_size=4))
 def test_no_line_of_an_agents_events_is_too_odd(place: Home, lines: list[bytes]) -> None:
     home = emptied(place)
@@ -421,6 +441,7 @@ HOLDS = st.fixed_dictionaries(
 ).map(lambda value: json.dumps(value).encode())
 
 
+@several_commands
 @given(RECORDS | HOLDS)
 def test_a_damaged_hold_is_told_and_can_be_lifted(place: Home, data: bytes) -> None:
     home = emptied(place)
