@@ -6,6 +6,7 @@ Not a log for people: `muxq logs` and the worker's lines are readers of it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -28,8 +29,9 @@ class Event:
 
 
 def emit(path: Path, name: str, **data: Any) -> None:
-    """Append one event to the file at `path`."""
-    store.append(path, {"version": 1, "at": clock.stamp(), "event": name, "data": data})
+    """Append one event to the file at `path`. A full disk costs the event, and nothing else."""
+    with contextlib.suppress(OSError):
+        store.append(path, {"version": 1, "at": clock.stamp(), "event": name, "data": data})
 
 
 def parse(line: bytes) -> Event | None:

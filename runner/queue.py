@@ -55,28 +55,33 @@ class Queue:
         for place in self._places(states, limit):
             try:
                 found.append(view.describe(self.spool, place))
-            except (NotFound, FileNotFoundError):
-                continue  # it has moved; the next look shows it
+            except (NotFound, FileNotFoundError):  # it has moved
+                with contextlib.suppress(NotFound):
+                    job = self._described(place.entry)
+                    found += [job] if job["state"] in states else []
         return found
 
     def _places(self, states: Collection[State | str], limit: int | None) -> Sequence[Place]:
-        """The first `limit` of list(), drops taken in first. No folder is listed twice, or without need.
+        """The first `limit` of list(), drops taken in first. No folder of many is listed twice, or without need.
 
-        The queue comes first: a job that is claimed meanwhile is met twice, and not missed.
+        The running ones are looked at before and after the queue: a job that starts or goes back is not missed.
         """
+        running = {entry.id: entry for entry in self.spool.entries(State.RUNNING, limit)}
         names = self.spool.names(State.QUEUED)
         self.drops = self.spool.admit(among=names)
         names += [entry.file for entry in self.drops.admitted]
+        running |= {entry.id: entry for entry in self.spool.entries(State.RUNNING, limit)}
         found: list[Place] = []
         if State.RUNNING in states:
-            found += [Place(State.RUNNING, entry) for entry in self.spool.entries(State.RUNNING, limit)]
+            found += [Place(State.RUNNING, running[job_id]) for job_id in sorted(running)]
         if State.QUEUED in states:
-            found += [Place(State.QUEUED, entry) for entry in self.spool.entries(State.QUEUED, limit, names)]
+            waiting = self.spool.entries(State.QUEUED, limit, names)
+            found += [Place(State.QUEUED, entry) for entry in waiting if entry.id not in running]
         if limit is None or len(found) < limit:
             final = [state for state in State if state.final and state in states]
             ended = [Place(state, entry) for state in final for entry in self.spool.entries(state, limit)]
             found += sorted(ended, key=lambda place: place.entry.id, reverse=True)
-        return found[:limit]
+        return list({place.entry.id: place for place in found}.values())[:limit]
 
     def counts(self) -> dict[State, int]:
         """How many jobs are in each state."""
@@ -170,8 +175,14 @@ class Queue:
     def _retry(self, place: Place) -> None:
         if Move.RETRY not in TRANSITIONS[place.state]:
             raise BadInput(f"job {place.entry.id} is {place.state}; only a failed or cancelled job can be tried again")
-        following(self.home, place.entry.id)
-        self.spool.move(place, Move.RETRY)
+        run = following(self.home, place.entry.id)
+        try:
+            self.spool.move(place, Move.RETRY)
+        except FileNotFoundError:  # put away, perhaps, with all its runs but this one
+            with contextlib.suppress(OSError):
+                run.path.rmdir()
+                run.path.parent.rmdir()
+            raise
 
     async def _wait(self, entry: Entry, timeout: float | None) -> Place:
         import asyncio

@@ -73,9 +73,8 @@ class Spool:
         self._listener = listener
 
     def emit(self, name: str, **data: Any) -> None:
-        """Add an event to the home's, and tell the listener. A full disk costs the event, and nothing else."""
-        with contextlib.suppress(OSError):
-            event.emit(self.home.events, name, **data)
+        """Add an event to the home's, and tell the listener."""
+        event.emit(self.home.events, name, **data)
         if self._listener:
             self._listener(name, data)
 
@@ -318,6 +317,8 @@ def _pick(state: State, size: int, names: Iterable[str]) -> list[str]:
     if state.final:
         return heapq.nlargest(size, names)
     return heapq.nsmallest(size, names, key=entries.order if state is State.QUEUED else None)
+
+
 def _make_private(path: Path) -> None:
     """What is ours, 0600 or, for a folder, 0700 (one without rights cannot even be moved)."""
     with contextlib.suppress(BadInput, PermissionError):

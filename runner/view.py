@@ -50,14 +50,17 @@ def describe(spool: Spool, place: Place) -> dict[str, Any]:
 
 
 def _said(spool: Spool, place: Place) -> dict[str, Any]:
-    """The job file's own keys; {} when it has been damaged since (the rest of the job must still show)."""
+    """What the job file says of its name, agent and tags, as far as it can be understood: the rest must still show."""
     from runner.jsontext import MAX_BYTES, parse
     from runner.store import read_bounded
 
     try:
-        return parse(read_bounded(spool.path(place), MAX_BYTES), where=place.entry.file)
+        said = parse(read_bounded(spool.path(place), MAX_BYTES), where=place.entry.file)
     except MuxqError:
         return {}
+    texts = {key: said[key] for key in ("name", "agent") if isinstance(said.get(key), str)}
+    tags = said.get("tags")
+    return {**texts, "tags": [tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []}
 
 
 def _attempt(run: Run, *, live: bool) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from watchdog.events import (
     FileSystemEventHandler,
 )
 from watchdog.observers import Observer
-from watchdog.observers.api import ObservedWatch
+from watchdog.observers.api import BaseObserver, ObservedWatch
 
 KINDS: list[type[FileSystemEvent]] = [FileCreatedEvent, FileModifiedEvent, FileMovedEvent, FileClosedEvent]
 """Opened and read are left out: our own reading must not wake us."""
@@ -30,6 +30,22 @@ KINDS: list[type[FileSystemEvent]] = [FileCreatedEvent, FileModifiedEvent, FileM
 OnChange = Callable[[str], None]
 
 log = logging.getLogger(__name__)
+
+
+class OnlyOverflows(logging.Filter):
+    """Of what watchdog logs, lets one line pass: that events were lost. It complains of its own threads as they end."""
+
+    told = False
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not record.name.startswith("watchdog"):
+            return True
+        if self.told or "overflow" not in record.getMessage():
+            return False
+        record.msg = "file events were lost (too many at once); the next slow look finds what they told"
+        record.args = ()
+        self.told = True
+        return True
 
 
 def _no_waiting_for_the_other_half_of_a_move() -> None:
@@ -50,17 +66,25 @@ class Watcher:
         """`enabled=False` watches nothing: for file systems that tell nothing, where the poll must do."""
         self._enabled = enabled
         _no_waiting_for_the_other_half_of_a_move()
-        self._observer = Observer()
         self._loop = asyncio.get_running_loop()
         self._folders: dict[Path, _Folder] = {}
+        self._told = False
+        self._observer: BaseObserver | None = None
 
     def __enter__(self) -> Watcher:
-        self._observer.start()
+        try:
+            if self._enabled:
+                observer = Observer()
+                observer.start()
+                self._observer = observer
+        except (OSError, RuntimeError) as problem:
+            self._tell("files", problem)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._observer.stop()
-        self._observer.join()
+        if self._observer:
+            self._observer.stop()
+            self._observer.join()
 
     @contextlib.contextmanager
     def watch(self, path: Path, on_change: OnChange) -> Iterator[None]:
@@ -79,17 +103,22 @@ class Watcher:
 
     def _begin(self, path: Path) -> _Folder:
         folder = self._folders[path] = _Folder(self._loop)
-        if not self._enabled:
-            return folder
         try:
-            folder.watch = self._observer.schedule(folder, str(path), event_filter=KINDS)
-        except OSError as problem:
-            log.warning("cannot watch %s (%s); looking at it every few seconds instead", path, problem)
+            if self._observer:
+                folder.watch = self._observer.schedule(folder, str(path), event_filter=KINDS)
+        except (OSError, RuntimeError) as problem:
+            self._tell(path, problem)
         return folder
+
+    def _tell(self, what: object, problem: Exception) -> None:
+        """Say once that the slow look must do."""
+        if not self._told:
+            log.warning("cannot watch %s (%s); looking at everything every few seconds instead", what, problem)
+        self._told = True
 
     def _end(self, path: Path) -> None:
         folder = self._folders.pop(path)
-        if folder.watch:
+        if folder.watch and self._observer:
             with contextlib.suppress(KeyError):  # the folder itself has gone, and its watch with it
                 self._observer.unschedule(folder.watch)
 

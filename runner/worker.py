@@ -42,6 +42,9 @@ POLL = 5.0
 SWEEP = 60.0
 """Seconds between two looks for processes of attempts that are over."""
 
+LEFT_OVER = 86400.0
+"""Seconds after which a file in tmp/ belongs to a writer that was killed."""
+
 SETTLING = 10.0
 """Seconds that a worker which leaves gives to attempts whose outcome is known already."""
 
@@ -123,6 +126,7 @@ class Worker:
     def _sign(self) -> Iterator[None]:
         """Hold a lock by which others see that a worker is here."""
         self.spool.held("worker-*")  # takes away what the dead left
+        store.sweep(self.home.tmp, LEFT_OVER)
         lock = self.spool.lock(f"worker-{os.getpid()}")
         try:
             yield

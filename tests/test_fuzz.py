@@ -191,7 +191,9 @@ NAME_PARTS = st.sampled_from(
 @st.composite
 def file_names(draw: st.DrawFn) -> bytes:
     """What a file may be called: any bytes where the system takes them, some of them like the names of our own."""
-    parts = NAME_PARTS | st.text(st.characters(exclude_characters="\0/"), max_size=8).map(lambda text: text.encode())
+    parts = NAME_PARTS | st.text(st.characters(codec="utf-8", exclude_characters="\0/"), max_size=8).map(
+        lambda text: text.encode()
+    )
     if sys.platform != "darwin":
         parts |= st.binary(max_size=8)
     name = b"".join(draw(st.lists(parts, min_size=1, max_size=3))) + draw(
@@ -320,6 +322,7 @@ LOOKS = (("ls",), ("ls", "--json"), ("show", ID), ("logs", ID))
 
 @several_commands
 @given(JOB_FILES, st.sampled_from([State.QUEUED, State.RUNNING, State.FAILED]))
+@example(b'{"name": {}, "agent": [], "tags": [null]}', State.QUEUED)
 def test_a_file_with_the_name_of_a_job_can_be_listed_whatever_is_in_it(place: Home, data: bytes, state: State) -> None:
     home = emptied(place)
     (home.folder(state) / f"{ID}.json").write_bytes(data)

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from lifecycle.conftest import MUXQ, Site
+from lifecycle.conftest import HASTY, MUXQ, Site
 from lifecycle.conftest import site as site
 
 from runner import hold, store
@@ -627,12 +627,6 @@ def test_damaged_records_of_jobs_that_lost_their_worker_stop_no_other(site: Site
 # --- a disk with no room
 
 
-PATIENT = (
-    "import sys; sys.argv[0] = 'muxq'; from runner import running, worker; worker.POLL = running.SETTLE_AGAIN = 0.3; "
-    "from runner.cli import main; main()"
-)
-
-
 @pytest.fixture
 def small(request: pytest.FixtureRequest, wait_until: Wait) -> Iterator[Site]:
     """A site whose home is a file system of its own, made with the options of the parameter."""
@@ -676,11 +670,7 @@ def test_a_disk_that_gets_full_is_told_and_waited_out_and_nothing_is_lost(
     small.queue.add(gate, agent="shell", name="first", priority=1)
     for number in range(5):
         small.queue.add(f"echo {number}", agent="shell", name=f"job {number}")
-    with (small.folder / "worker.log").open("ab") as log:
-        worker = subprocess.Popen(
-            [sys.executable, "-c", PATIENT, "work"], env=small.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-        )
-    small.workers.append(worker)
+    worker = small.start(*HASTY, "work")
     wait_until((small.folder / "begun").exists)
     fill(small.home.path / "filler", size)
     (small.folder / "gate").touch()
@@ -696,3 +686,28 @@ def test_a_disk_that_gets_full_is_told_and_waited_out_and_nothing_is_lost(
     worker.terminate()
     assert (worker.wait(timeout=20), names(small.home.tmp), names(small.home.locks)) == (0, [], [])
     assert list(small.home.path.glob("crash-*")) == []
+
+
+@pytest.mark.lifecycle
+@pytest.mark.parametrize("small", ["size=16m"], indirect=True)
+def test_a_home_that_turns_read_only_is_told_and_waited_out_and_nothing_is_lost(small: Site, wait_until: Wait) -> None:
+    home = str(small.home.path)
+    gate = f"touch {small.folder}/begun; while ! test -e {small.folder}/gate; do sleep 0.02; done; echo done"
+    small.queue.add(gate, agent="shell", name="running")
+    worker = small.start(*HASTY, "work")
+    wait_until((small.folder / "begun").exists)
+    small.drop("dropped", "echo dropped")
+    subprocess.run(["mount", "--bind", home, home], check=True)
+    try:
+        subprocess.run(["mount", "-o", "remount,bind,ro", home], check=True)
+        (small.folder / "gate").touch()
+        wait_until(lambda: small.log().count("trouble: ") > 1)
+        told = small.muxq("add", "x", "--agent", "echo")
+        assert (worker.poll(), told.returncode, told.stderr.count("\n")) == (None, 5, 1)
+        assert ("Read-only file system" in told.stderr, "Read-only file system" in small.log()) == (True, True)
+    finally:
+        subprocess.run(["umount", "-l", home], check=True)
+    wait_until(lambda: small.states()["dropped"] == "done")
+    wait_until(lambda: small.state("running") in ("done", "failed"))  # the agent too could write nothing
+    worker.terminate()
+    assert (worker.wait(timeout=20), names(small.home.tmp), list(small.home.path.glob("crash-*"))) == (0, [], [])

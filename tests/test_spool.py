@@ -546,6 +546,89 @@ def test_locks_of_the_dead_do_not_count_and_are_taken_away(spool: Spool) -> None
     assert (spool.held("worker-*"), names(spool.home.locks), held is None) == (1, ["worker-2.lock"], False)
 
 
+# A lock is let go of by unlinking its file while it is held: nobody may end up with a lock on a file without a name,
+# or have the file of a new lock taken away by the old one's release.
+
+
+def test_a_lock_on_a_file_that_was_unlinked_meanwhile_counts_for_nothing(spool: Spool) -> None:
+    old, path = spool.lock("a"), spool.home.locks / "a.lock"
+    assert old is not None
+    second = subprocess.Popen(
+        [sys.executable, "-c", LATE, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert second.stdout is not None
+    assert second.stdout.readline() == "opened\n"
+    spool.unlock(old)
+    assert second.communicate("now")[0] == "nothing\n"
+    assert spool.lock("a") is not None
+
+
+LATE = """
+import os, sys
+from filelock import FileLock, Timeout
+real = os.open
+def late(path, *words, **more):  # what happens between open and flock
+    fd = real(path, *words, **more)
+    if str(path).endswith("a.lock") and not done:
+        done.append(1)
+        print("opened", flush=True)
+        sys.stdin.read()
+    return fd
+done, os.open = [], late
+try:
+    FileLock(sys.argv[1], blocking=False).acquire()
+    print("held", os.stat(sys.argv[1]).st_nlink)
+except (Timeout, FileNotFoundError):
+    print("nothing")
+"""
+
+
+def test_a_release_does_not_take_away_the_lock_file_that_somebody_else_has_made_since(spool: Spool) -> None:
+    old = spool.lock("a")
+    assert old is not None
+    Path(old.lock_file).unlink()
+    new = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(spool.home.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert new.stdout is not None
+    assert new.stdout.readline() == b"True\n"
+    old.release()
+    third = spool.lock("a")
+    new.communicate()
+    assert third is None
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from runner.home import Home
+from runner.spool import Spool
+lock = Spool(Home(Path(sys.argv[1]))).lock("a")
+print(lock is not None, flush=True)
+sys.stdin.read()
+"""
+
+TAKE_TURNS = """
+import os, sys
+from pathlib import Path
+from runner.home import Home
+from runner.spool import Spool
+spool, token, won = Spool(Home(Path(sys.argv[1]))), os.path.join(sys.argv[1], "token"), 0
+while won < 300:
+    if lock := spool.lock("a"):
+        os.close(os.open(token, os.O_CREAT | os.O_EXCL))  # fails where another is inside
+        os.unlink(token)
+        spool.unlock(lock)
+        won += 1
+print(won)
+"""
+
+
+def test_processes_that_take_turns_with_one_lock_never_both_hold_it(home: Home) -> None:
+    assert processes(3, TAKE_TURNS, home) == ["300"] * 3
+    assert names(home.locks) == []
+
+
 # --- races
 
 

@@ -170,7 +170,7 @@ def test_a_name_in_the_file_name_is_enough(spool: Spool, home: Home) -> None:
     assert describe(spool, Place(State.QUEUED, entry))["name"] == "weekly report"
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "\x00"])
+@pytest.mark.parametrize("text", ["", "{", "[]", "\x00", '{"name": {}, "agent": 5, "tags": [null]}'])
 def test_a_job_whose_file_was_damaged_still_shows(spool: Spool, add: Add, text: str) -> None:
     place = Place(State.QUEUED, add(name="report", priority=3))
     spool.path(place).write_text(text)

@@ -16,6 +16,7 @@ from runner.display import Lines, Live
 from runner.plain import plain
 from runner.state import State
 from runner.terminal import Tmux, find_tmux, socket_path
+from runner.watch import OnlyOverflows
 from runner.worker import Summary, Worker
 
 
@@ -26,8 +27,9 @@ def run(path: str | None, *, jobs: int | None, drain: bool, on_stop: str | None,
     how = on_stop or settings.on_stop
     if how not in config.ON_STOP:
         raise typer.BadParameter(f"{how!r} is not one of {', '.join(config.ON_STOP)}.", param_hint="--on-stop")
-    logging.getLogger("watchdog").setLevel(logging.CRITICAL)  # it complains of its own threads while they end
-    logging.basicConfig(level=logging.WARNING, format="muxq: %(message)s", stream=sys.stderr)
+    stderr = logging.StreamHandler(sys.stderr)
+    stderr.addFilter(OnlyOverflows())
+    logging.basicConfig(level=logging.WARNING, format="muxq: %(message)s", handlers=[stderr])
     live = sys.stdout.isatty() and sys.stderr.isatty() and not quiet and os.environ.get("TERM", "dumb") != "dumb"
     display = Live() if live else Lines(quiet=quiet)
     terminal = Tmux(socket_path(place.path), find_tmux())

@@ -22,6 +22,13 @@ from runner.home import Home
 from runner.terminal import find_tmux, socket_path
 
 MUXQ = [sys.executable, "-c", "import sys; sys.argv[0] = 'muxq'; from runner.cli import main; main()"]
+HASTY = [
+    sys.executable,
+    "-c",
+    "import sys; sys.argv[0] = 'muxq'; from runner import running, worker; "
+    "worker.POLL = running.SETTLE_AGAIN = 0.3; from runner.cli import main; main()",
+]
+"""muxq whose worker looks around more often, for tests of what only the slow look finds."""
 Worker = subprocess.Popen[bytes]
 
 
@@ -46,9 +53,13 @@ class Site:
 
     def work(self, *words: str, **env: str) -> Worker:
         """Start `muxq work WORDS` beside the test."""
+        return self.start(*MUXQ, "work", *words, **env)
+
+    def start(self, *argv: str, **env: str) -> Worker:
+        """Start a program beside the test that is, or becomes, a worker."""
         with (self.folder / "worker.log").open("ab") as log:
             worker = subprocess.Popen(
-                [*MUXQ, "work", *words], env=self.env | env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/"
+                argv, env=self.env | env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/"
             )
         self.workers.append(worker)
         return worker
