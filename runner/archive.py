@@ -14,7 +14,7 @@ from runner.state import State
 def sweep(spool: Spool, age: float, *, keep: int = 0, dry_run: bool, purge: bool) -> list[str]:
     """Put away every finished job whose file came to its folder over `age` seconds ago, but for the `keep` youngest.
 
-    Returns their ids, the oldest first.
+    Returns their ids, the oldest first. One whose worker still ends its session stays for the next time.
     """
     finished = [Place(state, entry) for state in State if state.final for entry in spool.entries(state)]
     gone = []
@@ -22,15 +22,27 @@ def sweep(spool: Spool, age: float, *, keep: int = 0, dry_run: bool, purge: bool
         try:
             if time.time() - spool.path(place).stat().st_ctime < age:
                 continue
-            if not dry_run:
-                _put_away(spool, place, purge=purge)
+            if not dry_run and not _put_away(spool, place, purge=purge):
+                continue
         except FileNotFoundError:
             continue  # somebody else took it
         gone.append(place.entry.id)
     return sorted(gone)
 
 
-def _put_away(spool: Spool, place: Place, *, purge: bool) -> None:
+def _put_away(spool: Spool, place: Place, *, purge: bool) -> bool:
+    """Whether the job could be put away: nobody else has it in hands."""
+    lock = spool.lock(place.entry.id)
+    if lock is None:
+        return False
+    try:
+        _move(spool, place, purge=purge)
+    finally:
+        spool.unlock(lock)
+    return True
+
+
+def _move(spool: Spool, place: Place, *, purge: bool) -> None:
     """The job's file first: its one rename decides against a retry at the same moment."""
     home = spool.home
     folder = home.path / "archive" / time.strftime("%Y-%m-%d")

@@ -163,7 +163,7 @@ def _dialog(said: Any, path: Path) -> Dialog:
     _check(said, Dialog, path)
     try:
         re.compile(said["text"])
-    except re.error as problem:
+    except (re.error, OverflowError, RecursionError) as problem:
         raise BadSetup(f"{path}: dialog {said['name']!r}: `text` is no regular expression: {problem}") from None
     values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in said.items()}
     return Dialog(**values)

@@ -158,7 +158,7 @@ def _front(toml: str | None, path: Path) -> dict[str, Any]:
 
     try:
         said = tomllib.loads("\n" + (toml or ""))  # the line +++ counts too
-    except (tomllib.TOMLDecodeError, RecursionError) as problem:
+    except (ValueError, RecursionError) as problem:  # ValueError: TOML itself, or 5000 digits
         place = re.search(r"at line (\d+)", str(problem))
         raise BadInput(f"{path}, line {place[1] if place else 1}: front matter: {problem}") from None
     for key, value in said.items():

@@ -92,7 +92,9 @@ class Running:
         wrong = 0
         while True:
             try:
-                if wrong:  # the result or the run folder was damaged or taken away: begin a folder of which to say so
+                if wrong > TRIES:  # not even a new folder can be made: the job ends without a record
+                    await asyncio.sleep(SETTLE_AGAIN)
+                elif wrong:  # the result or the run folder was damaged or taken away: begin a folder to say so in
                     self.attempt = self._attempt(following(self.spool.home, self.id))
                 return await self._settle(ended, keep=wrong <= TRIES)
             except (OSError, Unready) as problem:

@@ -38,6 +38,9 @@ PATIENCE = 10.0
 LOOKS = 3
 """How often the folders are looked through for a job: one that goes back while we look may be seen in none."""
 
+LONGEST_SUFFIX = 20
+"""Bytes; what is longer is no kind of file, and may be cut."""
+
 MAX_REASON = 1000
 """Characters of the reason of a refusal; some name what they refuse."""
 
@@ -181,6 +184,8 @@ class Spool:
     def _take_name(self, name: str, text: bytes) -> tuple[Path, Path]:
         """A name in rejected/ that nobody else has, and its .error.txt, written; earlier refusals are kept."""
         stem, suffix = os.path.splitext(name)
+        if len(os.fsencode(suffix)) > LONGEST_SUFFIX:
+            stem, suffix = name, ""
         for number in itertools.count(1):
             end = f"{f'.{number}' if number > 1 else ''}{suffix}"
             head = os.fsencode(stem)[: entries.MAX_FILE_NAME - len(os.fsencode(end))].decode("utf-8", "ignore")

@@ -24,6 +24,7 @@ import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.configuration import set_hypothesis_home_dir
+from typer.main import get_command
 
 from runner import config, event, hold, ident, profile, progress, prompt, view
 from runner import entry as entries
@@ -53,6 +54,7 @@ settings.load_profile(PROFILE)
 pytestmark = [pytest.mark.timeout(0)] if PROFILE != "ci" else []
 
 ID = "1m7y5qbm8p7at6"
+MUXQ = get_command(app)
 several_commands = settings(max_examples=40) if PROFILE == "ci" else settings()
 
 
@@ -243,6 +245,7 @@ KINDS = [os.mkfifo, os.mkdir, lambda path: os.symlink("/etc/passwd", path), lamb
 
 
 @given(st.lists(st.tuples(file_names(), JOB_FILES | JOB_FILES | st.sampled_from(KINDS)), min_size=1, max_size=3))
+@example([(b"report.json" + b"x" * 240, b"[]")])
 def test_a_drop_ends_in_exactly_one_place_whatever_it_is(
     place: Home, files: list[tuple[bytes, bytes | Callable[[bytes], None]]]
 ) -> None:
@@ -278,7 +281,7 @@ def test_a_drop_that_was_taken_in_can_be_read_claimed_and_told(place: Home, name
         lock = spool.claim(entry)
         assert lock is not None
         told = printed(view.describe(spool, Place(State.RUNNING, entry)))
-        assert (told["state"], told["agent"], told["tags"]) == ("running", "echo", list(job.tags or ()))
+        assert (told["state"], told["agent"], told["tags"]) == ("running", job.agent or "claude", list(job.tags or ()))
         spool.unlock(lock)
 
 
@@ -310,7 +313,7 @@ def commands(home: Home, *words: tuple[str, ...]) -> None:
         out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", "strict", newline="") for _ in range(2))
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             with contextlib.suppress(MuxqError):
-                app([*said, "--home", str(home.path)], standalone_mode=False)
+                MUXQ.main([*said, "--home", str(home.path)], "muxq", standalone_mode=False)
             out.flush()
             err.flush()
         told = (out.buffer.getvalue() + err.buffer.getvalue()).decode()  # type: ignore[attr-defined]
@@ -482,6 +485,7 @@ def toml(keys: list[str]) -> st.SearchStrategy[bytes]:
 
 
 @given(toml(PROFILE_KEYS))
+@example(b"command = ['sh']\n[[dialogs]]\nname = 'a'\ntext = 'a{99999999999}'\nchoose = 'b'")
 def test_a_session_profile_is_read_or_refused_with_its_path(place: Home, data: bytes) -> None:
     home = emptied(place)
     (home.path / "sessions" / "odd.toml").write_bytes(data)
@@ -515,6 +519,7 @@ FRAGMENTS = st.sampled_from(
     st.lists(FRAGMENTS | ANY_TEXT | st.binary(max_size=4), max_size=5),
     st.dictionaries(st.sampled_from(["x", "y", "prompt"]), ANY_JSON, max_size=2),
 )
+@example([b"+++\na = " + b"9" * 5000 + b"\n+++\n"], {})
 def test_a_template_is_filled_in_or_refused_by_its_name(
     place: Home, pieces: list[str | bytes], given: dict[str, Any]
 ) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -424,6 +425,40 @@ def test_two_workers_on_one_home_give_each_job_one_result(site: Site) -> None:
         f"job {n}": (("done", 1, None), f"{n}\n") for n in range(40)
     }
     assert sorted((site.folder / "done").read_text().split(), key=int) == [str(n) for n in range(40)]
+
+
+CANCEL = """
+import sys
+from runner import Queue
+from runner.errors import BadInput
+queue = Queue(sys.argv[1])
+for number in range(30):
+    job = queue.add(f"echo {number} >> {sys.argv[2]}/ran; sleep 0.05; echo {number}", agent="shell", name=str(number))
+    if number % 3:
+        try:
+            queue.cancel(job["id"])
+        except BadInput:
+            pass  # it has ended already
+"""
+
+
+def test_of_a_claim_and_a_cancel_beside_it_one_wins_and_nothing_is_left_of_the_other(
+    site: Site, wait_until: Wait
+) -> None:
+    for _ in range(2):
+        site.work("--jobs", "3")
+    wait_until(lambda: len(site.events("worker.started")) == 2)
+    argv = [sys.executable, "-c", CANCEL, str(site.home.path), str(site.folder)]
+    assert subprocess.run(argv, env=site.env, check=False, timeout=60).returncode == 0
+    wait_until(lambda: set(site.states().values()) <= {"done", "cancelled"}, 30)
+    states, ran = site.states(), (site.folder / "ran").read_text().split()
+    assert (sorted(states, key=int), len(ran)) == ([str(n) for n in range(30)], len(set(ran)))
+    assert {states[str(n)] for n in range(0, 30, 3)} == {"done"}
+    assert {name for name, state in states.items() if state == "done"} <= set(ran)
+    assert {len(job["attempts"]) for job in site.queue.list()} <= {0, 1}
+    wait_until(lambda: not site.left() and not site.sessions() and not list(site.home.requests.iterdir()))
+    wait_until(lambda: len(list(site.home.locks.iterdir())) == 2)
+    assert [worker.poll() for worker in site.workers] == [None, None]
 
 
 def test_thirty_commands_eight_side_by_side_are_all_done(site: Site) -> None:
