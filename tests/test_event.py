@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -74,3 +75,14 @@ def test_data_that_is_no_object_counts_as_none(data: object) -> None:
 
 def test_an_event_without_time_still_counts() -> None:
     assert event.parse(b'{"event": "a"}') == Event("", "a", {})
+
+
+def test_an_event_that_cannot_be_written_is_all_that_is_lost(tmp_path: Path) -> None:
+    event.emit(tmp_path / "no such folder" / "events.jsonl", "started")
+
+
+@pytest.mark.parametrize("kind", ["fifo", "folder"])
+def test_what_an_agent_has_put_in_place_of_its_events_is_no_event(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "events.jsonl"
+    os.mkfifo(path) if kind == "fifo" else path.mkdir()
+    assert event.read(path) == []

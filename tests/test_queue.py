@@ -11,9 +11,10 @@ import pytest
 
 import runner
 from runner import Queue
+from runner.entry import Entry
 from runner.errors import BadInput, MuxqError, NotFound
 from runner.run import following
-from runner.spool import Place
+from runner.spool import Place, Spool
 from runner.state import Move, State
 
 Wait = Callable[..., None]
@@ -277,3 +278,26 @@ def test_a_job_that_is_claimed_as_soon_as_it_is_tried_again_is_still_returned(qu
         stop.set()
         worker.join()
     assert set(again) <= {"queued", "running"}
+
+
+@pytest.mark.parametrize("moves", [[Move.CLAIM], [Move.REQUEUE], [Move.FINISH], [Move.CLAIM, Move.FINISH]])
+@pytest.mark.parametrize("look", ["list", "get"])
+def test_a_job_that_moves_while_we_look_is_not_overlooked(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch, moves: list[Move], look: str
+) -> None:
+    job = queue.add("x", agent="echo", name="mover")
+    place = queue.find(job["id"])
+    if moves[0] is not Move.CLAIM:
+        place = queue.spool.move(place, Move.CLAIM)
+    left, real = list(moves), queue.spool.entries
+
+    def entries(state: State) -> list[Entry]:
+        nonlocal place
+        found = real(state)
+        if left:
+            place = queue.spool.move(place, left.pop(0))
+        return found
+
+    monkeypatch.setattr(Spool, "entries", lambda _self, state: entries(state))
+    found = queue.list() if look == "list" else [queue.get("mover")]
+    assert [told["id"] for told in found] == [job["id"]]
