@@ -166,7 +166,8 @@ class Spool:
             _make_private(path)
             store.move(path, target)
         except OSError:
-            reason.unlink(missing_ok=True)
+            if not os.path.lexists(target):
+                reason.unlink(missing_ok=True)
             raise
         self.emit("job.rejected", file=shown, why=why)
         drops.rejected.append((shown, why))

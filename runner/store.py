@@ -77,7 +77,7 @@ def sweep(tmp: Path, age: float) -> None:
 def write_json(path: Path, value: dict[str, Any], *, tmp: Path, durable: bool = True) -> None:
     """write_whole() of `value` as readable JSON with `version` first."""
     text = json.dumps({"version": 1, **value}, ensure_ascii=False, indent=2)
-    write_whole(path, text.encode() + b"\n", tmp=tmp, durable=durable)
+    write_whole(path, text.encode("utf-8", "replace") + b"\n", tmp=tmp, durable=durable)  # half a character: "?"
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

@@ -449,6 +449,7 @@ HOLDS = st.fixed_dictionaries(
 
 @several_commands
 @given(RECORDS | HOLDS)
+@example(b'{"kind": "\\ud800"}')
 def test_a_damaged_hold_is_told_and_can_be_lifted(place: Home, data: bytes) -> None:
     home = emptied(place)
     home.hold.write_bytes(data)

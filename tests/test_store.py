@@ -144,6 +144,11 @@ def test_append_follows_no_symbolic_link(folder: Path) -> None:
     assert not (folder / "target").exists()
 
 
+def test_half_a_character_can_be_written(folder: Path) -> None:
+    store.write_json(folder / "f", {"a": "\ud800"}, tmp=folder)
+    assert store.read_json(folder / "f") == {"version": 1, "a": "?"}
+
+
 def test_half_a_character_can_be_appended(folder: Path) -> None:
     store.append(folder / "f", {"a": "\udcff"})
     assert json.loads((folder / "f").read_bytes()) == {"a": "?"}
