@@ -160,6 +160,7 @@ class Attempt:
             deadline=limits.deadline,
             stall=limits.stall,
             output=state,
+            parsed=contract.format == "json",
             problem=why,
             output_since=self._output_since,
             progress=self.progress,

@@ -66,7 +66,7 @@ Outcome = Done | Failed | Retry | Cancelled | Requeued
 ERRORS = {
     "no-output": "the agent ended its turn and never wrote the output file",
     "invalid-output": "the output file is not what the job asked for",
-    "agent-exited": "the agent's process ended before there was a valid output",
+    "agent-exited": "the agent's process ended before there was a valid output that is known to be whole",
     "agent-error": "the agent's turn died of an error it could not get over",
     "timeout": "the attempt took longer than the job's timeout",
     "stalled": "the attempt said nothing for longer than the job's stall",
@@ -80,7 +80,7 @@ RETRYABLE = ("no-output", "invalid-output", "agent-exited", "stalled", "lost")
 """Errors that another attempt may get over. A timeout, an error of the agent's own or a bad job would come again."""
 
 REASONS = {
-    "lost": "worker and agent vanished, and left no valid result",
+    "lost": "worker and agent vanished, and left no valid result that is known to be whole",
     "stopped": "the worker was told to end its sessions",
     "not-resumed": "the conversation could not be gone on with; the next attempt begins a new one",
     "launch": "the session could not be opened: tmux or the disk said no",

@@ -41,6 +41,8 @@ class Evidence:
     stall: float = math.inf
     """The longest silence that is allowed."""
     output: Output = Output.MISSING
+    parsed: bool = False
+    """Valid means read from its first byte to its last (JSON): a part of the output would not be valid."""
     problem: str = ""
     """Why the output is invalid."""
     output_since: float = -math.inf
@@ -146,7 +148,7 @@ def _ended(e: Evidence, rules: Rules) -> Wait | Outcome:
     """The process is no more: what it left is judged. A child of it may still be writing."""
     if e.output is Output.CHANGING and e.now < e.deadline:
         return Wait(_when_stable(e, rules))
-    if e.output is Output.VALID:
+    if e.output is Output.VALID and _whole(e, rules):
         return Done()
     if e.progress.turn is Turn.FAILED:
         return _turn_failed(e)
@@ -154,6 +156,12 @@ def _ended(e: Evidence, rules: Rules) -> Wait | Outcome:
         return Requeued("lost", f"the session vanished; {_left(e)}")
     said = f"; its last words: {e.last_line}" if e.last_line else ""
     return Failed("agent-exited", f"the agent ended {_how(e.progress)}; {_left(e)}{said}")
+
+
+def _whole(e: Evidence, rules: Rules) -> bool:
+    """Whether a valid output can be no part of one. An agent without hooks has no other word than its output."""
+    by_itself = e.process is Process.EXITED and e.progress.status == 0
+    return not rules.hooks or _over(e) or by_itself or e.parsed
 
 
 def _turn_failed(e: Evidence) -> Outcome:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -31,6 +32,7 @@ def exited(status: int | None = 0, signal: int | None = None) -> Progress:
 
 OLD_FILE = "the output file is the one from before the launch"
 AGENT_ENDED = "the agent ended its turn"
+HALF = "an output file is there, but the agent had not finished"
 
 ROWS: dict[str, tuple[dict[str, Any], Rules, Wait | Outcome]] = {
     # turn over, output valid
@@ -95,8 +97,31 @@ ROWS: dict[str, tuple[dict[str, Any], Rules, Wait | Outcome]] = {
     # process exited
     "exited, output valid: done": (
         {"process": Process.EXITED, "progress": exited(), "output": Output.VALID}, COMMAND, Done()),
-    "exited with an error, output valid: done": (
-        {"process": Process.EXITED, "progress": exited(1), "output": Output.VALID}, HOOKS, Done()),
+    "a command exited with an error, output valid: done": (
+        {"process": Process.EXITED, "progress": exited(1), "output": Output.VALID}, COMMAND, Done()),
+    "exited after its turn, whatever the status, output valid: done": (
+        {"process": Process.EXITED, "progress": replace(exited(None, 9), turn=Turn.OVER), "output": Output.VALID},
+        HOOKS, Done()),
+    "exited in its turn by itself and well, output valid: done": (
+        {"process": Process.EXITED, "progress": exited(0), "output": Output.VALID}, HOOKS, Done()),
+    "exited in its turn with an error, output valid: perhaps a half": (
+        {"process": Process.EXITED, "progress": exited(1), "output": Output.VALID}, HOOKS,
+        Failed("agent-exited", f"the agent ended with exit status 1; {HALF}")),
+    "killed in its turn, output valid: perhaps a half": (
+        {"process": Process.EXITED, "progress": exited(None, 9), "output": Output.VALID}, HOOKS,
+        Failed("agent-exited", f"the agent ended by signal 9; {HALF}")),
+    "exited in its turn, nobody knows how, output valid: perhaps a half": (
+        {"process": Process.EXITED, "progress": exited(None), "output": Output.VALID}, HOOKS,
+        Failed("agent-exited", f"the agent ended with an unknown exit status; {HALF}")),
+    "killed in its turn, output parsed: done": (
+        {"process": Process.EXITED, "progress": exited(None, 9), "output": Output.VALID, "parsed": True}, HOOKS,
+        Done()),
+    "killed while a background task ran, output valid: perhaps a half": (
+        {"process": Process.EXITED, "progress": replace(BACKGROUND, exited=True, signal=9), "output": Output.VALID},
+        HOOKS, Failed("agent-exited", f"the agent ended by signal 9; {HALF}")),
+    "the turn failed and the process ended, output valid: what failed is told": (
+        {"process": Process.EXITED, "progress": replace(failed_turn("overloaded"), exited=True, status=1),
+         "output": Output.VALID}, HOOKS, Requeued("throttle", "overloaded")),
     "exited, output missing: agent-exited with status and last words": (
         {"process": Process.EXITED, "progress": exited(3), "last_line": "no such command"}, COMMAND,
         Failed("agent-exited",
@@ -123,8 +148,15 @@ ROWS: dict[str, tuple[dict[str, Any], Rules, Wait | Outcome]] = {
         {"process": Process.EXITED, "progress": exited(), "output": Output.CHANGING, "now": DEADLINE}, QUIET,
         Failed("agent-exited", "the agent ended with exit status 0; the output file was still being written")),
     # session gone
-    "session gone, output valid: a result is a result": (
-        {"process": Process.GONE, "output": Output.VALID}, HOOKS, Done()),
+    "session gone, no hooks, output valid: done": (
+        {"process": Process.GONE, "output": Output.VALID}, COMMAND, Done()),
+    "session gone after the turn, output valid: done": (
+        {"process": Process.GONE, "progress": OVER, "output": Output.VALID}, HOOKS, Done()),
+    "session gone in the turn, output valid: perhaps a half, lost": (
+        {"process": Process.GONE, "progress": BUSY, "output": Output.VALID}, HOOKS,
+        Requeued("lost", f"the session vanished; {HALF}")),
+    "session gone in the turn, output parsed: done": (
+        {"process": Process.GONE, "progress": BUSY, "output": Output.VALID, "parsed": True}, HOOKS, Done()),
     "session gone, output missing: lost": (
         {"process": Process.GONE}, HOOKS, Requeued("lost", "the session vanished; there is no output file")),
     "session gone, output old: lost": (

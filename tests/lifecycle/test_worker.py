@@ -154,6 +154,25 @@ def test_an_agent_that_leaves_fails_with_its_status(site: Site) -> None:
     assert "last words" in site.queue.screen("gone")
 
 
+def test_an_agent_killed_between_two_pieces_of_its_answer_has_not_finished(site: Site) -> None:
+    site.drop("torn", "@write one\n@run kill -9 $PPID", agent="echo")
+    assert site.drain() == 1
+    message = site.job("torn")["error"]["message"]
+    assert ended(site, "torn") == ("failed", 1, "agent-exited")
+    assert ("by signal 9" in message, "the agent had not finished" in message) == (True, True)
+
+
+def test_a_session_killed_between_two_pieces_of_an_answer_is_lost(site: Site, wait_until: Wait) -> None:
+    once = f"@run [ -e {site.folder}/once ] || {{ touch {site.folder}/once; sleep 600; }}"
+    site.drop("torn", f"@write one\n{once}\n@write two", agent="echo")
+    worker = site.work("--drain")
+    wait_until((site.folder / "once").exists)
+    site.ask_tmux("kill-session", "-t", f"={site.sessions()[0]}")
+    assert worker.wait(timeout=30) == 0
+    assert [attempt["outcome"] for attempt in site.job("torn")["attempts"]] == ["requeued", "done"]
+    assert site.queue.output("torn") == "one\ntwo\n"
+
+
 def test_a_command_that_fails_fails_with_its_last_words(site: Site) -> None:
     site.drop("bad", "echo half; echo no such luck >&2; exit 5")
     assert site.drain() == 1
