@@ -49,6 +49,10 @@ class Home:
     def requests(self) -> Path:
         return self.path / "requests"
 
+    def request(self, job_id: str) -> Path:
+        """Where the wish to cancel a running job lies."""
+        return self.requests / f"{job_id}.cancel"
+
     @property
     def tmp(self) -> Path:
         return self.path / "tmp"

@@ -164,8 +164,13 @@ class Queue:
         if place.state is State.QUEUED:
             self.spool.move(place, Move.CANCEL)
             return
-        store.write_json(self.home.requests / f"{job_id}.cancel", {}, tmp=self.home.tmp)
+        request = self.home.request(job_id)
+        store.write_json(request, {}, tmp=self.home.tmp)
         if (lock := self.spool.lock(job_id)) is not None:
+            if not self.spool.path(place).exists():
+                request.unlink(missing_ok=True)
+                self.spool.unlock(lock)
+                raise FileNotFoundError(f"job {job_id} has just moved on")
             import asyncio
 
             from runner.running import end_now
@@ -176,6 +181,7 @@ class Queue:
         if Move.RETRY not in TRANSITIONS[place.state]:
             raise BadInput(f"job {place.entry.id} is {place.state}; only a failed or cancelled job can be tried again")
         run = following(self.home, place.entry.id)
+        self.home.request(place.entry.id).unlink(missing_ok=True)  # it came too late, and was not meant for this try
         try:
             self.spool.move(place, Move.RETRY)
         except FileNotFoundError:  # put away, perhaps, with all its runs but this one

@@ -98,7 +98,7 @@ def runs(home: Home, job_id: str) -> list[Run]:
 
 
 def following(home: Home, job_id: str) -> Run:
-    """The attempt after the last; its folder is made. One whose launch was never prepared is taken up again."""
+    """The attempt after the last; its folder is made. One that was neither prepared nor ended is taken up again."""
     before = runs(home, job_id)
     if before and before[-1].attempt() is None and before[-1].outcome() is None:
         return before[-1]

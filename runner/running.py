@@ -215,7 +215,7 @@ class Running:
         else:
             self._move(ended)
             await self.attempt.close()
-        cancel = home.requests / f"{self.id}.cancel"
+        cancel = home.request(self.id)
         if self.place.state is State.QUEUED and cancel.exists():
             ended = Cancelled()
             self._move(ended)

@@ -170,7 +170,7 @@ class Worker:
 
     def _on_request(self, _path: str) -> None:
         for job_id, running in self.running.items():
-            if (self.home.requests / f"{job_id}.cancel").exists():
+            if self.home.request(job_id).exists():
                 running.attempt.tell(Cancelled())
 
     def _on_home(self, path: str) -> None:
@@ -209,6 +209,7 @@ class Worker:
             running.attempt.wake()
         self._on_request("")
         await self._close_orphans(panes)
+        self._forget_requests()
         self._take_over()
 
     async def _close_orphans(self, panes: Mapping[str, Pane]) -> None:
@@ -219,6 +220,16 @@ class Worker:
                 continue
             if all(found.id != run.job for found in self.spool.entries(State.RUNNING)):
                 await Attempt(self.home, run, self.terminal, self._watcher, self.env).close()
+            self.spool.unlock(lock)
+
+    def _forget_requests(self) -> None:
+        """Take away the requests that came too late, or whose worker died before it could: their job has ended."""
+        for path in self.home.requests.glob("*.cancel"):
+            if not ident.is_id(path.stem) or (lock := self.spool.lock(path.stem)) is None:
+                continue
+            live = [found.id for state in (State.QUEUED, State.RUNNING) for found in self.spool.entries(state)]
+            if path.stem not in live:
+                path.unlink(missing_ok=True)
             self.spool.unlock(lock)
 
     def _left_over(self, panes: Mapping[str, Pane]) -> list[Run]:

@@ -201,6 +201,22 @@ def test_a_cancelled_job_can_be_tried_again(queue: Queue) -> None:
     assert queue.retry(job["id"])["state"] == "queued"
 
 
+def test_a_request_that_came_too_late_does_not_cancel_the_job_when_it_is_tried_again(queue: Queue) -> None:
+    job = queue.add("x", agent="echo")
+    queue.cancel(job["id"])
+    request = queue.home.requests / f"{job['id']}.cancel"
+    request.touch()
+    queue.retry(job["id"])
+    assert not request.exists()
+
+
+def test_a_job_whose_worker_lets_go_of_it_while_it_is_cancelled_is_looked_for_again(queue: Queue) -> None:
+    job = queue.add("x", agent="echo")
+    with pytest.raises(FileNotFoundError):
+        queue._cancel(Place(State.RUNNING, queue.find(job["id"]).entry))
+    assert (list(queue.home.requests.iterdir()), list(queue.home.locks.iterdir())) == ([], [])
+
+
 def test_a_done_job_cannot_be_tried_again(queue: Queue) -> None:
     job = queue.add("x", agent="echo")
     finish(queue, job["id"])

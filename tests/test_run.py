@@ -36,6 +36,11 @@ def test_after_a_run_that_was_prepared_comes_the_next_number(home: Home) -> None
     assert following(home, "j").number == 2
 
 
+def test_after_a_run_that_ended_before_it_was_prepared_comes_the_next_number(home: Home) -> None:
+    following(home, "j").end(home, {"outcome": "cancelled"})
+    assert following(home, "j").number == 2
+
+
 def test_the_number_after_the_last_is_taken_although_one_is_missing(home: Home) -> None:
     Run("j", 7, home.runs / "j" / "7").path.mkdir(parents=True)
     Run("j", 7, home.runs / "j" / "7").begin(home, {})

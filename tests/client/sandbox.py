@@ -125,6 +125,16 @@ class Sandbox:
         self.workers[-1].send_signal(number)
         self.workers[-1].wait(SECONDS)
 
+    def reboot(self) -> None:
+        """Kill the worker started last, the tmux server and every process of every attempt: nobody says good-bye."""
+        servers = [psutil.Process(int(pid)) for pid in self.tmux("list-sessions", "-F", "#{pid}").split()[:1]]
+        ended = [psutil.Process(self.workers[-1].pid), *servers, *self.processes()]
+        for process in ended:
+            with suppress(psutil.Error):
+                process.kill()
+        self.workers[-1].wait(SECONDS)
+        psutil.wait_procs(ended, timeout=3)  # a zombie that nobody reaps has ended too
+
     # -- looking ----------------------------------------------------------------------------------------------
 
     def jobs(self) -> dict[str, dict[str, Any]]:

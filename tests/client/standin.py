@@ -16,7 +16,8 @@ instruction names; the lines of that file that begin with `@@` are then done in 
     @@error STATUS[xCOUNT] TYPE MESSAGE   this HTTP error, COUNT times or for ever
     @@output PATH             where the output lies, if the instruction does not say it
 
-What is done so far is read from the request itself, so a resumed session goes on where it was. It is not a model:
+What is done so far is read from the request itself, so a resumed session goes on where it was; of the calls that were
+under way when it ended Read and Write are asked for again, the others count as done. It is not a model:
 it answers nothing that the prompt file does not tell it to.
 """
 
@@ -43,6 +44,7 @@ NUMBERED = re.compile(r"[ ]*(\d+)[\t→](.*)")
 PARTIAL_LINES = re.compile(r"PARTIAL view — (.+?): showing lines \d+-\d+ of (\d+) total")
 PARTIAL_LINE = re.compile(r"PARTIAL view — (.+?): showing the first \d+ of \d+ characters")
 UNREAD = re.compile(r"has not been read|read it (first|again)", re.IGNORECASE)
+INTERRUPTED = "[Tool call interrupted"
 PAGE = 400
 MOST_READS = 40
 
@@ -199,6 +201,8 @@ class Conversation:
     def _result(self, call: Body, result: Body) -> None:
         text, failed = _text(result.get("content")), bool(result.get("is_error"))
         arguments = call.get("input") or {}
+        if failed and text.startswith(INTERRUPTED) and call.get("name") in ("Read", "Write"):
+            return  # asked for again: neither does harm a second time
         if call.get("name") == "Read" and arguments.get("file_path") == self.prompt_path:
             self._page(arguments, text, failed)
             return

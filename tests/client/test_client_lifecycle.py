@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 from sandbox import Sandbox
-from standin import session_of
+from standin import Conversation, session_of
 
 Wait = Callable[..., None]
 STAY = "@@slow 60"
@@ -156,6 +156,44 @@ def test_a_result_that_came_while_no_worker_was_there_is_taken(box: Sandbox, wai
     wait_until(lambda: "turn-over" in box.events("job"))
     box.work()
     assert (box.result("job"), len(box.job("job")["attempts"])) == ("42", 1)
+    assert box.still_running() == []
+
+
+def test_after_a_reboot_the_conversation_goes_on_and_nothing_is_done_twice(box: Sandbox, wait_until: Wait) -> None:
+    go, ledger = box.root / "go", box.root / "ledger"
+    steps = [f"@@bash echo first >>{ledger}", f"@@bash until test -e {go}; do sleep 0.1; done", "@@write {42}"]
+    box.drop("job", "\n".join(steps), permissions="bypass")
+    box.start()
+    wait_until(lambda: box.programs("0.1"), 30)
+    box.reboot()
+    before = len(box.api.requests)
+    go.touch()
+    box.work()
+    one, two = box.job("job")["attempts"]
+    assert (one["outcome"], one["error"]["kind"], two["outcome"]) == ("requeued", "lost", "done")
+    assert (box.run("job", 2) / "output.md").read_text() == "{42}"
+    again = box.record("job", attempt=2)
+    assert (again["resumes"], again["argv"][1:3]) == (1, ["--resume", box.record("job")["session_id"]])
+    assert min(Conversation(body).next for body in box.api.requests[before:]) >= 1
+    assert ledger.read_text() == "first\n"
+    assert box.still_running() == []
+
+
+def test_a_question_that_is_open_when_its_worker_dies_stays_open_and_can_be_answered(
+    box: Sandbox, wait_until: Wait
+) -> None:
+    box.drop("job", "@@bash curl --version >asked.txt\n@@write afterwards")
+    box.start()
+    wait_until(lambda: box.jobs().get("job", {}).get("attention"), 30)
+    box.stop(signal.SIGKILL)
+    box.start("--drain")
+    wait_until(lambda: "taken over" in box.log.read_text())
+    assert box.job("job")["attention"] == {"kind": "permission", "detail": "Bash: curl --version >asked.txt"}
+    pane = f"={box.record('job')['session']}:0.0"
+    wait_until(lambda: "❯ 1. Yes" in box.tmux("capture-pane", "-p", "-t", pane))
+    box.tmux("send-keys", "-t", pane, "1")
+    box.ends()
+    assert (box.result("job"), len(box.job("job")["attempts"])) == ("afterwards", 1)
     assert box.still_running() == []
 
 

@@ -75,6 +75,17 @@ def standin() -> Iterator[StandIn]:
         yield running
 
 
+@pytest.mark.parametrize("turns", [1, 2], ids=["Read", "Write"])
+def test_a_call_that_an_interruption_cut_off_is_asked_for_again(standin: StandIn, turns: int) -> None:
+    client = Client(standin.url, "@@write 42")
+    for _ in range(turns):
+        client.turn()
+    cut = client.messages[-1]["content"][0]
+    cut |= {"is_error": True, "content": "[Tool call interrupted: the session ended before this call's result"}
+    client.say("You were interrupted. Write the whole result to the file /run/8/output.md")
+    assert client.run()[-1] == ("Write", {"file_path": "/run/8/output.md", "content": "42"})
+
+
 def test_the_first_call_reads_the_prompt_file_and_the_second_writes_the_output(standin: StandIn) -> None:
     client = Client(standin.url, "A task.\n@@write 42\n")
     client.run()

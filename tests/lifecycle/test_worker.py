@@ -237,6 +237,17 @@ def test_a_failed_job_can_be_tried_again(site: Site) -> None:
     assert (ended(site, "again"), site.queue.output("again")) == (("done", 2, None), "now\n")
 
 
+def test_a_job_that_could_not_begin_can_be_tried_again(site: Site) -> None:
+    needed = site.folder / "needed"
+    needed.touch()
+    job = site.queue.add("echo now", agent="shell", name="again", files=[str(needed)])
+    needed.unlink()
+    assert (site.drain(), site.job("again")["error"]["kind"]) == (1, "bad-job")
+    needed.touch()
+    site.queue.retry(job["id"])
+    assert (site.drain(), ended(site, "again"), site.queue.output("again")) == (0, ("done", 2, None), "now\n")
+
+
 def test_a_failure_that_may_pass_is_tried_again_by_itself(site: Site) -> None:
     site.drop("flaky", f"mkdir {site.folder}/once && exit 1; echo now", retries=2, backoff=0.2)
     assert site.drain() == 0
@@ -305,6 +316,14 @@ def test_a_cancelled_job_that_is_tried_again_is_not_cancelled_by_the_old_request
     open_gate(site)
     site.queue.retry("twice")
     wait_until(lambda: site.state("twice") == "done")
+
+
+def test_a_request_that_came_too_late_is_taken_away(site: Site) -> None:
+    site.drop("a", "echo x")
+    site.drain()
+    late = site.home.requests / f"{site.job('a')['id']}.cancel"
+    late.touch()
+    assert (site.drain(), late.exists(), site.state("a")) == (0, False, "done")
 
 
 # --- workers that go
