@@ -48,9 +48,10 @@ bench: $(VENV)/.test tmux
 	@for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
 
 torture: $(VENV)/.test tmux
+	@$(BIN)/python tests/client/install.py
 	@$(BIN)/pytest -m long
 	@HYPOTHESIS_PROFILE=long $(BIN)/pytest tests/test_fuzz.py
-	@$(BIN)/python tests/torture/campaign.py
+	@$(BIN)/python tests/torture/campaign.py --client 30
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache dist

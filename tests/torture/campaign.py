@@ -1,6 +1,6 @@
 """Tortures a home with hundreds of jobs and random kills, then has prover.py prove that nothing was lost or repeated.
 
-    python tests/torture/campaign.py [--jobs 300] [--workers 3] [--seconds 300] [--kills 200] [--seed N] [--client N]
+    python tests/torture/campaign.py [--seed N] [--jobs 300] [--workers 3] [--seconds 300] [--kills 200] [--client N]
 
 Several `muxq work` at once are killed, paused, told to stop and started again; so are the home's tmux server, its
 sessions, the agents, the socket and commands under way. At the end one `muxq work --drain` has to finish everything.
@@ -25,15 +25,21 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import psutil
-from plan import BAD, Blow, Planned, Schedule, job_file, schedule
+from plan import BAD, Blow, Planned, Schedule, Size, job_file, schedule
 from prover import FILE, FINAL, Proof, prove
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+sys.path.append(str(REPOSITORY / "tests" / "client"))
+
+from install import claude_binary  # noqa: E402
+from sandbox import client_env, prepare_home  # noqa: E402
+from standin import StandIn  # noqa: E402
+
 MUXQ = [sys.executable, "-c", "import sys; sys.argv[0] = 'muxq'; from runner.cli import main; main()"]
 KILLED_ADDS = 0.1
 """Share of the jobs whose `muxq add` is killed while it runs."""
@@ -499,28 +505,17 @@ def surroundings(root: Path, client: int) -> Iterator[dict[str, str]]:
     env = {"PATH": f"{tmux}:/usr/bin:/bin", "HOME": str(user), "LANG": "C.UTF-8"}
     with ExitStack() as stack:
         if client:
-            sys.path.insert(0, str(REPOSITORY / "tests" / "client"))
-            from install import claude_binary
-            from sandbox import client_env, prepare_home
-            from standin import StandIn
-
-            binary = claude_binary()
-            if binary is None:
-                raise SystemExit("the real client is not installed; run: python tests/client/install.py")
             prepare_home(user, bypass_accepted=True)
             (root / "bin").mkdir()
-            (root / "bin" / "claude").symlink_to(binary)
+            (root / "bin" / "claude").symlink_to(claude_binary() or "missing")
             env |= client_env(user, stack.enter_context(StandIn()).url, PATH=f"{root / 'bin'}:{env['PATH']}")
         yield env | {"MUXQ_HOME": str(root / "home")}
 
 
-def campaign(
-    root: Path, *, seed: int, jobs: int, workers: int, seconds: float, kills: int, client: int = 0
-) -> tuple[Proof, Campaign]:
+def campaign(root: Path, size: Size) -> tuple[Proof, Campaign]:
     """Run one in the empty folder `root`, and prove it."""
-    made = schedule(root, seed=seed, jobs=jobs, seconds=seconds, kills=kills, client=client)
-    with surroundings(root, client) as env:
-        run = Campaign(root, made, workers, env)
+    with surroundings(root, size.client) as env:
+        run = Campaign(root, schedule(root, size), size.workers, env)
         try:
             run.run()
             proof = prove(root)
@@ -529,10 +524,10 @@ def campaign(
     return proof, run
 
 
-def table(proof: Proof, run: Campaign, seed: int, took: float) -> str:
+def table(proof: Proof, run: Campaign, took: float) -> str:
     """What it came to, for people."""
     rows = [
-        ("seed", seed),
+        ("seed", run.made.seed),
         ("seconds", f"{took:.0f}"),
         ("jobs", f"{proof.jobs} ({', '.join(f'{count} {state}' for state, count in sorted(proof.states.items()))})"),
         ("attempts", proof.attempts),
@@ -558,38 +553,30 @@ def told(counts: Counter[str]) -> str:
 def main() -> int:
     """See the module."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--jobs", type=int, default=300)
-    parser.add_argument("--workers", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=300.0)
-    parser.add_argument("--kills", type=int, default=None, help="blows of every kind (default: two in three seconds)")
-    parser.add_argument("--seed", type=int, default=None)
-    parser.add_argument("--client", type=int, default=0, help="so many more jobs for the real client")
+    size = Size(random.SystemRandom().randrange(10**6))
+    for name, default in asdict(size).items():
+        parser.add_argument(f"--{name}", type=type(default), default=default)
     parser.add_argument("--keep", action="store_true", help="keep the folder in any case")
-    asked = parser.parse_args()
-    seed = random.SystemRandom().randrange(10**6) if asked.seed is None else asked.seed
-    kills = int(asked.seconds * 2 / 3) if asked.kills is None else asked.kills
+    asked = vars(parser.parse_args())
+    keep = asked.pop("keep")
+    size = Size(**asked)
+    if size.client and claude_binary() is None:
+        print("without jobs for the real client: it is not installed (python tests/client/install.py)")
+        size = replace(size, client=0)
     root = Path(tempfile.mkdtemp(prefix="muxq-t-", dir="/tmp")).resolve()
-    print(f"seed {seed}, in {root}", flush=True)
+    print(f"{size}\nin {root}", flush=True)
     start = time.monotonic()
     try:
-        proof, run = campaign(
-            root,
-            seed=seed,
-            jobs=asked.jobs,
-            workers=asked.workers,
-            seconds=asked.seconds,
-            kills=kills,
-            client=asked.client,
-        )
+        proof, run = campaign(root, size)
     except BaseException:
-        print(f"the campaign itself broke off; seed {seed}, evidence in {root}", file=sys.stderr)
+        print(f"the campaign itself broke off; the evidence is in {root}; again: {size}", file=sys.stderr)
         raise
-    print(table(proof, run, seed, time.monotonic() - start))
+    print(table(proof, run, time.monotonic() - start))
     print(*(f"note: {text}" for text in proof.notes), sep="\n")
     if proof.violations:
         print(*(f"VIOLATION {text}" for text in proof.violations), sep="\n", file=sys.stderr)
-        print(f"seed {seed}; the evidence is in {root}", file=sys.stderr)
-    if not proof.violations and not asked.keep:
+        print(f"the evidence is in {root}; again: {size}", file=sys.stderr)
+    if not proof.violations and not keep:
         shutil.rmtree(root)
     return 1 if proof.violations else 0
 

@@ -7,7 +7,7 @@ import random
 import shlex
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,24 @@ AIMS = ("claimed", "prepared", "judged", "moved")
 
 WAYS = ("add", "add", "drop", "drop-slowly", "drop-in-pieces", "drop-renamed", "bulk", "bulk")
 """How a job comes in, by weight."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """What a campaign follows from. As text: the words that run the same one again."""
+
+    seed: int
+    jobs: int = 300
+    workers: int = 3
+    seconds: float = 300.0
+    kills: int = 200
+    """Blows of every kind."""
+    client: int = 0
+    """So many more jobs for the real client."""
+
+    def __str__(self) -> str:
+        words = [f"--{name} {value:g}" for name, value in asdict(self).items()]
+        return " ".join(["python tests/torture/campaign.py", *words])
 
 
 @dataclass
@@ -81,21 +99,23 @@ class Schedule:
     """`--jobs` of each."""
 
 
-def schedule(root: Path, *, seed: int, jobs: int, seconds: float, kills: int, client: int = 0) -> Schedule:
-    """The same for the same numbers; `root` only gives paths."""
-    dice = random.Random(f"{seed}/{jobs}/{seconds}/{kills}/{client}")
-    made = Schedule(seed, seconds)
+def schedule(root: Path, size: Size) -> Schedule:
+    """The same for the same size; `root` only gives paths."""
+    dice = random.Random(str(size))
+    jobs, seconds, kills = size.jobs, size.seconds, size.kills
+    made = Schedule(size.seed, seconds)
     until = seconds * 0.85
     kinds = list(KINDS)
     bulk_at = [dice.uniform(0, until) for _ in range(max(1, jobs // 40))]
-    for number in range(jobs + client):
+    for number in range(jobs + size.client):
         kind = "client" if number >= jobs else kinds[number] if number < len(kinds) else dice.choice(kinds)
         way = dice.choice(WAYS)
         at = dice.choice(bulk_at) if way == "bulk" else dice.uniform(0, until)
         made.jobs.append(_job(root, f"j{number:04d}", kind, way, at, dice))
     for number in range(max(len(BAD), jobs // 25)):
         what = list(BAD)[number % len(BAD)]
-        made.bad.append(Planned(f"bad{number:03d}.json", dice.uniform(0, until), "drop", what, {}, [], None))
+        at = dice.uniform(0, until / 4)  # what may be half of a file is refused ten seconds after its last change
+        made.bad.append(Planned(f"bad{number:03d}.json", at, "drop", what, {}, [], None))
     for _ in range(kills):
         kind = dice.choices(list(BLOWS), list(BLOWS.values()))[0]
         made.blows.append(

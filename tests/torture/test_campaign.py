@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from campaign import campaign, table
-from plan import KINDS, Planned, Schedule, job_file, schedule
+from plan import KINDS, Planned, Schedule, Size, job_file, schedule
 from prover import FILE, Proof, prove
 
 BEGAN = 1_800_000_000.0
@@ -29,27 +29,33 @@ BEGAN = 1_800_000_000.0
 RANDOM = random.SystemRandom().randrange(10**6)
 
 
-@pytest.mark.long
 @pytest.mark.lifecycle
-@pytest.mark.timeout(240)
-@pytest.mark.parametrize("seed", [1, pytest.param(RANDOM, id="random")])
-def test_a_short_campaign_loses_and_repeats_nothing(seed: int) -> None:
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize(
+    "size",
+    [
+        pytest.param(Size(seed=1, jobs=20, workers=2, seconds=5, kills=14), id="fixed"),
+        pytest.param(Size(seed=RANDOM, jobs=20, workers=2, seconds=5, kills=14), id="random"),
+        pytest.param(Size(seed=RANDOM, jobs=60, workers=3, seconds=30, kills=60), id="long", marks=pytest.mark.long),
+    ],
+)
+def test_a_short_campaign_loses_and_repeats_nothing(size: Size) -> None:
     root = Path(tempfile.mkdtemp(prefix="muxq-t-", dir="/tmp")).resolve()
-    print(f"seed {seed}, in {root}")
+    print(f"in {root}; again: {size}")
     start = time.monotonic()
-    proof, run = campaign(root, seed=seed, jobs=40, workers=2, seconds=12, kills=20)
-    print(table(proof, run, seed, time.monotonic() - start))
-    assert proof.violations == [], f"seed {seed}, the evidence is in {root}"
+    proof, run = campaign(root, size)
+    print(table(proof, run, time.monotonic() - start))
+    assert proof.violations == [], f"again: {size}; the evidence is in {root}"
     shutil.rmtree(root)
 
 
 def test_a_seed_always_gives_the_same_schedule(tmp_path: Path) -> None:
-    one, two, other = (schedule(tmp_path, seed=seed, jobs=50, seconds=60, kills=40) for seed in (7, 7, 8))
+    one, two, other = (schedule(tmp_path, Size(seed, jobs=50, seconds=60, kills=40)) for seed in (7, 7, 8))
     assert (one == two, one == other) == (True, False)
 
 
 def test_every_kind_of_job_is_in_a_campaign_that_has_room_for_it(tmp_path: Path) -> None:
-    made = schedule(tmp_path, seed=1, jobs=len(KINDS), seconds=1, kills=0)
+    made = schedule(tmp_path, Size(1, jobs=len(KINDS), seconds=1, kills=0))
     assert {planned.kind for planned in made.jobs} == set(KINDS)
 
 
