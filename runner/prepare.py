@@ -35,7 +35,9 @@ def prepare(home: Home, run: Run, plan: Plan, binary: str, before: dict[str, Any
     output = plan.output_file(run.path, workdir)
     session_id = before["session_id"] if before else str(uuid.uuid4())
     command = plan.profile.resume if before else plan.profile.command
-    contract = Contract(str(output), plan.format, plan.min_bytes, identity(output))
+    old = Contract.load(before["output"]) if before else None
+    stood = old.before if old and old.path == str(output) else identity(output)  # what it has written is its own
+    contract = Contract(str(output), plan.format, plan.min_bytes, stood)
     told = go_on(output) if before else instruction(run.prompt, output)
     places = _places(run, plan, workdir, contract, session_id, told)
     text = plan.prompt(workdir=workdir, output=output)

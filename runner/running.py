@@ -46,6 +46,9 @@ LAUNCH_AGAIN = 30.0
 TRIES = 3
 """How often it is tried to keep what a damaged run folder holds; then the job is moved without."""
 
+SIGNALLED = 128
+"""Exit statuses from here on say that a signal ended the program, which it caught."""
+
 SETTLE_AGAIN = 5.0
 """Seconds until an outcome that could not be written is tried again."""
 
@@ -127,13 +130,15 @@ class Running:
         return await self.attempt.watch(profile.load(record["agent"], self.spool.home.sessions), record)
 
     def _conversation(self) -> dict[str, Any] | None:
-        """attempt.json of the last attempt, if its conversation is still there to go on with."""
+        """attempt.json of the last attempt that said a word, if its conversation is still there to go on with."""
         for run in reversed(runs(self.spool.home, self.id)):
-            if record := run.attempt():
-                told = run.outcome() or {}
-                transcript = told.get("transcript") if told.get("reason") != "not-resumed" else None
-                there = transcript and Path(transcript).is_file() and Path(record["workdir"]).is_dir()
-                return record if there else None
+            record, told = run.attempt(), run.outcome() or {}
+            transcript = told.get("transcript")
+            refused = told.get("reason") == "not-resumed"
+            if record is None or (record.get("resumes") and not transcript and not refused):
+                continue  # it was ended before its first word: what it was to go on with still waits
+            there = transcript and not refused and Path(transcript).is_file() and Path(record["workdir"]).is_dir()
+            return record if there else None
         return None
 
     def _plan(self) -> tuple[Plan, str]:
@@ -181,9 +186,10 @@ class Running:
         return ended
 
     def _never_resumed(self) -> bool:
-        """Whether this attempt was to go on with a conversation, and did not come to its first word."""
-        record = self.attempt.run.attempt() or {}
-        return bool(record.get("resumes")) and self.attempt.progress.turn is Turn.NONE
+        """Whether this attempt was to go on with a conversation, and gave up by itself before its first word."""
+        record, progress = self.attempt.run.attempt() or {}, self.attempt.progress
+        by_itself = progress.status is not None and progress.status < SIGNALLED
+        return bool(record.get("resumes")) and by_itself and progress.turn is Turn.NONE
 
     def _since_a_person(self) -> list[dict[str, Any]]:
         """outcome.json of the attempts before this one, back to where a person last put the job into the queue."""

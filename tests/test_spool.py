@@ -19,7 +19,7 @@ from runner.entry import Entry
 from runner.errors import BadInput, MuxqError, NotFound
 from runner.home import Home
 from runner.jsontext import MAX_BYTES
-from runner.spool import Place, Spool
+from runner.spool import Drops, Place, Spool
 from runner.state import Move, State
 
 Add = Callable[..., Entry]
@@ -289,6 +289,20 @@ def test_what_can_never_be_a_job_is_rejected_byte_for_byte_with_line_and_key(
     told = why(spool.home, "bad.json")
     assert [word for word in words if word not in told] == []
     assert drops.rejected == [("bad.json", told.removeprefix("bad.json was not taken as a job: ").rstrip("\n"))]
+
+
+def test_a_bad_drop_is_moved_only_once_its_reason_can_be_read(spool: Spool, drop: Callable[..., Path]) -> None:
+    drop("bad.json", b"[]")
+    spool.home.tmp.rmdir()
+    with pytest.raises(FileNotFoundError):
+        spool._reject(spool.home.queue / "bad.json", "why", Drops())
+    assert (names(spool.home.queue), names(spool.home.rejected)) == (["bad.json"], [])
+
+
+def test_a_bad_drop_that_another_was_faster_to_take_leaves_no_reason(spool: Spool) -> None:
+    with pytest.raises(FileNotFoundError):
+        spool._reject(spool.home.queue / "bad.json", "why", Drops())
+    assert names(spool.home.rejected) == []
 
 
 def test_a_symbolic_link_is_rejected_as_a_link_and_not_followed(spool: Spool, tmp_path: Path) -> None:
