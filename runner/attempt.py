@@ -148,8 +148,7 @@ class Attempt:
     async def _evidence(self, contract: Contract, rules: Rules, limits: Limits) -> Evidence:
         """Read events first, then the output: a turn that is over has its output on disk already."""
         now = time.monotonic()
-        if fresh := self._tail.read():
-            self.progress = progress.fold(self.progress, fresh)
+        if self._read_events():
             self._last_event = now
         state, why = self._output(contract, rules, now)
         alive = Process.EXITED if self.progress.exited else Process.GONE if self._gone else Process.ALIVE
@@ -169,6 +168,12 @@ class Attempt:
             told=self.told,
             last_line="" if wordless else screen.last_line(await self._screen()),
         )
+
+    def _read_events(self) -> bool:
+        """Fold in what the agent has told since the last look; whether there was anything."""
+        fresh = self._tail.read()
+        self.progress = progress.fold(self.progress, fresh)
+        return bool(fresh)
 
     def _output(self, contract: Contract, rules: Rules, now: float) -> tuple[Output, str]:
         found = identity(contract.path)
@@ -222,6 +227,7 @@ class Attempt:
 
     async def collect(self, ended: Outcome) -> None:
         """Keep what the attempt leaves, then write outcome.json."""
+        self._read_events()  # one that others have ended was perhaps never looked at
         if record := self.run.attempt():
             if isinstance(ended, Failed | Retry) and ended.error in POST_MORTEM:
                 await self._post_mortem(ended.message)

@@ -96,6 +96,19 @@ def test_an_end_before_the_first_word_leaves_the_conversation_to_the_next_attemp
     assert (began(talker), talker.queue.output("talk")) == (["new", "resume", "resume"], "whole")
 
 
+def test_a_conversation_that_was_cancelled_without_a_worker_goes_on_when_it_is_tried_again(
+    talker: Site, wait_until: Wait
+) -> None:
+    add(talker)
+    worker = talker.work()
+    wait_until((talker.folder / "said").exists)
+    worker.kill()
+    worker.wait()
+    talker.muxq("cancel", "talk")
+    talker.queue.retry("talk")
+    assert (talker.drain(), began(talker), talker.queue.output("talk")) == (0, ["new", "resume"], "whole")
+
+
 def test_an_agent_that_cannot_go_on_begins_anew(talker: Site, wait_until: Wait) -> None:
     add(talker)
     worker = talker.work("--drain")

@@ -160,7 +160,7 @@ class Prover:
         self.proof.attempts += len(attempts)
         said = [*self._numbers(attempts), *self._state(planned, state, attempts), *self._times(attempts)]
         said += [*self._ends(planned, job_id, attempts), *self._commands(planned, state, attempts)]
-        again = [*self._ledger(planned, job_id, attempts, state), *self._told(job_id)]
+        again = [*self._ledger(planned, job_id, attempts, state), *self._told(job_id), *self._anew(attempts)]
         self.proof.repeated += bool(again)
         for text in said + again:
             self._wrong(f"{name} {job_id} ({planned['kind']}, {state}): {text}")
@@ -338,6 +338,19 @@ class Prover:
             done = [attempt.number for attempt in attempts if attempt.kind == "done"]
             if numbers[-1:] != done[:1] or ended[-1:] != done[:1]:
                 said.append(f"attempt {done} is done; begun are {numbers}, and {ended} came to their end")
+        return said
+
+    def _anew(self, attempts: list[Attempt]) -> list[str]:
+        """A second bill too: a new conversation, where an earlier one could have been gone on with."""
+        said, talked = [], None
+        for attempt in attempts:
+            record, outcome = attempt.record or {}, attempt.outcome or {}
+            if talked and record and record.get("resumes") is None:
+                said.append(f"attempt {attempt.number} began anew, and the conversation of {talked} is there")
+            if attempt.why == "not-resumed":
+                talked = None
+            elif Path(outcome.get("transcript") or "/").is_file():
+                talked = attempt.number
         return said
 
     @cached_property

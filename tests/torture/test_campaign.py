@@ -271,6 +271,12 @@ def finish_what_never_came_to_its_end(site: Site) -> None:
     site.note("j0", 2, "start")
 
 
+def forget_a_conversation(site: Site) -> None:
+    transcript = site.root / "transcript"
+    transcript.touch()
+    site.attempt("j0", 1, 0, 1, outcome="requeued", reason="lost", message="", transcript=str(transcript))
+
+
 def launch_twice(site: Site) -> None:
     site.event("attempt.launched", "j1", attempt=1)
     site.event("attempt.launched", "j1", attempt=1)
@@ -372,6 +378,7 @@ WRONG: dict[Callable[[Site], None], str] = {
     begin_twice: "its attempts began in the order [1, 1]",
     begin_the_older_one_later: "its attempts began in the order [1, 2, 1]",
     finish_what_never_came_to_its_end: "and [] came to their end",
+    forget_a_conversation: "attempt 2 began anew, and the conversation of 1 is there",
     launch_twice: "attempt 1 was launched 2 times",
     tell_of_two_ends: "2 events say that it is done",
     lose_for_no_reason: "nothing explains attempt 1: requeued lost",
