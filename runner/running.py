@@ -103,7 +103,7 @@ class Running:
             except (OSError, Unready) as problem:
                 why = told(problem, self.spool.home.path) if isinstance(problem, OSError) else str(problem)
                 self.spool.emit("worker.trouble", job=self.id, why=why)
-                if isinstance(problem, Unready) or problem.errno in PASSING:  # nothing is lost by waiting
+                if isinstance(problem, Unready) or problem.errno in PASSING or self.place.state.final:  # nothing is lost
                     await asyncio.sleep(SETTLE_AGAIN)
                     continue
                 ended = Failed("internal", f"what the attempt left cannot be kept: {why}")
@@ -214,13 +214,13 @@ class Running:
         run, home = self.attempt.run, self.spool.home
         if keep and run.outcome() is None:
             await self.attempt.collect(ended)
-        if ended.move is Move.REQUEUE:
-            await self.attempt.close()
+        here = self.place.state is State.RUNNING  # not so where this is tried again
+        if here and ended.move is not Move.REQUEUE:
+            self._move(ended)
+        await self.attempt.close()
+        if here and ended.move is Move.REQUEUE:
             self._hold(ended)  # a client that has ended has written all that it knows of a limit
             self._move(ended)
-        else:
-            self._move(ended)
-            await self.attempt.close()
         cancel = home.request(self.id)
         if self.place.state is State.QUEUED and cancel.exists():
             ended = Cancelled()

@@ -45,7 +45,7 @@ _KEPT = ("PATH", "HOME", "TERM", "SHELL", "USER", "TMPDIR")
 _INSTALL = {"apt-get": "install", "dnf": "install", "pacman": "-S", "zypper": "install", "apk": "add"}
 _UNHEARD = ("no server running on", "(No such file or directory)")
 _NO_SERVER = (*_UNHEARD, "no current target")  # the last: it has no session
-# The server ended while it was asked: it takes all its sessions along, so asking again is always right.
+# The server ended while it was asked, perhaps without a word: asking again is right, it took all its sessions along.
 _LOST = ("server exited", "lost server", "[server exited", "[lost server")
 PAUSE = 0.05  # seconds between two tries to reach a server that runs
 _NO_SESSION = ("can't find session", "can't find pane", "can't find window")
@@ -383,7 +383,7 @@ class Tmux:
             code, told, said = self._ask(words, given, start=start)
             if code == 0:
                 return told
-            unheard, lost = any(mark in said for mark in _UNHEARD), said.startswith(_LOST)
+            unheard, lost = any(mark in said for mark in _UNHEARD), not said or said.startswith(_LOST)
             hidden = unheard and bool(process.serving("start-server", str(self.socket)))
             if unheard and not hidden and not start and words[0] == "start-server":
                 start = True

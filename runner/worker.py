@@ -218,9 +218,13 @@ class Worker:
             lock = self.spool.lock(run.job)
             if lock is None:
                 continue
-            if all(found.id != run.job for found in self.spool.entries(State.RUNNING)):
-                await Attempt(self.home, run, self.terminal, self._watcher, self.env).close()
-            self.spool.unlock(lock)
+            try:
+                if all(found.id != run.job for found in self.spool.entries(State.RUNNING)):
+                    await Attempt(self.home, run, self.terminal, self._watcher, self.env).close()
+            except MuxqError as problem:
+                self.spool.emit("worker.trouble", job=run.job, why=str(problem))
+            finally:
+                self.spool.unlock(lock)
 
     def _forget_requests(self) -> None:
         """Take away the requests that came too late, or whose worker died before it could: their job has ended."""

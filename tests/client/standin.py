@@ -168,6 +168,7 @@ class Conversation:
         self.next = 0
         self.turn_over = False
         self.unread_output = False
+        self.unwritten = False
         self.too_large = False
         self.refused = False
 
@@ -187,6 +188,7 @@ class Conversation:
             self.nudges += 1
         if not named and not feedback:
             self.moved_to = next((path for at, path in paths(text) if TO_FILE.search(text[:at])), self.moved_to)
+            self.unwritten = bool(self.moved_to)
         self.turn_over = False
 
     def _note(self, text: str) -> None:
@@ -212,7 +214,8 @@ class Conversation:
         elif match and failed and call.get("name") == "Write" and UNREAD.search(text):
             self.unread_output = True
         elif match:
-            self.next = int(match[2]) + 1
+            self.next = max(self.next, int(match[2]) + 1)
+            self.unwritten = self.unwritten and call.get("name") != "Write"
 
     def _page(self, arguments: Body, text: str, failed: bool) -> None:
         self.reads += 1
@@ -254,10 +257,15 @@ class Conversation:
         return told[-1] if told else ""
 
     def step(self, steps: tuple[Step, ...]) -> int:
-        """The number of the step that is next; a message after an ended turn passes one `@@wait`."""
+        """The number of the step that is next; a message after an ended turn passes one `@@wait`.
+
+        After one that names another output, what was written last is written there first.
+        """
         waits = [number for number, step in enumerate(steps) if step.kind == "wait"]
         passed = waits[min(self.nudges, len(waits)) - 1] + 1 if waits and self.nudges else 0
-        return max(self.next, passed)
+        due = max(self.next, passed)
+        written = [number for number, step in enumerate(steps[:due]) if step.kind in {"write", "big-write"}]
+        return written[-1] if self.unwritten and written else due
 
 
 def call(name: str, arguments: Body, kind: str = "step", number: int = 0) -> Body:

@@ -86,6 +86,15 @@ def test_a_call_that_an_interruption_cut_off_is_asked_for_again(standin: StandIn
     assert client.run()[-1] == ("Write", {"file_path": "/run/8/output.md", "content": "42"})
 
 
+def test_a_result_is_written_again_where_a_later_message_wants_it(standin: StandIn) -> None:
+    client = Client(standin.url, "@@write 42\n@@bash true")
+    client.run()
+    client.say("You were interrupted. Write the whole result to the file /run/8/output.md")
+    calls = client.run()
+    assert [name for name, _ in calls] == ["Write", "Bash", "Write"]
+    assert calls[-1][1]["file_path"] == "/run/8/output.md"
+
+
 def test_the_first_call_reads_the_prompt_file_and_the_second_writes_the_output(standin: StandIn) -> None:
     client = Client(standin.url, "A task.\n@@write 42\n")
     client.run()

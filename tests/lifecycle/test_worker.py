@@ -601,6 +601,52 @@ def test_a_session_that_cannot_be_opened_leaves_the_job_waiting(site: Site) -> N
     assert ended(site, "job") == ("queued", 1, None)
 
 
+def moody(site: Site, word: str, answer: str) -> str:
+    """The PATH of a tmux that says `answer` to a command of this word, and fails, as long as `mood` is there."""
+    fake = site.folder / "bin" / "tmux"
+    fake.parent.mkdir()
+    fake.write_text(
+        f'#!/bin/sh\ncase " $* " in *" {word} "*) [ ! -e {site.folder}/mood ] || {{ touch {site.folder}/moody; '
+        f'{answer}; exit 1; }};; esac\nexec {site.tmux} "$@"\n'
+    )
+    fake.chmod(0o755)
+    (site.folder / "mood").touch()
+    return f"{fake.parent}:{site.env['PATH']}"
+
+
+def test_a_worker_outlives_a_tmux_that_will_not_end_a_session(site: Site, wait_until: Wait) -> None:
+    path = moody(site, "kill-session", "echo no >&2")
+    site.drop("good", "echo x")
+    site.drop("bad", "exit 1", retries=1, backoff=0.01)
+    worker = site.work("--drain", "--jobs", "2", PATH=path)
+    wait_until(lambda: len(site.events("worker.trouble")) >= 2)
+    (site.folder / "mood").unlink()
+    assert (worker.wait(timeout=60), site.sessions()) == (1, [])
+    assert (ended(site, "good"), ended(site, "bad")) == (("done", 1, None), ("failed", 2, "agent-exited"))
+    assert len(site.events("job.done")) == 1
+
+
+def test_a_worker_outlives_a_tmux_that_will_not_end_what_another_has_left(site: Site, wait_until: Wait) -> None:
+    path = moody(site, "kill-session", "echo no >&2")
+    site.drop("a", "echo x")
+    first = site.work(PATH=path)
+    wait_until(lambda: site.events("worker.trouble"))
+    first.kill()
+    first.wait()
+    second = site.work(PATH=path)
+    wait_until(lambda: len(site.events("worker.trouble")) >= 2)
+    (site.folder / "mood").unlink()
+    wait_until(lambda: not site.sessions())
+    assert second.poll() is None
+
+
+def test_an_answer_without_a_word_is_asked_for_again(site: Site) -> None:
+    path = moody(site, "kill-session", f"rm {site.folder}/mood")
+    site.drop("a", "echo x")
+    assert (site.drain(PATH=path), ended(site, "a")) == (0, ("done", 1, None))
+    assert ((site.folder / "moody").exists(), site.events("worker.trouble"), site.sessions()) == (True, [], [])
+
+
 def test_a_template_that_has_gone_fails_the_job_without_a_session(site: Site) -> None:
     template = site.home.path / "prompts" / "mine.md"
     template.write_text("{{ x }}")
