@@ -218,7 +218,7 @@ class Attempt:
             await self.terminal.keys(self.run.session, key.key)
             if key.final:
                 event.emit(self.run.events, "dialog-answered", dialog=key.dialog.name, chosen=key.dialog.choose)
-        elif now - launched > profile.start_timeout:
+        if not (key and key.final) and now - launched > profile.start_timeout:  # nothing known, or no key helps
             self._dialog_due = now + 5.0
             if self.progress.attention is None:
                 event.emit(self.run.events, "dialog", text=dialog.name if dialog else screen.last_line(shown))

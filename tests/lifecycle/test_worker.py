@@ -601,6 +601,18 @@ def test_a_session_that_cannot_be_opened_leaves_the_job_waiting(site: Site) -> N
     assert ended(site, "job") == ("queued", 1, None)
 
 
+def test_a_dialog_that_no_key_moves_is_told_to_a_person(site: Site, wait_until: Wait) -> None:
+    stubborn = """printf 'Trust me?\\n❯ 1. No\\n  2. Yes\\n'; sleep 600"""
+    words = [f"command = ['sh', '-c', {json.dumps(stubborn, ensure_ascii=False)}]", "hooks = true", 'template = "raw"']
+    words += ["start_timeout = 1.5", "[[dialogs]]", 'name = "trust"', 'text = "Trust me"', 'choose = "Yes"']
+    profile = "\n".join(["version = 1", *words, "[permissions]", 'edits = "edits"'])
+    (site.home.path / "sessions" / "stubborn.toml").write_text(profile)
+    site.drop("job", "x", agent="stubborn")
+    site.work()
+    wait_until(lambda: site.states() and site.job("job")["attention"])
+    assert site.job("job")["attention"] == {"kind": "dialog", "detail": "trust"}
+
+
 def moody(site: Site, word: str, answer: str) -> str:
     """The PATH of a tmux that says `answer` to a command of this word, and fails, as long as `mood` is there."""
     fake = site.folder / "bin" / "tmux"

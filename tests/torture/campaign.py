@@ -180,6 +180,9 @@ class Campaign:
         try:
             code = worker.wait(timeout=90 + 3 * left)
         except subprocess.TimeoutExpired:
+            for session, _ in self._panes():
+                shown = self._ask_tmux("capture-pane", "-p", "-t", f"={session}:0.0")
+                (self.root / "logs" / f"screen-{session}.txt").write_text(shown)
             self.note("trouble", text=f"the last drain did not end; {left} jobs were left to it")
             worker.kill()
             worker.wait()
