@@ -92,6 +92,10 @@ class Running:
         self.settling = True
         with contextlib.suppress(OSError):
             ended = self._follow_up(ended)
+        await self._settle_in_the_end(ended)
+
+    async def _settle_in_the_end(self, ended: Outcome) -> None:
+        """Settle, whatever the disk, tmux or a damaged run folder say: what may pass is waited for."""
         wrong = 0
         while True:
             try:
@@ -103,7 +107,8 @@ class Running:
             except (OSError, Unready) as problem:
                 why = told(problem, self.spool.home.path) if isinstance(problem, OSError) else str(problem)
                 self.spool.emit("worker.trouble", job=self.id, why=why)
-                if isinstance(problem, Unready) or problem.errno in PASSING or self.place.state.final:  # nothing is lost
+                may_pass = isinstance(problem, Unready) or problem.errno in PASSING
+                if may_pass or self.place.state.final:  # nothing is lost by waiting
                     await asyncio.sleep(SETTLE_AGAIN)
                     continue
                 ended = Failed("internal", f"what the attempt left cannot be kept: {why}")
