@@ -445,7 +445,9 @@ def test_a_tmux_server_killed_by_hand_costs_no_job(site: Site, wait_until: Wait)
         site.drop(name, shell_gated(site, f"echo {name}"))
     worker = site.work("--drain", "--jobs", "2")
     wait_until(lambda: len(site.sessions()) == 2)
+    before = set(site.left())
     site.ask_tmux("kill-server")
+    wait_until(lambda: not before & set(site.left()))
     open_gate(site)
     assert worker.wait(timeout=40) == 0
     assert (ended(site, "a"), ended(site, "b")) == (("done", 2, None),) * 2
