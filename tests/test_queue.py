@@ -305,15 +305,15 @@ def test_a_job_that_moves_while_we_look_is_not_overlooked(
     place = queue.find(job["id"])
     if moves[0] is not Move.CLAIM:
         place = queue.spool.move(place, Move.CLAIM)
-    left, real = list(moves), queue.spool.entries
+    left, real = list(moves), queue.spool.names
 
-    def entries(state: State) -> list[Entry]:
+    def names(state: State) -> list[str]:
         nonlocal place
         found = real(state)
         if left:
             place = queue.spool.move(place, left.pop(0))
         return found
 
-    monkeypatch.setattr(Spool, "entries", lambda _self, state: entries(state))
+    monkeypatch.setattr(Spool, "names", lambda _self, state: names(state))
     found = queue.list() if look == "list" else [queue.get("mover")]
     assert [told["id"] for told in found] == [job["id"]]
