@@ -170,6 +170,8 @@ class Queue:
             if not self.spool.path(place).exists():
                 request.unlink(missing_ok=True)
                 self.spool.unlock(lock)
+                if self.spool.locate(place.entry).state.final:
+                    return  # as it was asked to, or before it could be
                 raise FileNotFoundError(f"job {job_id} has just moved on")
             import asyncio
 

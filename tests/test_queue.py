@@ -11,7 +11,6 @@ import pytest
 
 import runner
 from runner import Queue
-from runner.entry import Entry
 from runner.errors import BadInput, MuxqError, NotFound
 from runner.run import following
 from runner.spool import Place, Spool
@@ -215,6 +214,14 @@ def test_a_job_whose_worker_lets_go_of_it_while_it_is_cancelled_is_looked_for_ag
     with pytest.raises(FileNotFoundError):
         queue._cancel(Place(State.RUNNING, queue.find(job["id"]).entry))
     assert (list(queue.home.requests.iterdir()), list(queue.home.locks.iterdir())) == ([], [])
+
+
+def test_a_job_that_ends_while_it_is_cancelled_is_no_error(queue: Queue) -> None:
+    job = queue.add("x", agent="echo")
+    entry = queue.find(job["id"]).entry
+    finish(queue, job["id"])
+    queue._cancel(Place(State.RUNNING, entry))
+    assert (queue.get(job["id"])["state"], list(queue.home.requests.iterdir())) == ("done", [])
 
 
 def test_a_done_job_cannot_be_tried_again(queue: Queue) -> None:

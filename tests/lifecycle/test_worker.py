@@ -444,7 +444,7 @@ def test_a_tmux_server_killed_by_hand_costs_no_job(site: Site, wait_until: Wait)
     for name in ("a", "b"):
         site.drop(name, shell_gated(site, f"echo {name}"))
     worker = site.work("--drain", "--jobs", "2")
-    wait_until(lambda: len(site.sessions()) == 2)
+    wait_until(lambda: len(site.events("attempt.launched")) == 2)
     before = set(site.left())
     site.ask_tmux("kill-server")
     wait_until(lambda: not before & set(site.left()))
