@@ -405,11 +405,19 @@ class Worker:
         if not self.drain or self.running or self._orphans or self._unfinished or self._drops_due <= time.monotonic():
             return False
         if not self.backlog.left(time.time()):
-            return True
+            return not self._overlooked()
         held = self._held()
         if held and held.until is None:
             self.summary.hold = held
         return self.summary.hold is not None
+
+    def _overlooked(self) -> bool:
+        """Whether the queue has a job after all: a command takes in drops too, and perhaps no event has told of it."""
+        with contextlib.suppress(OSError):
+            for found in self.spool.entries(State.QUEUED):
+                self.backlog.remember(found)
+        self._poll_due = min(self._poll_due, time.monotonic() + 0.1)
+        return self.backlog.left(time.time())
 
     async def _end_attempts(self) -> None:
         """What `on_stop` says: leave the sessions to the next worker, or end them and put their jobs back."""

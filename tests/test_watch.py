@@ -70,7 +70,9 @@ def test_who_waits_for_a_job_needs_no_file_events(site: Site) -> None:
     words = limited("max_inotify_instances")
     site.drop("job", "echo x")
     site.work("--drain")
-    done = subprocess.run([*words, *HASTY, "wait", "job"], env=site.env, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [*words, *HASTY, "wait", "job"], env=site.env, capture_output=True, text=True, check=False, timeout=60
+    )
     assert (done.returncode, "done" in done.stdout) == (0, True)
 
 

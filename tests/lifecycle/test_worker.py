@@ -527,6 +527,27 @@ def test_two_draining_workers_leave_no_drop_behind(site: Site) -> None:
     assert site.state("good") == "done"
 
 
+TAKEN_IN_BY_ANOTHER = """
+import sys
+from runner.cli import main
+from runner.spool import Spool
+real = Spool.admit
+def admit(self, limit=None):
+    Spool.admit = real
+    Spool(self.home).admit()
+    return real(self, limit)
+Spool.admit = admit
+main()
+"""
+
+
+def test_a_draining_worker_sees_what_another_command_took_in_at_the_same_moment(site: Site) -> None:
+    (site.home.path / "config.toml").write_text("watch = false\n")
+    site.drop("drop", "echo x")
+    assert site.start(sys.executable, "-c", TAKEN_IN_BY_ANOTHER, "work", "--drain").wait(timeout=60) == 0
+    assert site.states() == {"drop": "done"}
+
+
 # --- how a draining worker ends
 
 
