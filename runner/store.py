@@ -166,7 +166,8 @@ def make_private(path: Path) -> None:
     """0600 for a regular file that has no other name; one with other names stays as its owner wants it there."""
     fd = open_regular(path)
     try:
-        if os.fstat(fd).st_nlink == 1:
+        info = os.fstat(fd)
+        if info.st_nlink == 1 and path.lstat().st_ino == info.st_ino:  # and not one that was `path` until just now
             os.fchmod(fd, 0o600)
     finally:
         os.close(fd)

@@ -209,6 +209,22 @@ def test_a_file_of_one_name_is_made_private(folder: Path) -> None:
     assert mode(folder / "f") == 0o600
 
 
+def test_a_file_whose_name_here_was_taken_away_keeps_its_mode(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "elsewhere").touch(0o644)
+    (folder / "x").hardlink_to(folder / "elsewhere")
+    real = store.open_regular
+
+    def replaced(path: Path) -> int:
+        fd = real(path)
+        (folder / "x").unlink()
+        (folder / "x").touch(0o644)
+        return fd
+
+    monkeypatch.setattr(store, "open_regular", replaced)
+    store.make_private(folder / "x")
+    assert (folder / "elsewhere").stat().st_mode & 0o777 == 0o644
+
+
 def test_a_file_with_another_name_keeps_its_mode(folder: Path) -> None:
     (folder / "f").touch()
     (folder / "f").chmod(0o644)
