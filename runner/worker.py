@@ -95,6 +95,8 @@ class Worker:
         self._drops_due = 0.0
         self._unfinished = False
         self._poll_due = 0.0
+        self._looked = False
+        """There was a slow look since the last job began, or was dropped."""
         self._sweep_due = 0.0
         self._troubled_until = 0.0
         self._broken: BaseException | None = None
@@ -194,6 +196,7 @@ class Worker:
         if time.monotonic() < self._poll_due:
             return
         self._poll_due = time.monotonic() + POLL
+        self._looked = True
         for name in self.backlog.unknown(self.spool.names(State.QUEUED)):
             if found := entries.parse(name):
                 self.backlog.remember(found)
@@ -267,6 +270,7 @@ class Worker:
             return
         self._drops_due = math.inf
         dropped, self._dropped = self._dropped, set()
+        self._looked = self._looked and not dropped
         self._unfinished = bool(dropped)  # an error on the way leaves them to the next slow look
         drops = await asyncio.to_thread(self.spool.admit, ADMIT_AT_ONCE, dropped)
         for found in drops.admitted:
@@ -367,6 +371,7 @@ class Worker:
     def _begin(self, found: Entry, lock: FileLock, made: tuple[Plan, str] | None) -> None:
         running = Running(self.spool, found, lock, self.terminal, self._watcher, self.env)
         self.running[found.id] = running
+        self._looked = False
         self.backlog.hold_on_to(found)
         task = asyncio.get_running_loop().create_task(running.attend(made))
         self._tasks[task] = running
@@ -405,19 +410,13 @@ class Worker:
         if not self.drain or self.running or self._orphans or self._unfinished or self._drops_due <= time.monotonic():
             return False
         if not self.backlog.left(time.time()):
-            return not self._overlooked()
+            if not self._looked:  # perhaps no event has told of a drop that a command took in, or a worker has died
+                self._poll_due = 0.0
+            return self._looked
         held = self._held()
         if held and held.until is None:
             self.summary.hold = held
         return self.summary.hold is not None
-
-    def _overlooked(self) -> bool:
-        """Whether the queue has a job after all: a command takes in drops too, and perhaps no event has told of it."""
-        with contextlib.suppress(OSError):
-            for found in self.spool.entries(State.QUEUED):
-                self.backlog.remember(found)
-        self._poll_due = min(self._poll_due, time.monotonic() + 0.1)
-        return self.backlog.left(time.time())
 
     async def _end_attempts(self) -> None:
         """What `on_stop` says: leave the sessions to the next worker, or end them and put their jobs back."""

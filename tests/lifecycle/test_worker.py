@@ -440,6 +440,22 @@ def test_a_session_killed_by_hand_is_tried_again(site: Site, wait_until: Wait) -
     assert (ended(site, "long"), first["error"]["kind"]) == (("done", 2, None), "lost")
 
 
+def test_a_draining_worker_does_not_end_before_it_has_looked_for_jobs_that_lost_theirs(
+    site: Site, wait_until: Wait
+) -> None:
+    site.drop("orphan", shell_gated(site, "echo orphan"))
+    first = site.work()
+    wait_until(lambda: site.sessions())
+    site.drop("last", f"while [ ! -e {site.folder}/last ]; do sleep 0.01; done")
+    second = site.work("--drain")
+    wait_until(lambda: len(site.sessions()) == 2)
+    first.kill()
+    first.wait()
+    open_gate(site)
+    (site.folder / "last").touch()
+    assert (second.wait(timeout=40), site.state("orphan")) == (0, "done")
+
+
 def test_a_tmux_server_killed_by_hand_costs_no_job(site: Site, wait_until: Wait) -> None:
     for name in ("a", "b"):
         site.drop(name, shell_gated(site, f"echo {name}"))
