@@ -548,10 +548,10 @@ import sys
 from runner.cli import main
 from runner.spool import Spool
 real = Spool.admit
-def admit(self, limit=None):
+def admit(self, *args):
     Spool.admit = real
     Spool(self.home).admit()
-    return real(self, limit)
+    return real(self, *args)
 Spool.admit = admit
 main()
 """
