@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 from lifecycle.conftest import HASTY, Site
 from lifecycle.conftest import site as site
@@ -90,7 +91,8 @@ def test_events_that_overflow_hide_nothing_and_it_is_said_once(site: Site, wait_
         path.touch()
     for name in ("first", "second"):
         worker.send_signal(signal.SIGSTOP)
-        for number in range(room + 10):
+        wait_until(lambda: psutil.Process(worker.pid).status() == psutil.STATUS_STOPPED)
+        for number in range(room + 1000):
             os.utime(noise[number % 2])
         site.drop(name, "echo x")
         worker.send_signal(signal.SIGCONT)
