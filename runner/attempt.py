@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from runner import clock, collect, event, outcome, process, progress, screen, store, trust
+from runner import clock, collect, event, outcome, pool, process, progress, screen, store, trust
 from runner.errors import MuxqError, NotFound, Unready
 from runner.home import Home
 from runner.outcome import Done, Failed, Outcome, Retry
@@ -25,7 +26,7 @@ from runner.process import Proc
 from runner.profile import Profile
 from runner.run import Run
 from runner.terminal import Pane, Terminal
-from runner.verdict import Evidence, Output, Process, Rules, Wait, verdict
+from runner.verdict import Evidence, Output, Process, Rules, Wait, usage_limited, verdict
 from runner.watch import Watcher
 
 FIRST_LOOK = 1.0
@@ -34,6 +35,9 @@ FIRST_LOOK = 1.0
 
 POST_MORTEM = ("timeout", "stalled")
 """Errors after which post-mortem.txt says what stood still."""
+
+ANSWERED = ("tool-started", "turn-over")
+"""Events that prove an answer of the service."""
 
 ROUNDS = 10
 """How often what an attempt has started since the last look is ended."""
@@ -66,6 +70,11 @@ class Attempt:
         self._seen: Identity | None = None
         self._judged: tuple[Identity, str] | None = None
         self._dialog_due = math.inf
+        self._waits_out = False
+        self._resets_at: float | None = None
+        self._rates: Identity | None = None
+        self.pid: int | None = None
+        """The program's, once it is known."""
 
     # -- launch -----------------------------------------------------------------------------------------------
 
@@ -76,7 +85,10 @@ class Attempt:
         if way := trust.WAYS.get(plan.profile.trust):
             await asyncio.to_thread(way, workdir, env)
         env |= {"MUXQ_ATTEMPT": self.run.session, "MUXQ_RUN_DIR": str(self.run.path)}
-        await self.terminal.launch(self.run.session, record["argv"], cwd=workdir, env=env, events=self.run.events)
+        pane = await self.terminal.launch(
+            self.run.session, record["argv"], cwd=workdir, env=env, events=self.run.events
+        )
+        self.pid = pane.pid
         self._launched = time.monotonic()
         event.emit(self.home.events, "attempt.launched", job=self.run.job, attempt=self.run.number)
 
@@ -99,6 +111,7 @@ class Attempt:
     def look(self, panes: Mapping[str, Pane], asked: float) -> None:
         """What tmux said of all its panes when it was asked at `asked` (monotonic): the net under its own notices."""
         pane = panes.get(self.run.session)
+        self.pid = pane.pid if pane else self.pid
         if asked >= self._launched and (pane is None or pane.dead):
             self._ended(pane)
 
@@ -121,7 +134,9 @@ class Attempt:
 
     async def watch(self, profile: Profile, record: dict[str, Any]) -> Outcome:
         """Wait for evidence until a verdict follows from it."""
-        rules = Rules(profile.hooks, profile.interactive, profile.quiet, profile.patience)
+        rules = Rules(
+            profile.hooks, profile.interactive, profile.quiet, profile.patience, waits_out=bool(profile.waits_out)
+        )
         contract = Contract.load(record["output"])
         launched = _launched_at(record)
         limits = Limits(launched, launched + record["timeout"], record.get("stall") or math.inf)
@@ -133,7 +148,7 @@ class Attempt:
             watches.callback(following.cancel)
             while True:
                 self._woken.clear()
-                evidence = await self._evidence(contract, rules, limits)
+                evidence = await self._evidence(contract, rules, limits, profile)
                 found = verdict(evidence, rules)
                 if not isinstance(found, Wait):
                     return found
@@ -145,18 +160,22 @@ class Attempt:
             async with asyncio.timeout(None if until == math.inf else max(0.0, until - time.monotonic())):
                 await self._woken.wait()
 
-    async def _evidence(self, contract: Contract, rules: Rules, limits: Limits) -> Evidence:
+    async def _evidence(self, contract: Contract, rules: Rules, limits: Limits, profile: Profile) -> Evidence:
         """Read events first, then the output: a turn that is over has its output on disk already."""
         now = time.monotonic()
-        if self._read_events():
+        if fresh := self._read_events():
             self._last_event = now
+            if any(said.name in ANSWERED for said in fresh):
+                pool.tell_answer(self.home)
+        self._look_at_rates()
+        await self._look_at_limit(profile)
         state, why = self._output(contract, rules, now)
         alive = Process.EXITED if self.progress.exited else Process.GONE if self._gone else Process.ALIVE
         wordless = alive is not Process.EXITED or state in (Output.VALID, Output.CHANGING)
         return Evidence(
             now=now,
             launched=limits.launched,
-            deadline=limits.deadline,
+            deadline=limits.deadline + self.progress.limited,
             stall=limits.stall,
             output=state,
             parsed=contract.format == "json",
@@ -166,14 +185,33 @@ class Attempt:
             last_event=self._last_event,
             process=alive,
             told=self.told,
+            waits_out=self._waits_out,
+            resets_at=math.inf if self._resets_at is None else now + self._resets_at - time.time(),
             last_line="" if wordless else screen.last_line(await self._screen()),
         )
 
-    def _read_events(self) -> bool:
-        """Fold in what the agent has told since the last look; whether there was anything."""
+    def _read_events(self) -> list[event.Event]:
+        """What the agent has told since the last look, folded in."""
         fresh = self._tail.read()
         self.progress = progress.fold(self.progress, fresh)
-        return bool(fresh)
+        return fresh
+
+    def _look_at_rates(self) -> None:
+        """Pass on to the pool what the agent's status line says of the account's limits, when it says something new."""
+        if (found := identity(str(self.run.status))) != self._rates:
+            self._rates = found
+            pool.tell_rates(self.home, collect.rates(self.run))
+
+    async def _look_at_limit(self, profile: Profile) -> None:
+        """After a usage limit: whether the agent says that it waits in place; if so, the home is held meanwhile."""
+        if not usage_limited(self.progress):
+            self._waits_out, self._resets_at = False, None
+        elif not self._waits_out and profile.waits_out and re.search(profile.waits_out, await self._screen()):
+            self._resets_at = collect.resets_at(self.progress.transcript)
+            self._waits_out = (self._resets_at or 0.0) > time.time()  # its transcript names the time a moment later
+            with contextlib.suppress(OSError):
+                if self._waits_out and (put := pool.limit(self.home, self.progress.message, self._resets_at)):
+                    event.emit(self.home.events, "hold.put", **put.as_dict())
 
     def _output(self, contract: Contract, rules: Rules, now: float) -> tuple[Output, str]:
         found = identity(contract.path)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from runner import config, hold, profile
+from runner import config, pool, profile
 from runner.errors import MuxqError
 from runner.home import Home
 from runner.profile import Profile
@@ -154,7 +155,11 @@ def _disk(home: Home) -> Check:
 
 def _hold(home: Home) -> list[Check]:
     try:
-        held = hold.current(home)
+        held = pool.held(home, config.load(home.config), time.time())
     except MuxqError as problem:
         return [Check("hold", "broken", str(problem))]
-    return [Check("hold", "warning", held.reason, "muxq release")] if held else []
+    used = pool.gauge(pool.load(home), time.time())
+    checks = [Check("limits", "ok", ", ".join(used))] if used else []
+    if held:
+        checks.append(Check("hold", "warning", f"until {held.end()}: {held.reason}", "muxq release"))
+    return checks

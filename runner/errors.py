@@ -9,6 +9,8 @@
 A programmer's mistake stays a ValueError or RuntimeError and ends in exit code 3 with a report.
 """
 
+from typing import Any
+
 
 def told(problem: OSError, where: object = "") -> str:
     """An error of the system in words: what, and where (`where` when the error itself does not know)."""
@@ -38,3 +40,14 @@ class Unready(MuxqError):  # noqa: N818
     """The environment lacks something the work needs."""
 
     exit_code = 5
+
+
+def refuse_unknown(said: dict[str, Any], known: list[str], *, where: str) -> None:
+    """BadSetup for the first key of `said` that is not `known`, with the nearest that is."""
+    for key in said:
+        if key not in known:
+            import difflib
+
+            near = difflib.get_close_matches(key, known, 1)
+            hint = f"did you mean `{near[0]}`?" if near else f"known are: {', '.join(known)}"
+            raise BadSetup(f"{where}: unknown key `{key}`; {hint}")

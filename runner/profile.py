@@ -15,8 +15,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from runner.config import PERMISSIONS, refuse_unknown
-from runner.errors import BadSetup, NotFound, Unready
+from runner.config import PERMISSIONS
+from runner.errors import BadSetup, NotFound, Unready, refuse_unknown
 from runner.paths import expand
 from runner.trust import WAYS
 
@@ -88,6 +88,8 @@ class Profile:
     an agent without hooks that stays open."""
     patience: float = 600.0
     """Seconds that a finished output may wait for the end of a turn in which nothing more happens."""
+    waits_out: str = ""
+    """A regular expression: on the screen of an agent that will go on by itself once its usage limit is renewed."""
     start_timeout: float = 30.0
     """Seconds from launch to the agent's first event before its screen is called unknown."""
     repairs: int = 2

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from runner import clock
 from runner.event import Event
 
 
@@ -45,6 +46,10 @@ class Progress:
     transcript: str | None = None
     prompt: str = ""
     """The agent's own name of the prompt whose turn ended last."""
+    failed_at: float | None = None
+    """When the turn failed, in seconds since 1970, until the agent goes on by itself."""
+    limited: float = 0.0
+    """Seconds it has spent so, until it went on."""
     exited: bool = False
     status: int | None = None
     signal: int | str | None = None
@@ -54,8 +59,22 @@ class Progress:
 def fold(progress: Progress, events: Iterable[Event]) -> Progress:
     """`progress` after `events`. Unknown events count, and change nothing else."""
     for event in events:
+        before = progress.turn
         progress = _step(replace(progress, events=progress.events + 1), event.name, event.data)
+        if (progress.turn is Turn.FAILED) != (before is Turn.FAILED):
+            progress = _limited(progress, event.at)
     return progress
+
+
+def _limited(now: Progress, at: str) -> Progress:
+    """A turn has just failed, or goes on after it had."""
+    try:
+        moment = clock.seconds(at)
+    except ValueError:
+        return replace(now, failed_at=None)
+    if now.failed_at is None:
+        return replace(now, failed_at=moment)
+    return replace(now, failed_at=None, limited=now.limited + max(0.0, moment - now.failed_at))
 
 
 def _step(now: Progress, name: str, data: dict[str, Any]) -> Progress:

@@ -10,12 +10,13 @@ import random
 import time
 import traceback
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
-from runner import clock, hold, outcome, process, profile, store
+from runner import clock, hold, outcome, pool, process, profile, store
 from runner.attempt import Attempt
 from runner.collect import resets_at
 from runner.entry import Entry
@@ -31,7 +32,7 @@ from runner.state import Move, State
 from runner.terminal import Terminal, Tmux, find_tmux, socket_path
 from runner.watch import Watcher
 
-MOST = {"lost": 3, "throttle": 5}
+MOST = {"lost": 3, "throttle": 20}
 """How often a job may vanish with its worker, or be turned away by the service, before it counts as failed."""
 
 LONGEST_PAUSE = 3600.0
@@ -51,9 +52,6 @@ SIGNALLED = 128
 
 SETTLE_AGAIN = 5.0
 """Seconds until an outcome that could not be written is tried again."""
-
-HOLD_SECONDS = {"usage-limit": 900.0, "throttle": 60.0}
-"""How long the home is held where the agent gives no time."""
 
 
 class Running:
@@ -182,6 +180,8 @@ class Running:
             if count >= limit:
                 error = "lost" if ended.reason == "lost" else "agent-error"
                 return Failed(error, f"{ended.message} (for the {count + 1}th time)")
+        if isinstance(ended, Requeued) and ended.reason == "throttle":
+            return replace(ended, not_before=clock.stamp(self._throttled(ended.message)))
         if isinstance(ended, Failed) and ended.error in outcome.RETRYABLE:
             tried = sum(told.get("outcome") == outcome.Retry.kind for told in before)
             retries, backoff = self._retries()
@@ -189,6 +189,14 @@ class Running:
                 pause = random.uniform(0, min(max(backoff, LONGEST_PAUSE), backoff * 2**tried))  # noqa: S311
                 return outcome.Retry(ended.error, ended.message, clock.stamp(time.time() + pause))
         return ended
+
+    def _throttled(self, why: str) -> float:
+        """Hold the home; returns when this job may be tried again: after others, in case the fault is its own."""
+        with contextlib.suppress(OSError):
+            if put := pool.throttle(self.spool.home, why):
+                self.spool.emit("hold.put", **put.as_dict())
+        standing = hold.standing(self.spool.home)
+        return max(time.time(), (standing and standing.until) or 0.0) + random.uniform(0, pool.BASE)  # noqa: S311
 
     def _never_resumed(self) -> bool:
         """Whether this attempt was to go on with a conversation, and gave up by itself before its first word."""
@@ -231,6 +239,7 @@ class Running:
             ended = Cancelled()
             self._move(ended)
         cancel.unlink(missing_ok=True)
+        pool.tell_end(home, self.id)
         self.ended = ended
         self.spool.unlock(self.lock)
 
@@ -243,14 +252,15 @@ class Running:
             self.spool.emit("job.taken-away", job=self.id)
 
     def _hold(self, ended: Outcome) -> None:
-        if not isinstance(ended, Requeued) or ended.reason not in outcome.HOLDING:
+        if not isinstance(ended, Requeued):
             return
-        seconds = HOLD_SECONDS.get(ended.reason)
-        until = None if seconds is None else resets_at(self.attempt.progress.transcript) or time.time() + seconds
-        hold.put(self.spool.home, Hold(ended.message or ended.reason, ended.reason, until))
-        self.spool.emit(
-            "hold.put", kind=ended.reason, reason=ended.message, until=clock.stamp(until) if until else None
-        )
+        home, why, put = self.spool.home, ended.message or ended.reason, None
+        if ended.reason == "usage-limit":
+            put = pool.limit(home, why, resets_at(self.attempt.progress.transcript))
+        elif ended.reason == "account" and hold.put(home, account := Hold(why, "account")):
+            put = account
+        if put:
+            self.spool.emit("hold.put", **put.as_dict())
 
     def _report(self) -> str:
         """Write the traceback beside the run's files; returns its path."""

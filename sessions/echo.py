@@ -9,9 +9,11 @@ script, played in order; the other lines are the answer:
     @write TEXT       write a piece of the output now   @silent         end the turn without writing
     @exit STATUS      leave at once                     @error WORD     let the turn fail with this error
     @stay             never end the turn                @run COMMAND    run a shell command
+    @busy-while PATH  be turned away while PATH exists  @limit SECONDS  meet a usage limit, wait it out, go on
 """
 
 import json
+import math
 import subprocess
 import sys
 import time
@@ -68,11 +70,28 @@ class Agent:
             case "error":
                 self.tell("turn-failed", error=rest)
                 self.stay()
+            case "busy-while":
+                if Path(rest).exists():
+                    self.tell("turn-failed", error="rate_limit", last_assistant_message="temporarily limiting requests")
+                    self.stay()
+            case "limit":
+                self.limit(float(rest))
             case "stay":
                 self.stay()
             case _:
                 return False
         return True
+
+    def limit(self, seconds: float) -> None:
+        """As Claude Code does it: the time of the reset stands in its transcript, and the screen says that it waits."""
+        resets_at = math.ceil(time.time() + seconds)
+        transcript = Path(self.run, "transcript.jsonl")
+        transcript.write_text(json.dumps({"quotaLimits": {"status": "rejected", "resetsAt": resets_at}}), "utf-8")
+        self.tell("started", transcript_path=str(transcript))
+        print("Continuing automatically", flush=True)
+        self.tell("turn-failed", error="rate_limit", last_assistant_message="You've hit your 5-hour limit")
+        time.sleep(resets_at - time.time())
+        self.tell("prompt-accepted", prompt="go on")
 
     def write(self, text: str) -> None:
         """As Claude Code does it: a temporary name beside the output, then a rename."""

@@ -535,7 +535,7 @@ def test_a_hold_is_put_and_released(call: Call, home: Home) -> None:
     standing = hold.current(home)
     second, third = call("release"), call("release")
     assert (first.stderr, standing, second.stderr, third.stderr, hold.current(home)) == (
-        "on hold: backup\n",
+        "on hold until a person lifts it (muxq release): backup\n",
         hold.Hold("backup"),
         "lifted: backup\n",
         "there was no hold\n",
@@ -632,7 +632,7 @@ def test_without_tmux_work_ends_with_5_and_leaves_the_jobs_alone(
 def test_a_broken_config_ends_work_with_4(muxq: Run, home: Home) -> None:
     home.config.write_text("jobs = 0")
     code, _, said = told(muxq("work", "--drain"))
-    assert (code, said) == (4, f"muxq: {home.config}: `jobs` is a whole number above 0, not 0\n")
+    assert (code, said) == (4, f'muxq: {home.config}: `jobs` is a whole number above 0 or "auto", not 0\n')
 
 
 # --- the last net

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from runner import config, home, pool
 from runner import hold as holds
-from runner import home
 from runner.cli.options import HomeOption, JobArgument, JsonOption, _complete_job, print_json, say
 from runner.errors import BadInput, MuxqError, Unready
 from runner.spool import Spool
@@ -100,6 +100,7 @@ def hold(
     until: Annotated[
         str | None, typer.Option("--for", metavar="D", help="Lift it by itself after so long: 30m, 2h.")
     ] = None,
+    show: Annotated[bool, typer.Option("--show", help="Only say what holds the home now, until when and why.")] = False,
     as_json: JsonOption = False,
     home_path: HomeOption = None,
 ) -> None:
@@ -112,19 +113,25 @@ def hold(
     from runner.duration import seconds
 
     place = home.locate(home_path).make()
+    if show:
+        there = pool.held(place, config.load(place.config), time.time())
+        if as_json:
+            return print_json(there.as_dict() if there else None)
+        return say(f"on hold until {there.end()}: {there.reason}" if there else "no hold")
     standing = holds.Hold(reason, "person", time.time() + seconds(until) if until else None)
     holds.put(place, standing)
     Spool(place).emit("hold.put", **standing.as_dict())
     if as_json:
         print_json(standing.as_dict())
     else:
-        say(f"on hold: {reason}", err=True)
+        say(f"on hold until {standing.end()}: {reason}", err=True)
+    return None
 
 
 def release(as_json: JsonOption = False, home_path: HomeOption = None) -> None:
     """Lift the hold."""
     place = home.locate(home_path).make()
-    lifted = holds.lift(place)
+    lifted = pool.release(place)
     if lifted:
         Spool(place).emit("hold.lifted", kind=lifted.kind)
     if as_json:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, BinaryIO
 
 import typer
 
-from runner import clock, duration, hold, home
+from runner import clock, config, duration, home, pool
 from runner.cli.options import HomeOption, JobArgument, JsonOption, print_json, say
 from runner.plain import plain
 from runner.state import State
@@ -43,9 +43,11 @@ def ls(
         return print_json(jobs)
     for name in queue.drops.unfinished:
         say(f"{name} is still being written", err=True)
-    if held := hold.current(queue.home):
-        until = time.strftime("%H:%M", time.localtime(held.until)) if held.until else "a person lifts it (muxq release)"
-        say(f"on hold until {until}: {held.reason}", err=True)
+    now = time.time()
+    if held := pool.held(queue.home, config.load(queue.home.config), now):
+        say(f"on hold until {held.end()}: {held.reason}", err=True)
+    if gauge := pool.gauge(pool.load(queue.home), now):
+        say(f"used: {', '.join(gauge)}", err=True)
     jobs.sort(key=lambda job: job["attention"] is None)
     rows: list[tuple[str, ...]] = [
         (job["id"], job["state"], _age(job), job["agent"], job["name"] or "", _what(job)) for job in jobs

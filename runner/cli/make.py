@@ -110,8 +110,13 @@ def add(
 
 def work(
     jobs: Annotated[
-        int | None,
-        typer.Option("--jobs", "-j", metavar="N", min=1, help="Attempts side by side (default 1, or config.toml)."),
+        str | None,
+        typer.Option(
+            "--jobs",
+            "-j",
+            metavar="N|auto",
+            help="Attempts side by side (default 1, or config.toml); auto: what cores and memory allow.",
+        ),
     ] = None,
     drain: Annotated[
         bool, typer.Option("--drain", help="End when nothing is left to do; exit status 1 if a job failed.")
