@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 import pytest
 import typer
 
-from runner import job, jobschema, outcome, profile, prompt, state
+from runner import job, jobschema, outcome, pause, profile, prompt, state
 from runner.cli.app import app
 from runner.config import Config
 from runner.home import FOLDERS
@@ -256,7 +256,8 @@ def test_every_folder_of_a_home_is_documented() -> None:
 def test_every_key_of_the_config_is_documented_with_its_default() -> None:
     rows = re.findall(r"^\| `(\w+)` \|.*\| `(.+)` \|$", section("docs/files.md", "config.toml"), re.MULTILINE)
     told = {key: tomllib.loads(f"it = {value}")["it"] for key, value in rows}
-    assert told == {item.name: item.default for item in fields(Config)}
+    told["pool"] = pause.read(told["pool"], "docs/files.md")
+    assert told == {item.name: getattr(Config(), item.name) for item in fields(Config)}
 
 
 def test_every_key_of_a_profile_and_of_a_dialog_is_documented() -> None:
@@ -276,7 +277,7 @@ def test_every_placeholder_and_every_variable_passed_on_is_documented() -> None:
 
 
 def test_every_line_of_the_echo_agents_script_is_documented() -> None:
-    words = set(re.findall(r'case "(\w+)":', (ROOT / "sessions" / "echo.py").read_text("utf-8")))
+    words = set(re.findall(r'case "([\w-]+)":', (ROOT / "sessions" / "echo.py").read_text("utf-8")))
     assert {cell.split()[0].strip("@") for cell in first_cells(section("docs/sessions.md", "echo"))} == words
 
 
