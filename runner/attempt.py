@@ -266,6 +266,7 @@ class Attempt:
     async def collect(self, ended: Outcome) -> None:
         """Keep what the attempt leaves, then write outcome.json."""
         self._read_events()  # one that others have ended was perhaps never looked at
+        self._look_at_rates()
         if record := self.run.attempt():
             if isinstance(ended, Failed | Retry) and ended.error in POST_MORTEM:
                 await self._post_mortem(ended.message)

@@ -153,6 +153,23 @@ def test_a_client_that_will_not_go_on_by_itself_is_closed_and_goes_on_after_the_
     assert [attempt["outcome"] for attempt in box.job("job")["attempts"]] == ["requeued", "done"]
 
 
+def test_what_the_status_line_says_of_the_limits_is_the_homes_gauge_and_stops_new_jobs(
+    subscriber: Sandbox, wait_until: Wait
+) -> None:
+    box, reset = subscriber, int(time.time()) + 3600
+    head = "anthropic-ratelimit-unified"
+    said = {"status": "allowed", "5h-status": "allowed", "5h-utilization": "0.93", "5h-reset": reset}
+    box.api.headers |= {f"{head}-{key}": str(value) for key, value in {**said, "reset": reset}.items()}
+    box.drop("first", "@@bash sleep 3\n@@write 42", priority=1, permissions="bypass")
+    (box.home / "config.toml").write_text("[pool]\npause_at = { five_hour = 90 }\n")
+    box.drop("second", "@@write 43")
+    box.start()
+    wait_until(lambda: box.state("first") == "done" and not box.sessions(), 40)
+    assert "five_hour is used to 93 %" in box.muxq("hold", "--show")
+    assert box.state("second") == "queue"
+    box.stop()
+
+
 @pytest.mark.timeout(240)
 def test_after_the_reset_the_client_goes_on_by_itself_and_no_attempt_was_spent(
     subscriber: Sandbox, wait_until: Wait
