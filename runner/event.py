@@ -6,6 +6,7 @@ Not a log for people: `muxq logs` and the worker's lines are readers of it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from dataclasses import dataclass, field
@@ -49,6 +50,11 @@ class Tail:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._offset = 0
+
+    def skip(self) -> None:
+        """Pass over what is there already."""
+        with contextlib.suppress(FileNotFoundError):
+            self._offset = self.path.stat().st_size
 
     def read(self) -> list[Event]:
         """The new events, oldest first; [] when there is no file or nothing new."""
