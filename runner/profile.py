@@ -61,10 +61,10 @@ class Dialog:
     """Found on the screen as it stands (a regular expression)."""
     choose: str
     """How the option begins that the profile chooses."""
-    kind: str = "dialog"
-    """Or log-in: what a person has to do about it."""
     permissions: tuple[str, ...] = PERMISSIONS
     """Answered only under these permissions; under others a person is asked."""
+    kind: str = "dialog"
+    """Or log-in: what a person has to do about it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from runner.profile import Dialog
 from runner.screen import Answer, answer, find, last_line
 
 CLAUDE = profile.load("claude", [shipped.folder("sessions")])
-TRUST, BYPASS, API_KEY = CLAUDE.dialogs
+_, TRUST, BYPASS, API_KEY = CLAUDE.dialogs
 
 TRUST_YES = """
 ╭──────────────────────────────────────────────────────────────────────────────╮
