@@ -124,11 +124,14 @@ def deliver(places: Sequence[str], title: str, text: str, limit: float = LIMIT) 
 
     def one(index: int) -> None:
         name = _named(index + 1, places[index])
-        messenger = apprise.Apprise()
-        if not messenger.add(places[index]):
-            problems[index] = f"{name} is none that Apprise can use"
-        else:
-            problems[index] = "" if messenger.notify(body=text, title=title) else f"{name} did not take the message"
+        try:
+            messenger = apprise.Apprise()
+            if not messenger.add(places[index]):
+                problems[index] = f"{name} is none that Apprise can use"
+            else:
+                problems[index] = "" if messenger.notify(body=text, title=title) else f"{name} did not take the message"
+        except Exception as problem:  # noqa: BLE001 - a library for hundreds of services; its words may name the place
+            problems[index] = f"{name} made Apprise fail ({type(problem).__name__})"
 
     threads = [threading.Thread(target=one, args=(index,), daemon=True) for index in range(len(places))]
     deadline = time.monotonic() + limit

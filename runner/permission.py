@@ -125,7 +125,8 @@ def hold(
     _on_interrupt(run, told)
     by, word = _wait(run, request, tail, time.monotonic() + within)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    decision = taken(run, ident) if by == "person" else Decision(default, message=NOBODY) if by == "limit" else None
+    unasked = "deny" if request.kind == "question" else default  # nobody knows the answer to a question
+    decision = taken(run, ident) if by == "person" else Decision(unasked, message=NOBODY) if by == "limit" else None
     if by:
         told(by, decision.decision if decision else word)
     return reply(data, decision) if decision else None

@@ -30,7 +30,7 @@ class Plan:
     template: Template
     permissions: str
     rules: dict[str, list[str]]
-    """`allow` and `deny`: the home's, then the job's."""
+    """`allow` and `deny`: the home's, the template's, the job's."""
     answer: dict[str, Any]
     """`within` (seconds) a person may answer a request; then its answer is `default`."""
     timeout: float
@@ -87,7 +87,7 @@ def plan(home: Home, job: Job) -> Plan:
         profile=chosen,
         template=template,
         permissions=_permissions(job, chosen, settings),
-        rules=_rules(job, chosen, settings),
+        rules=_rules(job, chosen, template, settings),
         answer={"within": settings.answer_within, "default": settings.answer_default},
         timeout=job.timeout or template.timeout or settings.timeout,
         stall=job.stall,
@@ -118,13 +118,16 @@ def _permissions(job: Job, chosen: Profile, settings: config.Config) -> str:
     return wanted
 
 
-def _rules(job: Job, chosen: Profile, settings: config.Config) -> dict[str, list[str]]:
+def _rules(job: Job, chosen: Profile, template: Template, settings: config.Config) -> dict[str, list[str]]:
     """The rules for the agent. BadInput for a job that has some and an agent that could not be told of them."""
     said = {"allow": job.allow or (), "deny": job.deny or ()}
     for key, rules in said.items():
         if rules and not chosen.takes(f"{{{key}}}"):
             raise BadInput(f"`{key}`: the agent {chosen.name!r} has no permission rules")
-    return {"allow": [*settings.allow, *said["allow"]], "deny": [*settings.deny, *said["deny"]]}
+    return {
+        "allow": [*settings.allow, *template.allow, *said["allow"]],
+        "deny": [*settings.deny, *template.deny, *said["deny"]],
+    }
 
 
 def _check_places(job: Job) -> None:

@@ -317,6 +317,12 @@ def test_a_request_that_nobody_answers_in_time_answers_itself(
     assert [(by, decision) for _, by, decision in answers(run)] == [("limit", default)]
 
 
+def test_a_question_is_never_answered_by_nobody(ask: Callable[..., Asking]) -> None:
+    given = {"questions": [{"question": "Which?", "options": [{"label": "A"}]}]}
+    process = ask({"tool_name": "AskUserQuestion", "tool_input": given}, within=0.0, default="allow")
+    assert decided(process)["behavior"] == "deny"
+
+
 @pytest.mark.parametrize(
     ("name", "data", "decision"),
     [

@@ -118,6 +118,23 @@ def test_no_question_is_asked_where_nobody_said_to_be_there(box: Sandbox) -> Non
     assert (box.result("job"), "permission-asked" in box.events("job")) == ("afterwards", False)
 
 
+@pytest.mark.parametrize(
+    ("permissions", "asked", "written"),
+    [("ask", True, False), ("edits", True, False), ("deny", False, False), ("bypass", False, True)],
+)
+def test_who_is_asked_before_a_file_outside_of_the_workdir_is_written(
+    box: Sandbox, wait_until: Wait, permissions: str, asked: bool, written: bool
+) -> None:
+    box.drop("job", f"@@output {box.root}/x.txt\n@@write 42", permissions=permissions)
+    box.start("--drain")
+    if asked:
+        asking(box, wait_until)
+        box.muxq("deny", "job")
+    box.ends(1)
+    assert (answered(box), (box.root / "x.txt").exists()) == ([("person", "deny")] if asked else [], written)
+    assert box.outcome("job")["error"] == "no-output"
+
+
 # ---- by doing nothing
 
 

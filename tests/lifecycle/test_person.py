@@ -248,6 +248,17 @@ def test_a_message_goes_where_the_home_says_and_its_secret_nowhere_else(site: Si
     assert "s3cret" not in site.log()
 
 
+def test_of_a_hold_that_a_person_must_lift_one_is_told_though_the_worker_ends(site: Site, wait_until: Wait) -> None:
+    configure(site, 'notify = ["odd://s3cret"]', 'on_attention = "touch no-job-waits"')
+    site.drop("job", "@error authentication_failed", agent="echo")
+    assert site.drain() == 5
+    wait_until(lambda: site.events("notify.failed"), 30)
+    assert site.events("notify.failed") == [
+        {"what": "notify", "why": "place 1 of `notify` (odd) is none that Apprise can use"}
+    ]
+    assert not (site.home.path / "no-job-waits").exists()
+
+
 def test_trying_the_places_says_which_did_not_take_it(site: Site) -> None:
     assert site.drain() == 0
     assert told(site, "notify") == (4, f"muxq: `notify` names no place in {site.home.config}\n")
