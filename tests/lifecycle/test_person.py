@@ -124,6 +124,56 @@ def test_what_nobody_answers_in_time_is_answered_as_the_home_says(site: Site, de
     assert site.queue.output("job").startswith(f"Bash: make test: {answer}")
 
 
+# --- a dialog before the start
+
+ASKER = """
+import sys, termios, tty
+tty.setcbreak(0)
+at, options = 1, ["Yes, go on", "No, exit"]
+while True:
+    lines = [f"{'❯' if n == at else ' '} {n + 1}. {text}" for n, text in enumerate(options)]
+    print("\\033[2J\\033[HMay I?", *lines, sep="\\n")
+    key = sys.stdin.read(1)
+    if key == "\\n":
+        break
+    if key == "\\033":
+        at = {"A": 0, "B": 1}[sys.stdin.read(2)[1]]
+open(sys.argv[1], "w").write(options[at])
+"""
+PROFILE = """
+command = ["{python}", "%s", "{output_file}"]
+hooks = true
+start_timeout = %s
+[[dialogs]]
+name = "known"
+text = "%s"
+choose = "Yes"
+permissions = []
+"""
+
+
+@pytest.mark.parametrize(
+    ("known", "patience", "detail"), [("May I", 3600, "May I?"), ("no such words", 0.2, "2. No, exit")]
+)
+def test_a_dialog_is_left_to_a_person_with_its_screen_and_answered_by_its_text(
+    site: Site, wait_until: Wait, known: str, patience: float, detail: str
+) -> None:
+    script = site.folder / "asker.py"
+    script.write_text(ASKER)
+    (site.home.path / "sessions" / "asker.toml").write_text(PROFILE % (script, patience, known))
+    site.drop("job", "x", agent="asker")
+    worker = site.work("--drain")
+    asked = asking(site, wait_until)
+    assert (asked["kind"], detail in asked["detail"]) == ("dialog", True)
+    assert "| May I?\n" in site.muxq("show", "job").stdout
+    assert told(site, "approve", "job")[0] == 4
+    code, said = told(site, "answer", "job", "maybe")
+    assert (code, said) == (4, "muxq: no option begins with 'maybe'; there are: Yes, go on, No, exit\n")
+    assert told(site, "answer", "job", "yes")[0] == 0
+    assert worker.wait(30) == 0
+    assert (site.queue.output("job"), len(site.events("job.attention"))) == ("Yes, go on", 1)
+
+
 # --- what cannot be answered
 
 
