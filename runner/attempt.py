@@ -11,12 +11,13 @@ import contextlib
 import math
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from runner import clock, collect, event, outcome, pool, process, progress, screen, store, trust
+from runner.attention import Lookout
 from runner.errors import MuxqError, NotFound, Unready
 from runner.home import Home
 from runner.outcome import Done, Failed, Outcome, Retry
@@ -24,14 +25,11 @@ from runner.output import Contract, Identity, identity, problem
 from runner.plan import Plan
 from runner.process import Proc
 from runner.profile import Profile
+from runner.progress import Attention
 from runner.run import Run
 from runner.terminal import Pane, Terminal
 from runner.verdict import Evidence, Output, Process, Rules, Wait, usage_limited, verdict
 from runner.watch import Watcher
-
-FIRST_LOOK = 1.0
-"""Seconds after launch before an agent that has said nothing is looked at: a dialog may stand in its way."""
-
 
 POST_MORTEM = ("timeout", "stalled")
 """Errors after which post-mortem.txt says what stood still."""
@@ -58,7 +56,17 @@ class Limits:
 class Attempt:
     """One attempt. wake() it when something may have happened to it; tell() it what others have decided."""
 
-    def __init__(self, home: Home, run: Run, terminal: Terminal, watcher: Watcher, env: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        home: Home,
+        run: Run,
+        terminal: Terminal,
+        watcher: Watcher,
+        env: Mapping[str, str],
+        alert: Callable[[Attention], None] = lambda _: None,
+    ) -> None:
+        """`alert` is called once for each thing that waits for a person."""
+        self.alert = alert
         self.home, self.run, self.terminal, self.watcher, self.env = home, run, terminal, watcher, env
         self.progress = progress.Progress()
         self.told: Outcome | None = None
@@ -69,7 +77,6 @@ class Attempt:
         self._last_event = self._output_since = -math.inf
         self._seen: Identity | None = None
         self._judged: tuple[Identity, str] | None = None
-        self._dialog_due = math.inf
         self._waits_out = False
         self._resets_at: float | None = None
         self._rates: Identity | None = None
@@ -140,7 +147,15 @@ class Attempt:
         contract = Contract.load(record["output"])
         launched = _launched_at(record)
         limits = Limits(launched, launched + record["timeout"], record.get("stall") or math.inf)
-        self._dialog_due = launched + FIRST_LOOK if profile.hooks and profile.dialogs else math.inf
+        lookout = Lookout(
+            self.home,
+            self.run,
+            self.terminal,
+            profile,
+            permissions=record["permissions"],
+            launched=launched,
+            alert=self.alert,
+        )
         with contextlib.ExitStack() as watches:
             for folder in {self.run.path, Path(contract.path).parent}:
                 watches.enter_context(self.watcher.watch(folder, self.wake))
@@ -152,8 +167,7 @@ class Attempt:
                 found = verdict(evidence, rules)
                 if not isinstance(found, Wait):
                     return found
-                await self._answer_dialogs(profile, record, launched)
-                await self._sleep(min(found.until, self._dialog_due))
+                await self._sleep(min(found.until, await lookout.look(self.progress)))
 
     async def _sleep(self, until: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -240,26 +254,6 @@ class Attempt:
         with contextlib.suppress(MuxqError):
             return await self.terminal.screen(self.run.session)
         return ""
-
-    async def _answer_dialogs(self, profile: Profile, record: dict[str, Any], launched: float) -> None:
-        """Until the agent's first word: look whether a known question stands in its way, and answer it by its text."""
-        now = time.monotonic()
-        if self.progress.started:
-            self._dialog_due = math.inf
-        if now < self._dialog_due:
-            return
-        self._dialog_due = now + 0.3
-        shown = await self._screen()
-        dialog = screen.find(shown, profile.dialogs)
-        key = screen.answer(shown, dialog) if dialog and record["permissions"] in dialog.permissions else None
-        if key:
-            await self.terminal.keys(self.run.session, key.key)
-            if key.final:
-                event.emit(self.run.events, "dialog-answered", dialog=key.dialog.name, chosen=key.dialog.choose)
-        if not (key and key.final) and now - launched > profile.start_timeout:  # nothing known, or no key helps
-            self._dialog_due = now + 5.0
-            if self.progress.attention is None:
-                event.emit(self.run.events, "dialog", text=dialog.name if dialog else screen.last_line(shown))
 
     # -- collect ----------------------------------------------------------------------------------------------
 

@@ -45,6 +45,10 @@ def sentence(name: str, data: dict[str, Any]) -> str | None:
             return f"on hold until {until}: {data['reason']}"
         case "hold.lifted":
             return "the hold was lifted"
+        case "job.attention":
+            return f"{job} waits for you ({data['kind']}): {data['detail']}"
+        case "notify.failed":
+            return f"nobody was told ({data['what']}): {data['why']}"
         case "worker.trouble":
             return f"trouble: {data['why']}"
         case "worker.stopping":

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import time
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -40,7 +41,7 @@ def examine(home: Home, agent: str | None = None) -> list[Check]:
     except MuxqError as problem:
         checks.append(Check("config", "broken", str(problem)))
     else:
-        checks += [_binary(chosen), *_account(chosen), *_root(chosen, settings.permissions)]
+        checks += [_binary(chosen), *_account(chosen), *_root(chosen, settings.permissions), *_notify(settings.notify)]
     return [*checks, _terminal(), _locale(), _disk(home), *_hold(home)]
 
 
@@ -151,6 +152,13 @@ def _disk(home: Home) -> Check:
         if free >= LOW_SPACE
         else Check("disk", "warning", told, "muxq clean --older-than 7d --purge")
     )
+
+
+def _notify(places: tuple[str, ...]) -> list[Check]:
+    """Whether messages can be sent, where config.toml names a place for them."""
+    if not places or find_spec("apprise"):
+        return []
+    return [Check("notify", "warning", "Apprise is not installed", "pip install 'muxq[notify]'")]
 
 
 def _hold(home: Home) -> list[Check]:

@@ -58,6 +58,11 @@ class Tail:
         self._part = part.encode()
         self._offset = 0
 
+    def skip(self) -> None:
+        """Pass over what is there already."""
+        with contextlib.suppress(FileNotFoundError):
+            self._offset = self.path.stat().st_size
+
     def read(self) -> list[Event]:
         """The new events, oldest first; [] when there is no file or nothing new."""
         try:

@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from runner import config, profile, prompt
 from runner.errors import BadInput, Unready
@@ -28,6 +29,10 @@ class Plan:
     profile: Profile
     template: Template
     permissions: str
+    rules: dict[str, list[str]]
+    """`allow` and `deny`: the home's, the template's, the job's."""
+    answer: dict[str, Any]
+    """`within` (seconds) a person may answer a request; then its answer is `default`."""
     timeout: float
     """Seconds for one attempt."""
     stall: float | None
@@ -82,6 +87,8 @@ def plan(home: Home, job: Job) -> Plan:
         profile=chosen,
         template=template,
         permissions=_permissions(job, chosen, settings),
+        rules=_rules(job, chosen, template, settings),
+        answer={"within": settings.answer_within, "default": settings.answer_default},
         timeout=job.timeout or template.timeout or settings.timeout,
         stall=job.stall,
         retries=job.retries or 0,
@@ -109,6 +116,18 @@ def _permissions(job: Job, chosen: Profile, settings: config.Config) -> str:
             f"the agent {chosen.name!r} knows no permissions {wanted!r}; it has: {', '.join(chosen.permissions)}"
         )
     return wanted
+
+
+def _rules(job: Job, chosen: Profile, template: Template, settings: config.Config) -> dict[str, list[str]]:
+    """The rules for the agent. BadInput for a job that has some and an agent that could not be told of them."""
+    said = {"allow": job.allow or (), "deny": job.deny or ()}
+    for key, rules in said.items():
+        if rules and not chosen.takes(f"{{{key}}}"):
+            raise BadInput(f"`{key}`: the agent {chosen.name!r} has no permission rules")
+    return {
+        "allow": [*settings.allow, *template.allow, *said["allow"]],
+        "deny": [*settings.deny, *template.deny, *said["deny"]],
+    }
 
 
 def _check_places(job: Job) -> None:

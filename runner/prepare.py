@@ -44,10 +44,12 @@ def prepare(home: Home, run: Run, plan: Plan, binary: str, before: dict[str, Any
     store.write_whole(run.prompt, text.encode(), tmp=home.tmp, durable=False)
     store.write_whole(run.events, b"", tmp=home.tmp, durable=False)
     if plan.profile.settings:
-        settings = json.dumps(fill(plan.profile.settings, places), ensure_ascii=False, indent=2)
+        rules = {"{allow}": plan.rules["allow"], "{deny}": plan.rules["deny"]}
+        settings = json.dumps(fill(plan.profile.settings, places, rules), ensure_ascii=False, indent=2)
         store.write_whole(run.settings, settings.encode(), tmp=home.tmp, durable=False)
     splices = {
         "{model_args}": fill(plan.profile.model_args, places) if plan.job.model else [],
+        "{permission_args}": fill(plan.profile.permission_args.get(plan.permissions, []), places),
         "{args}": list(plan.job.args or ()),
     }
     record = {
@@ -59,6 +61,7 @@ def prepare(home: Home, run: Run, plan: Plan, binary: str, before: dict[str, Any
         "argv": [fill(binary, places), *fill(command[1:], places, splices)],
         "workdir": str(workdir),
         "permissions": plan.permissions,
+        "answer": plan.answer,
         "timeout": plan.timeout,
         "repairs": plan.profile.repairs,
         "stall": plan.stall,

@@ -63,6 +63,8 @@ class Dialog:
     """How the option begins that the profile chooses."""
     permissions: tuple[str, ...] = PERMISSIONS
     """Answered only under these permissions; under others a person is asked."""
+    kind: str = "dialog"
+    """Or log-in: what a person has to do about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,8 @@ class Profile:
     install: str = ""
     """What a person does when the binary is missing."""
     model_args: tuple[str, ...] = ()
+    permission_args: dict[str, Any] = field(default_factory=dict)
+    """What {permission_args} becomes under each of ask, edits, deny, bypass; nothing where one is left out."""
     template: str = "generic"
     """The template for jobs that say `prompt`."""
     hooks: bool = False
@@ -102,6 +106,8 @@ class Profile:
     env_drop: tuple[str, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
     """Written as JSON to settings.json in the run folder, placeholders filled in."""
+    working: str = ""
+    """Stands on the screen only while the agent is at work and nobody is asked (a regular expression)."""
     trust: str = ""
     """Names one of trust.py's ways to tell the agent beforehand that the workdir is the user's own."""
     dialogs: tuple[Dialog, ...] = ()
@@ -118,6 +124,10 @@ class Profile:
             f"the agent {self.name!r} needs `{word}`, which is not on PATH"
             + (f"; {self.install}" if self.install else "")
         )
+
+    def takes(self, placeholder: str) -> bool:
+        """Whether its settings have a place for `placeholder`, as an element of a list."""
+        return _has(self.settings, placeholder)
 
     def environment(self, env: Mapping[str, str]) -> dict[str, str]:
         """What the agent gets of the worker's environment, and what the profile adds."""
@@ -150,6 +160,11 @@ def _read(name: str, path: Path) -> Profile:
     _check(said, Profile, path)
     if unknown := set(said.get("permissions", {})) - set(PERMISSIONS):
         raise BadSetup(f"{path}: `permissions` has {sorted(unknown)[0]!r}; known are: {', '.join(PERMISSIONS)}")
+    _check_args(said.get("permission_args", {}), path)
+    try:
+        re.compile(said.get("working", ""))
+    except re.error as problem:
+        raise BadSetup(f"{path}: `working` is no regular expression: {problem}") from None
     if said.get("trust") and said["trust"] not in WAYS:
         raise BadSetup(f"{path}: `trust` is one of {', '.join(WAYS)}, not {said['trust']!r}")
     said["dialogs"] = [_dialog(item, path) for item in said.get("dialogs", [])]
@@ -159,10 +174,19 @@ def _read(name: str, path: Path) -> Profile:
     return Profile(name=name, **values)
 
 
+def _check_args(said: dict[str, Any], path: Path) -> None:
+    if unknown := set(said) - set(PERMISSIONS):
+        raise BadSetup(f"{path}: `permission_args` has {sorted(unknown)[0]!r}; known are: {', '.join(PERMISSIONS)}")
+    if not all(isinstance(words, list) and all(isinstance(word, str) for word in words) for words in said.values()):
+        raise BadSetup(f"{path}: `permission_args` is a table of lists of texts")
+
+
 def _dialog(said: Any, path: Path) -> Dialog:
     if not isinstance(said, dict):
         raise BadSetup(f"{path}: each of `dialogs` is a table")
     _check(said, Dialog, path)
+    if said.get("kind", "dialog") not in ("dialog", "log-in"):
+        raise BadSetup(f"{path}: dialog {said['name']!r}: `kind` is dialog or log-in, not {said['kind']!r}")
     try:
         re.compile(said["text"])
     except (re.error, OverflowError, RecursionError) as problem:
@@ -184,6 +208,12 @@ def _check(said: dict[str, Any], kind: type[Profile] | type[Dialog], path: Path)
     for key in ("command",) if kind is Profile else ("name", "text", "choose"):
         if not said.get(key):
             raise BadSetup(f"{path}: `{key}` is missing")
+
+
+def _has(value: Any, element: str) -> bool:
+    if isinstance(value, dict):
+        return any(_has(item, element) for item in value.values())
+    return isinstance(value, list) and (element in value or any(_has(item, element) for item in value))
 
 
 def _items(value: Any) -> list[Any]:

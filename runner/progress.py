@@ -27,6 +27,15 @@ class Attention:
 
     kind: str
     detail: str
+    """The tool and what it works on, the question, or the dialog's words."""
+    since: str = ""
+    """RFC 3339."""
+    id: str = ""
+    """Of a request that can be answered by a file (permission.py); "" where only the screen can."""
+    options: tuple[str, ...] = ()
+    """What a question offers."""
+    prompt: str = ""
+    """The agent's own name of the prompt it was asked under."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +48,10 @@ class Progress:
     error: str = ""
     """Why the turn failed, in the agent's own word, and `message` for a person."""
     message: str = ""
-    attention: Attention | None = None
+    waiting: tuple[Attention, ...] = ()
+    """What it waits for a person for, the oldest first."""
+    alerted: str = ""
+    """The `since` of what a person was told of last."""
     doing: str = ""
     """The last tool, with what it works on."""
     repairs: int = 0
@@ -55,12 +67,17 @@ class Progress:
     signal: int | str | None = None
     events: int = 0
 
+    @property
+    def attention(self) -> Attention | None:
+        """What a person has to see to first."""
+        return self.waiting[0] if self.waiting else None
+
 
 def fold(progress: Progress, events: Iterable[Event]) -> Progress:
     """`progress` after `events`. Unknown events count, and change nothing else."""
     for event in events:
         before = progress.turn
-        progress = _step(replace(progress, events=progress.events + 1), event.name, event.data)
+        progress = _step(replace(progress, events=progress.events + 1), event.name, event.data, event.at)
         if (progress.turn is Turn.FAILED) != (before is Turn.FAILED):
             progress = _limited(progress, event.at)
     return progress
@@ -77,7 +94,9 @@ def _limited(now: Progress, at: str) -> Progress:
     return replace(now, failed_at=None, limited=now.limited + max(0.0, moment - now.failed_at))
 
 
-def _step(now: Progress, name: str, data: dict[str, Any]) -> Progress:
+def _step(now: Progress, name: str, data: dict[str, Any], at: str) -> Progress:
+    if any(answers(name, data, one) for one in now.waiting):
+        now = replace(now, waiting=tuple(one for one in now.waiting if not answers(name, data, one)))
     match name:
         case "started":
             said = data.get("transcript_path")
@@ -86,32 +105,69 @@ def _step(now: Progress, name: str, data: dict[str, Any]) -> Progress:
             return now  # told by a hook that ran beside the agent, after the end of that very turn
         case "prompt-accepted" | "repair":
             extra = 1 if name == "repair" else 0
-            return replace(now, started=True, turn=Turn.BUSY, background=0, attention=None, repairs=now.repairs + extra)
+            return replace(now, started=True, turn=Turn.BUSY, background=0, repairs=now.repairs + extra)
         case "tool-started":  # may come late too, so it says nothing of a question that was asked since
             return replace(now, doing=tool(data))
-        case "tool-finished" | "tool-failed":
-            return replace(now, attention=None)
         case "permission-asked":
-            return replace(now, attention=Attention("permission", tool(data)))
+            return replace(now, waiting=(*now.waiting, asked(data, at)))
+        case "permission-answered":
+            return replace(now, waiting=tuple(one for one in now.waiting if one.id != data.get("id")))
         case "dialog":
-            return replace(now, attention=Attention("dialog", str(data.get("text", ""))))
+            kind = "log-in" if data.get("kind") == "log-in" else "dialog"
+            return replace(now, waiting=(Attention(kind, str(data.get("text", "")), at),))
         case "dialog-answered":
-            return replace(now, attention=None)
+            return replace(now, waiting=())
+        case "alerted":
+            return replace(now, alerted=str(data.get("since", "")))
         case "turn-over":
             tasks = data.get("background_tasks") or []
             count = len(tasks) if isinstance(tasks, list) else 0
             ended = str(data.get("prompt_id") or "")
-            return replace(now, turn=Turn.OVER, background=count, prompt=ended, attention=None, doing="")
+            return replace(now, turn=Turn.OVER, background=count, prompt=ended, doing="")
         case "turn-failed":
             text = str(data.get("last_assistant_message") or data.get("error_details") or "")
-            return replace(
-                now, turn=Turn.FAILED, error=str(data.get("error") or "unknown"), message=text, attention=None
-            )
+            return replace(now, turn=Turn.FAILED, error=str(data.get("error") or "unknown"), message=text)
         case "exited":
             status, signal = data.get("status"), data.get("signal")
             known = now if status is None and signal is None else replace(now, status=status, signal=signal)
-            return replace(known, exited=True, attention=None)
+            return replace(known, exited=True)
     return now
+
+
+def asked(data: dict[str, Any], at: str) -> Attention:
+    """What the data of a `permission-asked` event asks of a person."""
+    found = questions(data)
+    options = tuple(found[0][1]) if found else ()
+    kind = "question" if found else "permission"
+    return Attention(kind, tool(data), at, str(data.get("id") or ""), options, str(data.get("prompt_id") or ""))
+
+
+def questions(data: dict[str, Any]) -> list[tuple[str, list[str]]]:
+    """The questions of a tool that asks some, each with the options it offers; [] for any other tool."""
+    given = data.get("tool_input")
+    found = given.get("questions") if isinstance(given, dict) else None
+    listed = [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+    return [(str(one.get("question") or ""), _labels(one.get("options"))) for one in listed]
+
+
+def _labels(options: Any) -> list[str]:
+    listed = options if isinstance(options, list) else []
+    return [str(one.get("label") or "") if isinstance(one, dict) else str(one) for one in listed]
+
+
+def answers(name: str, data: dict[str, Any], request: Attention) -> bool:
+    """Whether an event tells that `request` waits no more: a person has answered it on the screen, or it is void."""
+    match name:
+        case "tool-finished" | "tool-failed":
+            return request.detail == tool(data) or not request.id
+        case "prompt-accepted" | "repair":  # a hook that runs beside the agent may tell late of the very same prompt
+            prompt = data.get("prompt_id")
+            return not (prompt and prompt == request.prompt)
+        case "turn-over":  # one of the tasks in the background may be what waits
+            return not data.get("background_tasks")
+        case "started":
+            return not request.id
+    return name in ("turn-failed", "session-ended", "exited")
 
 
 def tool(data: dict[str, Any]) -> str:
@@ -119,6 +175,8 @@ def tool(data: dict[str, Any]) -> str:
     given = data.get("tool_input")
     given = given if isinstance(given, dict) else {}
     subject = next((given[key] for key in ("command", "file_path", "pattern", "url", "query") if given.get(key)), "")
+    if not subject and (found := questions(data)):
+        return " ".join(" ".join(question for question, _ in found).split())[:200]
     words = " ".join(str(subject).split())
     name = str(data.get("tool_name") or "a tool")
     return f"{name}: {words[:100]}" if words else name

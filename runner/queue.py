@@ -22,7 +22,8 @@ from runner.entry import Entry, is_job
 from runner.errors import BadInput, NotFound
 from runner.ident import is_id
 from runner.job import Job
-from runner.run import following
+from runner.permission import Decision
+from runner.run import Run, following, runs
 from runner.spool import Drops, Place, Spool
 from runner.state import TRANSITIONS, Move, State
 
@@ -50,7 +51,8 @@ class Queue:
         return self._described(self.find(reference).entry)
 
     def list(self, states: Collection[State | str] = tuple(State), limit: int | None = None) -> list[dict[str, Any]]:
-        """Jobs in `states`: running ones, waiting ones in claim order, then finished ones, the youngest first."""
+        """Jobs in `states`: those that wait for a person, other running ones, then waiting ones in claim order, then
+        finished ones, the youngest first."""
         found = []
         for place in self._places(states, limit):
             try:
@@ -59,7 +61,7 @@ class Queue:
                 with contextlib.suppress(NotFound):
                     job = self._described(place.entry)
                     found += [job] if job["state"] in states else []
-        return found
+        return sorted(found, key=lambda job: job["attention"] is None)
 
     def _places(self, states: Collection[State | str], limit: int | None) -> Sequence[Place]:
         """The first `limit` of list(), drops taken in first. No folder of many is listed twice, or without need.
@@ -138,6 +140,46 @@ class Queue:
         entry = self.find(reference).entry
         self._steady(entry, self._retry)
         return self._described(entry)
+
+    def approve(self, reference: str, *, always: bool = False) -> dict[str, Any]:
+        """Allow what a running job asks for (the oldest request); returns that, as {"job", "kind", "detail", "chosen"}.
+
+        `always`: and what the agent suggests for it, for the rest of its session. BadInput when it asks for nothing.
+        """
+        return self._decide(reference, Decision("allow", always=always))
+
+    def deny(self, reference: str, *, reason: str = "") -> dict[str, Any]:
+        """Refuse what a running job asks for; the agent is told `reason` and goes on. Returns as `approve` does."""
+        return self._decide(reference, Decision("deny", message=reason))
+
+    def answer(self, reference: str, *texts: str) -> dict[str, Any]:
+        """Answer a running job's question, or choose the option of a dialog that begins with the text.
+
+        One text for each question it asks. Returns as `approve` does; `chosen` is the option of a dialog.
+        """
+        from runner import person
+
+        run = self._asking(reference)
+        asked, _ = person.waiting(run)
+        if asked is None or asked.kind not in ("dialog", "log-in"):
+            return self._decide(reference, Decision("answer", texts=texts))
+        chosen = person.choose(self.home, run, asked, " ".join(texts))
+        return {"job": run.job, "kind": asked.kind, "detail": asked.detail, "chosen": chosen}
+
+    def _decide(self, reference: str, decision: Decision) -> dict[str, Any]:
+        from runner import person
+
+        run = self._asking(reference)
+        asked = person.decide(self.home, run, decision)
+        return {"job": run.job, "kind": asked.kind, "detail": asked.detail, "chosen": None}
+
+    def _asking(self, reference: str) -> Run:
+        """The attempt of a running job. BadInput for any other."""
+        place = self.find(reference)
+        begun = runs(self.home, place.entry.id)
+        if place.state is not State.RUNNING or not begun:
+            raise BadInput(f"job {place.entry.id} is {place.state}; only a running one waits for a person")
+        return begun[-1]
 
     # -- finding ----------------------------------------------------------------------------------------------
 

@@ -51,6 +51,11 @@ class Run:
         return self.path / "diff.patch"
 
     @property
+    def dialog(self) -> Path:
+        """The screen on which a dialog waits for a person."""
+        return self.path / "dialog.txt"
+
+    @property
     def post_mortem(self) -> Path:
         """What stood still, after a timeout or a stall."""
         return self.path / "post-mortem.txt"

@@ -16,7 +16,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from runner import clock, hold, outcome, pool, process, profile, store
+from runner import clock, hold, notify, outcome, pool, process, profile, store, view
 from runner.attempt import Attempt
 from runner.collect import resets_at
 from runner.entry import Entry
@@ -25,7 +25,7 @@ from runner.hold import Hold
 from runner.outcome import Cancelled, Failed, Outcome, Requeued
 from runner.plan import BACKOFF, Plan, plan, ready
 from runner.prepare import prepare
-from runner.progress import Turn
+from runner.progress import Attention, Turn
 from runner.run import Run, following, runs
 from runner.spool import Place, Spool
 from runner.state import Move, State
@@ -149,7 +149,18 @@ class Running:
         return made, ready(made, self.env)
 
     def _attempt(self, run: Run) -> Attempt:
-        return Attempt(self.spool.home, run, self._terminal, self._watcher, self.env)
+        return Attempt(self.spool.home, run, self._terminal, self._watcher, self.env, self._alert)
+
+    def _alert(self, found: Attention) -> None:
+        """Tell a person that the job waits for one."""
+        self.spool.emit("job.attention", job=self.id, kind=found.kind, detail=found.detail)
+        try:
+            job = view.describe(self.spool, self.place)
+        except (MuxqError, OSError):
+            return  # it has just ended
+        name, asked = job["name"] or job["id"], job["attention"] or view.attention(found)
+        said = f"{name} waits for you ({found.kind}): {found.detail}"
+        notify.send(self.spool.home, f"muxq: {name} waits for you", said, job | {"attention": asked})
 
     def _last(self) -> Run | None:
         """The attempt to go on with: one that was begun and not judged, else the youngest."""
@@ -261,6 +272,8 @@ class Running:
             put = account
         if put:
             self.spool.emit("hold.put", **put.as_dict())
+            if put.until is None:
+                notify.send(home, "muxq: on hold until you lift it", f"{why}\nThen: muxq release")
 
     def _report(self) -> str:
         """Write the traceback beside the run's files; returns its path."""

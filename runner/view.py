@@ -3,7 +3,8 @@
     {"id", "name", "state", "agent", "priority", "tags", "created_at", "started_at", "finished_at",
      "attempts": [{"number", "session", "started_at", "finished_at", "outcome", "error", "exit_status",
                    "doing", "screen", "prompt", "post_mortem", "usage", "run_dir"}],
-     "output_path", "error": {"kind", "message"}, "attention": {"kind", "detail"}, "run_dir"}
+     "output_path", "error": {"kind", "message"}, "run_dir",
+     "attention": {"kind", "detail", "since", "options", "screen"}}
 
 Times are RFC 3339 in UTC, paths absolute, what is absent is null.
 """
@@ -75,12 +76,24 @@ def _attempt(run: Run, *, live: bool) -> dict[str, Any]:
         "error": _error(ended),
         "exit_status": ended.get("exit_status"),
         "doing": now.doing or None,
-        "attention": {"kind": now.attention.kind, "detail": now.attention.detail} if now.attention else None,
+        "attention": attention(now.attention, _present(run.dialog)) if now.attention else None,
         "screen": _present(run.screen),
         "prompt": _present(run.prompt),
         "post_mortem": _present(run.post_mortem),
         "usage": ended["usage"] if isinstance(ended.get("usage"), dict) else None,
         "run_dir": str(run.path),
+    }
+
+
+def attention(found: progress.Attention, screen: str | None = None) -> dict[str, Any]:
+    """What a job waits for a person for; `screen` is kept of dialogs alone."""
+    asked = found.kind in ("permission", "question")
+    return {
+        "kind": found.kind,
+        "detail": found.detail,
+        "since": _time(found.since),
+        "options": list(found.options),
+        "screen": None if asked else screen,
     }
 
 

@@ -1,6 +1,6 @@
 """The echo agent: reads the prompt file, answers with its text, and stays open like the agents it stands in for.
 
-    echo.py PROMPT_FILE OUTPUT_FILE RUN_DIR PACKAGE_PARENT
+    echo.py PROMPT_FILE OUTPUT_FILE RUN_DIR PACKAGE_PARENT PERMISSIONS
 
 It tells of its turn by the same hook.py that Claude Code's hooks run. Lines of the prompt that begin with @ are its
 script, played in order; the other lines are the answer:
@@ -10,6 +10,8 @@ script, played in order; the other lines are the answer:
     @exit STATUS      leave at once                     @error WORD     let the turn fail with this error
     @stay             never end the turn                @run COMMAND    run a shell command
     @busy-while PATH  be turned away while PATH exists  @limit SECONDS  meet a usage limit, wait it out, go on
+    @ask Bash: COMMAND           ask for a permission; what became of it is part of the answer
+    @question TEXT? Yes, No      ask a question, with these options
 """
 
 import json
@@ -18,12 +20,17 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 
 class Agent:
-    def __init__(self, prompt: str, output: str, run: str, package: str) -> None:
+    def __init__(self, prompt: str, output: str, run: str, package: str, permissions: str) -> None:
         self.prompt, self.output, self.run, self.package = Path(prompt), Path(output), run, package
+        self.permissions = permissions
         self.silent = self.pieces = False
+        self.answer: list[str] = []
+        self.allowed: set[str] = set()
+        """What was approved for the whole session."""
 
     def tell(self, event: str, **data: object) -> str:
         """Run the hook as an agent would; what it prints, which is an order to go on or nothing."""
@@ -38,7 +45,7 @@ class Agent:
         return told.stdout
 
     def turn(self) -> None:
-        answer = []
+        answer = self.answer
         for line in self.prompt.read_text("utf-8").splitlines(keepends=True):
             if line.startswith("@") and self.act(*line[1:].strip().partition(" ")[::2]):
                 continue
@@ -65,6 +72,10 @@ class Agent:
                 self.tell("tool-started", tool_name="Bash", tool_input={"command": rest})
                 subprocess.run(rest, shell=True, check=False)
                 self.tell("tool-finished", tool_name="Bash")
+            case "ask":
+                self.answer.append(f"{rest}: {self.ask(rest)}\n")
+            case "question":
+                self.answer.append(f"{self.question(rest)}\n")
             case "exit":
                 sys.exit(int(rest or "0"))
             case "error":
@@ -93,6 +104,31 @@ class Agent:
         time.sleep(resets_at - time.time())
         self.tell("prompt-accepted", prompt="go on")
 
+    def ask(self, what: str) -> str:
+        """allowed, or refused and why: as the permissions say, else by a person's answer to the hook."""
+        if self.permissions in ("deny", "bypass") or what in self.allowed:
+            return "refused" if self.permissions == "deny" else "allowed"
+        name, _, command = what.partition(": ")
+        rule = {"type": "addRules", "rules": [{"toolName": name, "ruleContent": command}], "behavior": "allow"}
+        found = self.decision(tool_name=name, tool_input={"command": command}, permission_suggestions=[rule])
+        if found.get("updatedPermissions"):
+            self.allowed.add(what)
+        return "allowed" if found.get("behavior") == "allow" else f"refused: {found.get('message')}"
+
+    def question(self, text: str) -> str:
+        words, _, options = text.partition("? ")
+        asked = {"question": words + "?", "options": [{"label": label.strip()} for label in options.split(",")]}
+        found = self.decision(tool_name="AskUserQuestion", tool_input={"questions": [asked]})
+        said = found.get("updatedInput", {}).get("answers") or {words + "?": f"refused: {found.get('message')}"}
+        return " ".join(f"{key} {value}" for key, value in said.items())
+
+    def decision(self, **data: object) -> dict[str, Any]:
+        """What the hook says to a request, once somebody has answered it."""
+        told = self.tell("permission-asked", **data)
+        self.tell("tool-finished", **data)
+        found: dict[str, Any] = json.loads(told or "{}").get("hookSpecificOutput", {}).get("decision", {})
+        return found
+
     def write(self, text: str) -> None:
         """As Claude Code does it: a temporary name beside the output, then a rename."""
         scratch = self.output.with_name(f"{self.output.name}.tmp.{id(self)}")
@@ -107,7 +143,7 @@ class Agent:
 
 
 if __name__ == "__main__":
-    agent = Agent(*sys.argv[1:5])
+    agent = Agent(*sys.argv[1:6])
     agent.tell("started", source="startup")
     agent.tell("prompt-accepted")
     agent.turn()

@@ -4,7 +4,8 @@
 
 EVENT is muxq's own word (docs/files.md). The last four are for `turn-over`: what attempt.json says of the output, with
 BEFORE as INODE,SIZE,MTIME_NS or -. The agent waits for this, so nothing of weight is imported where all is well.
-Never fails the agent: whatever goes wrong here ends in exit status 0.
+Never fails the agent: whatever goes wrong here ends in exit status 0. `permission-asked` waits for a person's answer,
+for as long as attempt.json says.
 """
 
 import os
@@ -73,6 +74,23 @@ def send_back(run: str, package_parent: str, data: bytes) -> str:
     return missing(Contract.load(attempt["output"]))
 
 
+def ask(run: str, package_parent: str, data: bytes) -> bool:
+    """Hold a request for a permission open until somebody answers; False where that is not wanted."""
+    import json
+    from pathlib import Path
+
+    sys.path.append(package_parent)
+    from runner import permission
+
+    limits = permission.limits(Path(run))
+    if limits is None:
+        return False
+    said, record = json.loads(data), json.loads(one_line(data))
+    if reply := permission.hold(Path(run), said, record=record, within=limits[0], default=limits[1]):
+        print(json.dumps(reply), flush=True)
+    return True
+
+
 def status_line(run: str, data: bytes) -> None:
     """Keep what the status line is told; show whose session this is."""
     scratch = f"{run}/status.json.{os.getpid()}.tmp"
@@ -87,6 +105,8 @@ def main(event: str, run: str, package_parent: str, *contract: str) -> None:
     data = sys.stdin.buffer.read()
     if event == "status":
         return status_line(run, data)
+    if event == "permission-asked" and ask(run, package_parent, data):
+        return None
     line = one_line(data)
     well = event != "turn-over" or (contract and plainly_well(*contract))
     if not well and (reason := send_back(run, package_parent, line)):

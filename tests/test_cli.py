@@ -105,7 +105,10 @@ def test_the_help_names_every_command(call: Call) -> None:
 
 def test_the_commands_are_those_of_the_contract() -> None:
     assert set(NAMES) == set(
-        "add work ls show output logs schema doctor cancel retry wait hold release attach clean".split()
+        (
+            "add work ls show output logs schema doctor cancel retry wait hold release attach clean "
+            "approve deny answer notify"
+        ).split()
     )
 
 

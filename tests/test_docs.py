@@ -257,7 +257,8 @@ def test_every_key_of_the_config_is_documented_with_its_default() -> None:
     rows = re.findall(r"^\| `(\w+)` \|.*\| `(.+)` \|$", section("docs/files.md", "config.toml"), re.MULTILINE)
     told = {key: tomllib.loads(f"it = {value}")["it"] for key, value in rows}
     told["pool"] = pause.read(told["pool"], "docs/files.md")
-    assert told == {item.name: getattr(Config(), item.name) for item in fields(Config)}
+    known = {item.name: getattr(Config(), item.name) for item in fields(Config)}
+    assert told == {key: list(value) if isinstance(value, tuple) else value for key, value in known.items()}
 
 
 def test_every_key_of_a_profile_and_of_a_dialog_is_documented() -> None:
@@ -269,7 +270,9 @@ def test_every_key_of_a_profile_and_of_a_dialog_is_documented() -> None:
 
 def test_every_placeholder_and_every_variable_passed_on_is_documented() -> None:
     source = (ROOT / "runner" / "prepare.py").read_text("utf-8")
-    known = set(re.findall(r"^        \"\{?(\w+)\}?\": ", source.partition("record = {")[0], re.MULTILINE))
+    known = {"allow", "deny"} | set(
+        re.findall(r"^        \"\{?(\w+)\}?\": ", source.partition("record = {")[0], re.MULTILINE)
+    )
     known |= set(re.findall(r"^        \"(\w+)\": ", source.partition("def _places")[2], re.MULTILINE))
     assert {cell.strip("{}") for cell in first_cells(section("docs/sessions.md", "Placeholders"))} == known
     environment = section("docs/sessions.md", "Environment")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from runner.errors import BadInput, BadSetup, NotFound, Unready
 from runner.home import Home
 from runner.job import Job
 from runner.plan import Plan
+from runner.prepare import prepare
+from runner.run import following
 
 
 @pytest.fixture
@@ -140,3 +143,39 @@ def test_a_secret_that_the_worker_lacks_is_named(plan: Callable[..., Plan]) -> N
 
 def test_a_job_that_can_run_is_ready_with_its_binary(plan: Callable[..., Plan]) -> None:
     assert plans.ready(plan(agent="shell"), {"PATH": "/bin:/usr/bin"}) in ("/bin/sh", "/usr/bin/sh")
+
+
+def test_rules_of_home_template_and_job_add_up(plan: Callable[..., Plan], home: Home) -> None:
+    home.config.write_text('allow = ["A"]\ndeny = ["X"]')
+    (home.path / "prompts" / "mine.md").write_text('+++\nallow = ["B"]\ndeny = ["Y"]\n+++\n{{ prompt }}')
+    (home.path / "sessions" / "ruled.toml").write_text(
+        'command = ["sh"]\ntemplate = "mine"\n[settings.permissions]\nallow = ["{allow}"]\ndeny = ["{deny}"]\n'
+    )
+    made = plan(agent="ruled", allow=["C"], deny=["Z"])
+    assert made.rules == {"allow": ["A", "B", "C"], "deny": ["X", "Y", "Z"]}
+
+
+@pytest.mark.parametrize("key", ["allow", "deny"])
+def test_rules_for_an_agent_that_has_none_are_refused(plan: Callable[..., Plan], home: Home, key: str) -> None:
+    home.config.write_text('deny = ["for others"]')
+    plan()
+    with pytest.raises(BadInput, match=f"`{key}`: the agent 'echo' has no permission rules"):
+        plan(**{key: ["Bash(ls)"]})
+
+
+def test_the_rules_stand_in_the_sessions_settings_as_they_were_written(plan: Callable[..., Plan], home: Home) -> None:
+    run = following(home, "1m7y5q8nvn2kj7")
+    made = plan(agent="claude", allow=["Bash({workdir} *)"], deny=["Bash(git push *)"], permissions="ask")
+    record = prepare(home, run, made, "/bin/claude")
+    rules = json.loads(run.settings.read_text())["permissions"]
+    assert (rules["allow"][-1], rules["deny"]) == ("Bash({workdir} *)", ["Bash(git push *)"])
+    assert ("--disallowedTools" in record["argv"], record["answer"]) == (False, {"within": 1200.0, "default": "deny"})
+
+
+@pytest.mark.parametrize("permissions", ["edits", "deny", "bypass"])
+def test_questions_are_switched_off_where_nobody_said_to_be_there(
+    plan: Callable[..., Plan], home: Home, permissions: str
+) -> None:
+    made = plan(agent="claude", permissions=permissions)
+    argv = prepare(home, following(home, "1m7y5q8nvn2kj7"), made, "/bin/claude")["argv"]
+    assert argv[argv.index("--disallowedTools") + 1] == "AskUserQuestion"

@@ -92,6 +92,13 @@ def test_what_a_profile_says_is_what_it_has(load: Callable[[str], Profile]) -> N
         ('command = ["x"]\nrepairs = true', r"`repairs` has the wrong type \(bool\)"),
         ('command = ["x"]\nquiet = "1s"', r"`quiet` has the wrong type \(str\)"),
         ('command = ["x"]\npermissions = { asks = "y" }', "`permissions` has 'asks'; known are: ask, edits, deny"),
+        ('command = ["x"]\npermission_args = { asks = ["y"] }', "`permission_args` has 'asks'; known are: ask, edits"),
+        ('command = ["x"]\npermission_args = { ask = "y" }', "`permission_args` is a table of lists of texts"),
+        ('command = ["x"]\nworking = "("', "`working` is no regular expression"),
+        (
+            'command = ["x"]\n[[dialogs]]\nname = "y"\ntext = "z"\nchoose = "a"\nkind = "b"',
+            "dialog 'y': `kind` is dialog or log-in, not 'b'",
+        ),
         ('command = ["x"]\ndialogs = ["y"]', "each of `dialogs` is a table"),
         ('command = ["x"]\n[[dialogs]]\nname = "y"\ntext = "z"', "`choose` is missing"),
         ('command = ["x"]\n[[dialogs]]\nname = "y"\ntext = "("\nchoose = "z"', "dialog 'y': `text` is no regular"),

@@ -30,7 +30,16 @@ def test_nothing_told_is_nothing_known() -> None:
         (["prompt-accepted", ("tool-started", BASH)], Progress(True, Turn.BUSY, doing="Bash: make test", events=2)),
         (
             ["prompt-accepted", ("tool-started", BASH), ("permission-asked", BASH)],
-            Progress(True, Turn.BUSY, doing=DOING, events=3, attention=Attention("permission", DOING)),
+            Progress(True, Turn.BUSY, doing=DOING, events=3, waiting=(Attention("permission", DOING, "t"),)),
+        ),
+        (
+            ["prompt-accepted", ("permission-asked", BASH | {"id": "a"}), ("permission-asked", {"id": "b"})],
+            Progress(
+                True,
+                Turn.BUSY,
+                events=3,
+                waiting=(Attention("permission", DOING, "t", "a"), Attention("permission", "a tool", "t", "b")),
+            ),
         ),
         (["prompt-accepted", "permission-asked", "tool-finished"], Progress(True, Turn.BUSY, events=3)),
         (["prompt-accepted", "permission-asked", "tool-failed"], Progress(True, Turn.BUSY, events=3)),
@@ -43,11 +52,15 @@ def test_nothing_told_is_nothing_known() -> None:
             Progress(turn=Turn.FAILED, error="rate_limit", message="You've hit your limit", events=1),
         ),
         ([("turn-failed", {"error_details": "d"})], Progress(turn=Turn.FAILED, error="unknown", message="d", events=1)),
-        ([("dialog", {"text": "trust"})], Progress(attention=Attention("dialog", "trust"), events=1)),
+        ([("dialog", {"text": "trust"})], Progress(waiting=(Attention("dialog", "trust", "t"),), events=1)),
+        (
+            [("dialog", {"text": "Select", "kind": "log-in"})],
+            Progress(waiting=(Attention("log-in", "Select", "t"),), events=1),
+        ),
         ([("dialog", {"text": "trust"}), "dialog-answered"], Progress(events=2)),
         (
             [("dialog", {"text": "trust"}), "started"],
-            Progress(started=True, attention=Attention("dialog", "trust"), events=2),
+            Progress(started=True, events=2),
         ),
         ([("dialog", {"text": "trust"}), "prompt-accepted"], Progress(True, Turn.BUSY, events=2)),
         ([("exited", {"status": 3, "signal": None})], Progress(exited=True, status=3, events=1)),

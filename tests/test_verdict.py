@@ -188,10 +188,10 @@ ROWS: dict[str, tuple[dict[str, Any], Rules, Wait | Outcome]] = {
         {"progress": failed_turn("overloaded"), "now": DEADLINE + 1}, HOOKS, Requeued("throttle", "overloaded")),
     # waiting for a person
     "a permission is asked: wait for a person": (
-        {"progress": Progress(True, Turn.BUSY, attention=Attention("permission", "Bash: rm x"))}, HOOKS,
+        {"progress": Progress(True, Turn.BUSY, waiting=(Attention("permission", "Bash: rm x"),))}, HOOKS,
         Wait(DEADLINE)),
     "a dialog at the start: wait for a person": (
-        {"progress": Progress(attention=Attention("dialog", "trust"))}, HOOKS, Wait(DEADLINE)),
+        {"progress": Progress(waiting=(Attention("dialog", "trust"),))}, HOOKS, Wait(DEADLINE)),
     # the clock
     "nothing yet: wait for the deadline": (
         {}, HOOKS, Wait(DEADLINE)),
@@ -221,7 +221,7 @@ ROWS: dict[str, tuple[dict[str, Any], Rules, Wait | Outcome]] = {
         {"progress": BUSY, "output": Output.INVALID, "launched": 0.0, "output_since": NOW - 10, "stall": 30}, HOOKS,
         Wait(NOW + 20)),
     "silent while a person is waited for: wait": (
-        {"progress": Progress(True, Turn.BUSY, attention=Attention("permission", "x")), "launched": 0.0, "stall": 30},
+        {"progress": Progress(True, Turn.BUSY, waiting=(Attention("permission", "x"),)), "launched": 0.0, "stall": 30},
         HOOKS, Wait(DEADLINE)),
     # what others decided
     "cancelled by a person: cancelled, whatever the rest says": (

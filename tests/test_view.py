@@ -104,7 +104,13 @@ def test_a_running_job_tells_of_its_attempt(spool: Spool, running: Place, run: R
 
 def test_a_running_job_that_waits_for_a_person_says_so(spool: Spool, running: Place, run: Run) -> None:
     event.emit(run.events, "permission-asked", tool_name="Bash", tool_input={"command": "rm x"})
-    assert describe(spool, running)["attention"] == {"kind": "permission", "detail": "Bash: rm x"}
+    assert describe(spool, running)["attention"] == {
+        "kind": "permission",
+        "detail": "Bash: rm x",
+        "since": event.read(run.events)[-1].at,
+        "options": [],
+        "screen": None,
+    }
 
 
 def test_a_done_job_has_no_error_and_no_attention(spool: Spool, running: Place, run: Run) -> None:

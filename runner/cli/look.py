@@ -5,6 +5,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
 import typer
@@ -13,6 +14,9 @@ from runner import clock, config, duration, home, pool
 from runner.cli.options import HomeOption, JobArgument, JsonOption, print_json, say
 from runner.plain import plain
 from runner.state import State
+
+SCREEN_LINES = 15
+"""How much of a dialog's screen is shown."""
 
 COLOURS = {"running": "cyan", "done": "green", "failed": "red", "cancelled": "yellow"}
 
@@ -48,7 +52,6 @@ def ls(
         say(f"on hold until {held.end()}: {held.reason}", err=True)
     if gauge := pool.gauge(pool.load(queue.home), now):
         say(f"used: {', '.join(gauge)}", err=True)
-    jobs.sort(key=lambda job: job["attention"] is None)
     rows: list[tuple[str, ...]] = [
         (job["id"], job["state"], _age(job), job["agent"], job["name"] or "", _what(job)) for job in jobs
     ]
@@ -138,9 +141,10 @@ def show(job: JobArgument, as_json: JsonOption = False, home_path: HomeOption = 
     ):
         if found[key] not in (None, [], ""):
             say(f"{key + ':':13} {', '.join(found[key]) if key == 'tags' else found[key]}")
-    for key in ("error", "attention"):
-        if found[key]:
-            say(f"{key + ':':13} {found[key]['kind']}: {found[key].get('message') or found[key].get('detail')}")
+    if found["error"]:
+        say(f"{'error:':13} {found['error']['kind']}: {found['error']['message']}")
+    if found["attention"]:
+        _show_attention(found["id"], found["attention"])
     for attempt in found["attempts"]:
         say("")
         say(f"attempt {attempt['number']}: {attempt['outcome'] or attempt['doing'] or 'under way'}")
@@ -157,6 +161,23 @@ def show(job: JobArgument, as_json: JsonOption = False, home_path: HomeOption = 
             if value:
                 say(f"  {key + ':':13} {value}")
     return None
+
+
+def _show_attention(job: str, asked: dict[str, Any]) -> None:
+    """What the job waits for, and what to type."""
+    typer.echo(f"{'attention:':13} {asked['kind']}: {asked['detail']}")
+    typer.echo(f"{'since:':13} {asked['since']}")
+    if asked["options"]:
+        typer.echo(f"{'options:':13} {' / '.join(asked['options'])}")
+    lines = {
+        "permission": (f"muxq approve {job}", f"muxq approve {job} --always", f"muxq deny {job} --reason TEXT"),
+        "question": (f"muxq answer {job} TEXT", f"muxq deny {job}"),
+    }.get(asked["kind"], (f"muxq answer {job} OPTION", f"muxq attach {job} --take-over"))
+    for number, line in enumerate(lines):
+        typer.echo(f"{'' if number else 'type:':13} {line}")
+    if asked["screen"]:
+        shown = Path(asked["screen"]).read_text("utf-8", "replace").splitlines()
+        typer.echo("\n".join(f"    | {line}" for line in [line for line in shown if line.strip()][-SCREEN_LINES:]))
 
 
 def output(

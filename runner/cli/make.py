@@ -55,6 +55,12 @@ def add(
     permissions: Annotated[
         str | None, typer.Option("--permissions", metavar="ask|edits|deny|bypass", help="What passes unasked.")
     ] = None,
+    allow: Annotated[
+        list[str] | None, typer.Option("--allow", metavar="RULE", help="What passes unasked, in the agent's own words.")
+    ] = None,
+    deny: Annotated[
+        list[str] | None, typer.Option("--deny", metavar="RULE", help="What never passes, in the agent's own words.")
+    ] = None,
     env: Annotated[
         list[str] | None,
         typer.Option("--env", "-e", metavar="K=V", help="Environment; K alone takes it from the worker's."),
@@ -87,6 +93,8 @@ def add(
         "retries": retries,
         "after": after or None,
         "permissions": permissions,
+        "allow": allow or None,
+        "deny": deny or None,
         "env": _environment(env or []) or None,
         "args": arg or None,
         "name": name,

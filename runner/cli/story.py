@@ -11,7 +11,7 @@ from runner.display import sentence
 from runner.entry import Entry
 from runner.event import Event
 from runner.plain import plain
-from runner.progress import tool
+from runner.progress import questions, tool
 from runner.queue import Queue
 from runner.run import runs
 
@@ -76,7 +76,9 @@ def _agents(happened: Event) -> str | None:
         case "tool-started":
             return tool(data)
         case "permission-asked":
-            return f"waits for a permission: {tool(data)}"
+            return f"waits for {'an answer' if questions(data) else 'a permission'}: {tool(data)}"
+        case "permission-answered":
+            return f"{data.get('decision') or 'answered'}, by the {data.get('by')}"
         case "turn-over":
             return "the turn is over"
         case "turn-failed":
