@@ -15,9 +15,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from runner import clock, collect, event, outcome, process, progress, screen, store, trust
+from runner import clock, collect, event, keep, mode, outcome, process, progress, screen, store, trust
 from runner.errors import MuxqError, NotFound, Unready
+from runner.glance import Glance
 from runner.home import Home
+from runner.mode import Mode
 from runner.outcome import Done, Failed, Outcome, Retry
 from runner.output import Contract, Identity, identity, problem
 from runner.plan import Plan
@@ -66,6 +68,7 @@ class Attempt:
         self._seen: Identity | None = None
         self._judged: tuple[Identity, str] | None = None
         self._dialog_due = math.inf
+        self._glance = Glance(terminal, run)
 
     # -- launch -----------------------------------------------------------------------------------------------
 
@@ -98,6 +101,7 @@ class Attempt:
 
     def look(self, panes: Mapping[str, Pane], asked: float) -> None:
         """What tmux said of all its panes when it was asked at `asked` (monotonic): the net under its own notices."""
+        self._glance.due = True
         pane = panes.get(self.run.session)
         if asked >= self._launched and (pane is None or pane.dead):
             self._ended(pane)
@@ -137,8 +141,10 @@ class Attempt:
                 found = verdict(evidence, rules)
                 if not isinstance(found, Wait):
                     return found
-                await self._answer_dialogs(profile, record, launched)
-                await self._sleep(min(found.until, self._dialog_due))
+                if evidence.mode is Mode.DRIVING:
+                    await self._answer_dialogs(profile, record, launched)
+                await self._glance.look(profile, self.progress, time.monotonic() - self._last_event)
+                await self._sleep(min(found.until, self._dialog_due if evidence.mode is Mode.DRIVING else math.inf))
 
     async def _sleep(self, until: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -151,13 +157,14 @@ class Attempt:
         if fresh := self._tail.read():
             self.progress = progress.fold(self.progress, fresh)
             self._last_event = now
+        hands = self._hands()
         state, why = self._output(contract, rules, now)
         alive = Process.EXITED if self.progress.exited else Process.GONE if self._gone else Process.ALIVE
         wordless = alive is not Process.EXITED or state in (Output.VALID, Output.CHANGING)
         return Evidence(
             now=now,
             launched=limits.launched,
-            deadline=limits.deadline,
+            deadline=limits.deadline + hands.away_until(now),
             stall=limits.stall,
             output=state,
             problem=why,
@@ -166,8 +173,15 @@ class Attempt:
             last_event=self._last_event,
             process=alive,
             told=self.told,
+            mode=hands.mode,
+            driven_since=hands.since if hands.mode is Mode.DRIVING else -math.inf,
             last_line="" if wordless else screen.last_line(await self._screen()),
         )
+
+    def _hands(self) -> mode.Hands:
+        """Who drives; a mode whose program was killed is taken back here."""
+        hands = mode.load(self.run)
+        return hands if mode.valid(hands) else mode.give_back(self.home, self.run)
 
     def _output(self, contract: Contract, rules: Rules, now: float) -> tuple[Output, str]:
         found = identity(contract.path)
@@ -246,7 +260,20 @@ class Attempt:
         tree = [pane.pid, *(proc.pid for proc in process.descendants(pane.pid))] if pane and not pane.dead else []
         collect.post_mortem(self.home, self.run, why, shown, process.told(tree), self.progress.transcript)
 
-    # -- close ------------------------------------------------------------------------------------------------
+    # -- stay or close ------------------------------------------------------------------------------------------------
+
+    async def stay(self) -> bool:
+        """Leave the session of an attempt with a result open where that was asked for, and its program runs."""
+        if not keep.asked(self.run) or (self.run.outcome() or {}).get("outcome") != Done.kind:
+            return False
+        pane = (await self.terminal.panes()).get(self.run.session)
+        program = process.find(pane.pid) if pane and not pane.dead else None
+        if program is None:
+            keep.forget(self.run)
+            return False
+        if not keep.stands(self.run):
+            keep.settle(self.home, self.run, program)
+        return True
 
     async def close(self) -> None:
         """Keep the last screen, then end the session and everything it started; nothing that is not ours is touched."""

@@ -49,7 +49,7 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
     "str": str, "bool": bool, "float": (int, float), "int": int, "dict": dict, "tuple": list,
 }  # fmt: skip
 
-_TEXTS = ("command", "resume", "search", "model_args", "env_pass", "env_drop", "env", "permissions")
+_TEXTS = ("command", "resume", "search", "model_args", "env_pass", "env_drop", "env", "permissions", "special")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +103,14 @@ class Profile:
     trust: str = ""
     """Names one of trust.py's ways to tell the agent beforehand that the workdir is the user's own."""
     dialogs: tuple[Dialog, ...] = ()
+    composer: str = ""
+    """The screen line on which the agent's user types (a regular expression with a group `draft`); empty: unknown."""
+    working: str = ""
+    """What its screen shows only while it works (a regular expression)."""
+    special: tuple[str, ...] = ()
+    """Beginnings by which a message would be something else: a command of the agent's own."""
+    transcript: str = ""
+    """Names one of transcript.py's formats of the agent's record of a conversation."""
 
     def binary(self, env: Mapping[str, str]) -> str:
         """The absolute path of the agent's program. Unready says how to get it."""
@@ -150,11 +158,27 @@ def _read(name: str, path: Path) -> Profile:
         raise BadSetup(f"{path}: `permissions` has {sorted(unknown)[0]!r}; known are: {', '.join(PERMISSIONS)}")
     if said.get("trust") and said["trust"] not in WAYS:
         raise BadSetup(f"{path}: `trust` is one of {', '.join(WAYS)}, not {said['trust']!r}")
+    _check_talk(said, path)
     said["dialogs"] = [_dialog(item, path) for item in said.get("dialogs", [])]
     if said.get("interactive", True) and not said.get("hooks", False):
         said.setdefault("quiet", 2.0)
     values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in said.items()}
     return Profile(name=name, **values)
+
+
+def _check_talk(said: dict[str, Any], path: Path) -> None:
+    """The keys by which a live session is talked to."""
+    from runner.transcript import FORMATS
+
+    for key in ("composer", "working"):
+        try:
+            groups = re.compile(said.get(key, "")).groupindex
+        except re.error as problem:
+            raise BadSetup(f"{path}: `{key}` is no regular expression: {problem}") from None
+        if key == "composer" and said.get(key) and "draft" not in groups:
+            raise BadSetup(f"{path}: `composer` needs a group (?P<draft>…): what has been typed")
+    if said.get("transcript") and said["transcript"] not in FORMATS:
+        raise BadSetup(f"{path}: `transcript` is one of {', '.join(FORMATS)}, not {said['transcript']!r}")
 
 
 def _dialog(said: Any, path: Path) -> Dialog:

@@ -20,7 +20,7 @@ from runner.collect import resets_at
 from runner.entry import Entry
 from runner.errors import MuxqError, Unready, told
 from runner.hold import Hold
-from runner.outcome import Cancelled, Failed, Outcome, Requeued
+from runner.outcome import Cancelled, Done, Failed, Outcome, Requeued
 from runner.plan import BACKOFF, Plan, plan, ready
 from runner.prepare import prepare
 from runner.progress import Turn
@@ -101,7 +101,7 @@ class Running:
         record = None if made else self.attempt.run.attempt()
         if record is None:
             chosen, binary = made or self._plan()
-            before = self._conversation() if chosen.resume else None
+            before = (self._conversation() if chosen.resume else None) or chosen.adopted()
             await self._end_earlier()
             self.attempt = self._attempt(following(self.spool.home, self.id))
             record = prepare(self.spool.home, self.attempt.run, chosen, binary, before)
@@ -205,7 +205,8 @@ class Running:
             self._move(ended)
         else:
             self._move(ended)
-            await self.attempt.close()
+            if not (isinstance(ended, Done) and await self.attempt.stay()):
+                await self.attempt.close()
         cancel = home.requests / f"{self.id}.cancel"
         if self.place.state is State.QUEUED and cancel.exists():
             ended = Cancelled()

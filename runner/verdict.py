@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from runner.mode import Mode
 from runner.outcome import Done, Failed, Outcome, Requeued
 from runner.progress import Progress, Turn
 
@@ -50,6 +51,9 @@ class Evidence:
     process: Process = Process.ALIVE
     told: Outcome | None = None
     """What a person or the worker has decided, whatever the rest says."""
+    mode: Mode = Mode.DRIVING
+    driven_since: float = -math.inf
+    """When the mode last came back to driving: silence before that was a person's."""
     last_line: str = ""
     """The last words on the screen of a program that ended."""
 
@@ -94,6 +98,8 @@ def verdict(e: Evidence, rules: Rules) -> Wait | Outcome:
         return e.told
     if e.process is not Process.ALIVE:
         return _ended(e, rules)
+    if e.mode is not Mode.DRIVING:
+        return _hands_off(e)
     if e.progress.turn is Turn.FAILED:
         return _turn_failed(e)
     if e.output is Output.VALID and e.now >= _proven_at(e, rules):
@@ -107,6 +113,12 @@ def verdict(e: Evidence, rules: Rules) -> Wait | Outcome:
     return Wait(min(e.deadline, _stalled_at(e), _next_look(e, rules)))
 
 
+def _hands_off(e: Evidence) -> Wait | Outcome:
+    """A person drives: only a limit is acted on, and when all is to be let alone not even that."""
+    found = _turn_failed(e) if e.progress.turn is Turn.FAILED and e.mode is Mode.MANUAL else None
+    return found if isinstance(found, Requeued) else Wait(math.inf)
+
+
 _NO_RESULT = (Output.MISSING, Output.OLD, Output.INVALID)
 
 
@@ -114,7 +126,7 @@ def _stalled_at(e: Evidence) -> float:
     """When the silence will have been too long. Not where a person was asked, or where a result is already there."""
     if e.progress.attention or e.output is Output.VALID or e.stall == math.inf:
         return math.inf
-    return max(e.launched, e.last_event, e.output_since) + e.stall
+    return max(e.launched, e.last_event, e.output_since, e.driven_since) + e.stall
 
 
 def _over(e: Evidence) -> bool:
@@ -125,8 +137,10 @@ def _proven_at(e: Evidence, rules: Rules) -> float:
     """From when on a valid output is the result, if nothing more happens."""
     if _over(e):
         return -math.inf
+    if e.progress.turn is Turn.INTERRUPTED:
+        return math.inf
     if rules.hooks:
-        return max(e.output_since, e.last_event) + rules.patience
+        return max(e.output_since, e.last_event, e.driven_since) + rules.patience
     return e.output_since + rules.quiet if rules.interactive else math.inf
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from runner import clock, home
-from runner.cli import act, look, make
+from runner.cli import act, look, make, talk
 from runner.errors import MuxqError, told
 
 app = typer.Typer(
@@ -48,7 +48,7 @@ def _globals(
         os.environ["MUXQ_HOME"] = home_path
 
 
-COMMANDS: tuple[Callable[..., None], ...] = (make.add, make.work, *look.COMMANDS, *act.COMMANDS)
+COMMANDS: tuple[Callable[..., None], ...] = (make.add, make.work, *look.COMMANDS, *act.COMMANDS, *talk.COMMANDS)
 
 
 def _ends_with_its_reader(command: Callable[..., None]) -> Callable[..., None]:

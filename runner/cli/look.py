@@ -81,14 +81,21 @@ def _what(job: dict[str, Any]) -> str:
     """What there is to say of the job in a few words."""
     last = job["attempts"][-1] if job["attempts"] else None
     if job["attention"]:
-        return f"waits for you ({job['attention']['kind']}): {job['attention']['detail']}"
+        return f"{_mode(job)}waits for you ({job['attention']['kind']}): {job['attention']['detail']}"
     if job["error"]:
         return f"{job['error']['kind']}: {job['error']['message']}"
     if job["state"] == "running" and last:
-        return last["doing"] or "working"
+        return f"{_mode(job)}{last['doing'] or job['status']}"
+    if job["kept"]:
+        return f"kept, {_mode(job)}{job['status']}: muxq send {job['id']} TEXT, or muxq close {job['id']}"
     if job["state"] == "queued" and last and last["error"]:
         return f"tried before: {last['error']['message']}"
     return job["output_path"] or "" if job["state"] == "done" else ""
+
+
+def _mode(job: dict[str, Any]) -> str:
+    """The mode, where it is not muxq that drives."""
+    return f"{job['mode']}, " if job["mode"] not in (None, "driving") else ""
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
@@ -124,6 +131,8 @@ def show(job: JobArgument, as_json: JsonOption = False, home_path: HomeOption = 
         "id",
         "name",
         "state",
+        "status",
+        "mode",
         "agent",
         "priority",
         "tags",
@@ -132,11 +141,15 @@ def show(job: JobArgument, as_json: JsonOption = False, home_path: HomeOption = 
         "finished_at",
         "output_path",
     ):
-        if found[key] not in (None, [], ""):
+        if found[key] not in (None, [], "") and (key, found[key]) != ("mode", "driving"):
             typer.echo(f"{key + ':':13} {', '.join(found[key]) if key == 'tags' else found[key]}")
     for key in ("error", "attention"):
         if found[key]:
             typer.echo(f"{key + ':':13} {found[key]['kind']}: {found[key].get('message') or found[key].get('detail')}")
+    if found["kept"]:
+        typer.echo(f"{'kept:':13} its session stays open until: muxq close {found['id']}")
+    if found["command"]:
+        typer.echo(f"{'by hand:':13} {found['command']}")
     for attempt in found["attempts"]:
         typer.echo(f"\nattempt {attempt['number']}: {attempt['outcome'] or attempt['doing'] or 'under way'}")
         said = attempt["error"]["message"] if attempt["error"] else None

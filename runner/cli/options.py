@@ -39,6 +39,12 @@ def complete_agent(incomplete: str) -> list[str]:
     return [name for name in profile.names(home.locate().sessions) if name.startswith(incomplete)]
 
 
+def complete_event(incomplete: str) -> list[str]:
+    from runner.event import OF_ATTEMPT
+
+    return [name for name in OF_ATTEMPT if name.startswith(incomplete)]
+
+
 def complete_template(incomplete: str) -> list[str]:
     from runner import home, prompt
 
