@@ -38,7 +38,7 @@ class Session:
         self.job = place.entry.id
         found = [run for run in runs(self.home, self.job) if _record(run)]
         if not found:
-            raise NotFound(f"job {self.job} is {place.state} and has had no session yet")
+            raise NotFound(f"job {self.job} is {place.state}, so it has no session yet")
         self.run: Run = found[-1]
         self.record = _record(self.run)
 

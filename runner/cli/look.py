@@ -85,7 +85,7 @@ def _what(job: dict[str, Any]) -> str:
     if job["error"]:
         return f"{job['error']['kind']}: {job['error']['message']}"
     if job["state"] == "running" and last:
-        return f"{_mode(job)}{last['doing'] or job['status']}"
+        return f"{_mode(job)}{last['doing'] or job['status'] or 'starting'}"
     if job["kept"]:
         return f"kept, {_mode(job)}{job['status']}: muxq send {job['id']} TEXT, or muxq close {job['id']}"
     if job["state"] == "queued" and last and last["error"]:
