@@ -162,19 +162,23 @@ class Talk:
         due = 0.0
         while True:
             self._read()
-            if (how := _over(self.progress)) is not None:
+            if (how := self._over()) is not None:
                 return Turned(how, self._said)
             if time.monotonic() >= due:
                 due = time.monotonic() + SLOW_LOOK
                 if (state := ended()) is not None:
                     self._read()
-                    how = _over(self.progress) or ("over" if state == "done" else "gone")
-                    return Turned(how, self._said)
+                    return Turned(self._over() or ("over" if state == "done" else "gone"), self._said)
                 glance.due = True
                 await glance.look(self.profile, self.progress, time.monotonic() - self._last_event)
             if time.monotonic() >= deadline:
                 raise TimeoutError(f"the turn of job {self.run.job} is not over yet")
             await asyncio.sleep(LOOK)
+
+    def _over(self) -> str | None:
+        """How the turn ended, None while it has not. An agent that tells of no turns ends with its job."""
+        ends = {Turn.OVER: "over", Turn.FAILED: "failed", Turn.INTERRUPTED: "interrupted"}
+        return ends.get(self.progress.turn) or ("gone" if self.progress.exited and self.profile.hooks else None)
 
     def _read(self) -> list[event.Event]:
         """The events since the last call, told to `progress`."""
@@ -188,13 +192,6 @@ class Talk:
                 self._said = str(one.data.get("last_assistant_message") or one.data.get("error") or "")
         self.progress = fold(self.progress, found)
         return found
-
-
-def _over(now: Progress) -> str | None:
-    """How the turn ended, None while it has not."""
-    if now.exited:
-        return "gone"
-    return {Turn.OVER: "over", Turn.FAILED: "failed", Turn.INTERRUPTED: "interrupted"}.get(now.turn)
 
 
 async def close(home: Home, run: Run, terminal: Terminal) -> None:

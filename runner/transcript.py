@@ -77,7 +77,8 @@ def _find_jsonl(conversation: str, workdir: Path, env: Mapping[str, str]) -> Pat
     name = re.sub(r"[^A-Za-z0-9]", "-", str(workdir.resolve()))
     projects = Path(base, "projects")
     folders = [projects / name, *(projects.glob(f"{name[:200]}-*") if len(name) > 200 else ())]
-    return next((path for folder in folders if (path := folder / f"{conversation}.jsonl").is_file()), None)
+    files = [folder / f"{conversation}.jsonl" for folder in folders]
+    return next((path for path in files if os.path.isfile(path)), None)
 
 
 FORMATS: dict[str, Format] = {"claude-jsonl": Format(_read_jsonl, _find_jsonl)}
