@@ -262,11 +262,14 @@ class Attempt:
 
     # -- stay or close ------------------------------------------------------------------------------------------------
 
-    async def stay(self) -> bool:
-        """Leave the session of an attempt with a result open where that was asked for, and its program runs."""
+    async def stay(self, panes: Mapping[str, Pane] | None = None) -> bool:
+        """Leave the session of an attempt with a result open where that was asked for, and its program runs.
+
+        `panes` is what tmux has said just now, where it was asked.
+        """
         if not keep.asked(self.run) or (self.run.outcome() or {}).get("outcome") != Done.kind:
             return False
-        pane = (await self.terminal.panes()).get(self.run.session)
+        pane = (await self.terminal.panes() if panes is None else panes).get(self.run.session)
         program = process.find(pane.pid) if pane and not pane.dead else None
         if program is None:
             keep.forget(self.run)

@@ -31,7 +31,7 @@ class Glance:
     async def look(self, profile: Profile, now: Progress, silent: float) -> None:
         """Look, if that is due and `now` has been `silent` for so many seconds in the middle of a turn."""
         due, self.due = self.due, False
-        if not due or not profile.composer or now.turn is not Turn.BUSY or now.attention or silent < SILENCE:
+        if not due or not profile.composer or now.turn is not Turn.BUSY or silent < SILENCE:
             return
         with contextlib.suppress(MuxqError):
             shown = await self.terminal.view(self.run.session)

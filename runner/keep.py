@@ -38,14 +38,13 @@ def forget(run: Run) -> None:
 def stands(run: Run) -> bool:
     """Whether the session of an attempt with a result stays open and its program still runs."""
     try:
-        program = (store.read_json(run.keep) or {}).get("program")
-    except MuxqError:
-        return False
-    if not isinstance(program, dict):
+        program = (store.read_json(run.keep) or {})["program"]
+        pid, started = int(program["pid"]), float(program["started"])
+    except (MuxqError, KeyError, TypeError, ValueError):
         return False
     from runner import process
 
-    return process.alive(process.Proc(int(program["pid"]), float(program["started"])))
+    return process.alive(process.Proc(pid, started))
 
 
 def _write(home: Home, run: Run, program: Proc | None) -> None:

@@ -172,7 +172,7 @@ def _check_talk(said: dict[str, Any], path: Path) -> None:
 
     for key in ("composer", "working"):
         try:
-            groups = re.compile(said.get(key, "")).groupindex
+            groups = re.compile(said.get(key) or "").groupindex
         except re.error as problem:
             raise BadSetup(f"{path}: `{key}` is no regular expression: {problem}") from None
         if key == "composer" and said.get(key) and "draft" not in groups:

@@ -82,7 +82,8 @@ def _step(now: Progress, name: str, data: dict[str, Any]) -> Progress:
         case "repair":
             return replace(_busy(now), repairs=now.repairs + 1)
         case "tool-started":  # may come late too, so it says nothing of a question that was asked since
-            return replace(now, doing=tool(data))
+            again = _busy(now) if now.turn is Turn.INTERRUPTED else now
+            return replace(again, doing=tool(data))
         case "tool-finished" | "tool-failed":
             return replace(now, attention=None)
         case "permission-asked":

@@ -181,7 +181,7 @@ class Queue:
 
     def adopt(self, conversation: str, workdir: str, prompt: str = GO_ON, **keys: Any) -> dict[str, Any]:
         """Add a job that goes on with a conversation the agent has had in `workdir`. Returns it."""
-        return self.add(prompt, conversation=conversation, workdir=workdir, **keys)
+        return self.add(prompt, conversation=conversation.lower(), workdir=workdir, **keys)
 
     # -- finding ----------------------------------------------------------------------------------------------
 

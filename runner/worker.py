@@ -212,7 +212,7 @@ class Worker:
                 continue
             if all(found.id != run.job for found in self.spool.entries(State.RUNNING)):
                 attempt = Attempt(self.home, run, self.terminal, self._watcher, self.env)
-                if not await attempt.stay():
+                if not await attempt.stay(panes):
                     await attempt.close()
             self.spool.unlock(lock)
 

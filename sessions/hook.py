@@ -64,7 +64,7 @@ def driven(run: str) -> bool:
     try:
         with open(run + "/mode.json", encoding="utf-8") as file:
             return bool(json.load(file)["mode"] == "driving")
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return True
 
 

@@ -70,7 +70,6 @@ def test_anything_between_them_is_no_interruption(tmp_path: Path, shown: list[st
     [
         (Progress(turn=Turn.OVER), 60.0),
         (Progress(), 60.0),
-        (replace(BUSY, attention=Attention("permission", "x")), 60.0),
         (BUSY, SILENCE / 2),
     ],
 )
@@ -78,6 +77,11 @@ def test_only_a_silent_session_in_the_middle_of_a_turn_is_looked_at(
     tmp_path: Path, now: Progress, silent: float
 ) -> None:
     assert look(tmp_path, [], now, now, silent=silent) == 0
+
+
+def test_a_permission_that_was_escaped_is_found_by_the_screen(tmp_path: Path) -> None:
+    asked = replace(BUSY, attention=Attention("permission", "x"))
+    assert look(tmp_path, ["Do you want to proceed?\n❯ 1. Yes\n\n", "❯ ", "❯ "], asked, asked, asked) == 1
 
 
 def test_an_agent_whose_composer_is_not_known_is_not_looked_at(tmp_path: Path) -> None:

@@ -63,6 +63,7 @@ def test_nothing_told_is_nothing_known() -> None:
         (["prompt-accepted", "seen-idle", "turn-over"], Progress(True, Turn.OVER, events=3)),
         (["prompt-accepted", "turn-over", "seen-idle"], Progress(True, Turn.OVER, events=3)),
         (["seen-idle"], Progress(events=1)),
+        (["prompt-accepted", "seen-idle", ("tool-started", BASH)], Progress(True, Turn.BUSY, doing=DOING, events=3)),
     ],
 )  # fmt: skip
 def test_events_add_up(events: list[str | tuple[str, dict[str, Any]]], known: Progress) -> None:

@@ -101,6 +101,20 @@ def test_an_interrupted_turn_is_seen_and_goes_on_by_a_message(box: Sandbox, wait
     assert (box.result("job"), box.still_running()) == ("42", [])
 
 
+def test_a_permission_that_is_escaped_is_an_interruption(box: Sandbox, wait_until: Wait) -> None:
+    box.add("job", f"@@bash touch {box.root / 'x'}\n@@write 42", permissions="ask", timeout=120)
+    box.start("--drain")
+    wait_until(lambda: "permission-asked" in box.events("job"), 30)
+    box.muxq("send", "job", "Go on.", code=4)
+    box.muxq("turn", "job", "--timeout", "12", code=1)
+    assert (box.job("job")["status"], "seen-idle" in box.events("job")) == ("waiting", False)
+    press(box, "Escape")
+    assert box.muxq("turn", "job", code=1) == "interrupted\n"
+    box.muxq("cancel", "job")
+    box.ends(1)
+    assert box.still_running() == []
+
+
 def test_an_interrupted_message_stands_in_the_composer_again_and_is_a_draft(box: Sandbox, wait_until: Wait) -> None:
     """Where the agent has not answered yet the client puts it back; nobody looks after a kept session but who waits."""
     box.add("job", "@@write 42\n@@wait\n@@slow 60", keep=True)
