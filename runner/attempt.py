@@ -16,10 +16,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from runner import clock, collect, event, outcome, pool, process, progress, screen, store, trust
+from runner import clock, collect, event, keep, mode, outcome, pool, process, progress, screen, store, trust
 from runner.attention import Lookout
 from runner.errors import MuxqError, NotFound, Unready
+from runner.glance import Glance
 from runner.home import Home
+from runner.mode import Mode
 from runner.outcome import Done, Failed, Outcome, Retry
 from runner.output import Contract, Identity, identity, problem
 from runner.plan import Plan
@@ -80,6 +82,7 @@ class Attempt:
         self._waits_out = False
         self._resets_at: float | None = None
         self._rates: Identity | None = None
+        self._glance = Glance(terminal, run)
         self.pid: int | None = None
         """The program's, once it is known."""
 
@@ -117,6 +120,7 @@ class Attempt:
 
     def look(self, panes: Mapping[str, Pane], asked: float) -> None:
         """What tmux said of all its panes when it was asked at `asked` (monotonic): the net under its own notices."""
+        self._glance.due = True
         pane = panes.get(self.run.session)
         self.pid = pane.pid if pane else self.pid
         if asked >= self._launched and (pane is None or pane.dead):
@@ -167,7 +171,9 @@ class Attempt:
                 found = verdict(evidence, rules)
                 if not isinstance(found, Wait):
                     return found
-                await self._sleep(min(found.until, await lookout.look(self.progress)))
+                due = await lookout.look(self.progress, driving=evidence.mode is Mode.DRIVING)
+                await self._glance.look(profile, self.progress, time.monotonic() - self._last_event)
+                await self._sleep(min(found.until, due))
 
     async def _sleep(self, until: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -183,13 +189,14 @@ class Attempt:
                 pool.tell_answer(self.home)
         self._look_at_rates()
         await self._look_at_limit(profile)
+        hands = self._hands()
         state, why = self._output(contract, rules, now)
         alive = Process.EXITED if self.progress.exited else Process.GONE if self._gone else Process.ALIVE
         wordless = alive is not Process.EXITED or state in (Output.VALID, Output.CHANGING)
         return Evidence(
             now=now,
             launched=limits.launched,
-            deadline=limits.deadline + self.progress.limited,
+            deadline=limits.deadline + self.progress.limited + hands.away_until(now),
             stall=limits.stall,
             output=state,
             parsed=contract.format == "json",
@@ -201,8 +208,15 @@ class Attempt:
             told=self.told,
             waits_out=self._waits_out,
             resets_at=math.inf if self._resets_at is None else now + self._resets_at - time.time(),
+            mode=hands.mode,
+            driven_since=hands.since if hands.mode is Mode.DRIVING else -math.inf,
             last_line="" if wordless else screen.last_line(await self._screen()),
         )
+
+    def _hands(self) -> mode.Hands:
+        """Who drives; a mode whose program was killed is taken back here."""
+        hands = mode.load(self.run)
+        return hands if mode.valid(hands) else mode.give_back(self.home, self.run)
 
     def _read_events(self) -> list[event.Event]:
         """What the agent has told since the last look, folded in."""
@@ -286,7 +300,23 @@ class Attempt:
         tree = [pane.pid, *(proc.pid for proc in process.descendants(pane.pid))] if pane and not pane.dead else []
         collect.post_mortem(self.home, self.run, why, shown, process.told(tree), self.progress.transcript)
 
-    # -- close ------------------------------------------------------------------------------------------------
+    # -- stay or close ------------------------------------------------------------------------------------------------
+
+    async def stay(self, panes: Mapping[str, Pane] | None = None) -> bool:
+        """Leave the session of an attempt with a result open where that was asked for, and its program runs.
+
+        `panes` is what tmux has said just now, where it was asked.
+        """
+        if not keep.asked(self.run) or (self.run.outcome() or {}).get("outcome") != Done.kind:
+            return False
+        pane = (await self.terminal.panes() if panes is None else panes).get(self.run.session)
+        program = process.find(pane.pid) if pane and not pane.dead else None
+        if program is None:
+            keep.forget(self.run)
+            return False
+        if not keep.stands(self.run):
+            keep.settle(self.home, self.run, program)
+        return True
 
     async def close(self) -> None:
         """Keep the last screen, then end the session and everything it started; nothing that is not ours is touched."""

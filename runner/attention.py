@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import re
 import time
 from collections.abc import Callable
 
@@ -16,7 +15,7 @@ from runner import clock, event, screen, store
 from runner.errors import MuxqError
 from runner.home import Home
 from runner.profile import Dialog, Profile
-from runner.progress import Attention, Progress
+from runner.progress import INTERRUPTED, Attention, Progress
 from runner.run import Run
 from runner.terminal import Terminal
 
@@ -52,24 +51,30 @@ class Lookout:
         self._dialog = False
         """A dialog waits for a person."""
 
-    async def look(self, progress: Progress) -> float:
-        """Do what can be done now; when to look again, on the monotonic clock."""
-        self._tell(progress)
-        return min(await self._dialogs(progress), await self._requests(progress))
+    async def look(self, progress: Progress, *, driving: bool = True) -> float:
+        """Do what can be done now; when to look again, on the monotonic clock.
 
-    def _tell(self, progress: Progress) -> None:
+        While it is not muxq that drives, a person sits before the dialogs and the interruptions: they are left alone.
+        """
+        self._tell(progress, driving)
+        return min(await self._dialogs(progress, driving), await self._requests(progress))
+
+    def _tell(self, progress: Progress, driving: bool) -> None:
         """Tell a person, once, of each thing that waits for one; whichever worker looks."""
         found = progress.attention
-        if found and found.since not in (progress.alerted, self._alerted):
+        if found and (driving or found.kind != INTERRUPTED) and found.since not in (progress.alerted, self._alerted):
             self._alerted = found.since
             event.emit(self._run.events, "alerted", kind=found.kind, since=found.since)
             self._alert(found)
 
-    async def _dialogs(self, progress: Progress) -> float:
+    async def _dialogs(self, progress: Progress, driving: bool) -> float:
         """Until the agent's first word: look whether a known question stands in its way, and answer it by its text."""
         now = time.monotonic()
         if progress.started:
             self._due = math.inf
+        elif not driving:
+            self._since = now
+            return math.inf
         elif self._dialog and progress.attention is None:  # answered: give it time to be gone, then the next one
             self._dialog, self._since, self._due = False, now, now + DRAWN
         if now < self._due:
@@ -103,7 +108,7 @@ class Lookout:
         if not asked or not self._profile.working:
             return math.inf
         shown = await self._screen() if any(_age(one) > DRAWN for one in asked) else ""
-        if re.search(self._profile.working, shown):
+        if screen.at_work(shown, self._profile.working):
             for one in asked:
                 if _age(one) > DRAWN:
                     event.emit(self._run.events, "permission-answered", id=one.id, by="screen", decision=None)

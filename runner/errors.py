@@ -2,6 +2,7 @@
 
     MuxqError              the base: one sentence that says what, where and what to do
     ├── BadInput      4    a job, template or argument that cannot be used
+    │   └── Refused   4    not done, so as not to disturb a person or an agent; says why and what to do
     ├── NotFound      4    no such job, template or profile
     ├── BadSetup      4    the home's own config or a session profile cannot be used; no job is at fault
     └── Unready       5    the environment lacks something: tmux, an agent's binary, room, rights
@@ -26,6 +27,10 @@ class MuxqError(Exception):
 
 class BadInput(MuxqError):  # noqa: N818 - reads as what it is at every raise
     """A job, template or argument that cannot be used."""
+
+
+class Refused(BadInput):
+    """A message or a take-over that would disturb a person or the agent."""
 
 
 class NotFound(MuxqError):  # noqa: N818

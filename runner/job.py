@@ -63,6 +63,10 @@ class Job:
     backoff: float | None = None
     """Seconds."""
     retry: Retry | None = None
+    keep: bool | None = None
+    """The session stays open after the result is there."""
+    conversation: str | None = None
+    """The id of the agent's own conversation that the job goes on with."""
     priority: int | None = None
     not_before: float | None = None
     """Seconds since 1970 UTC."""

@@ -39,6 +39,8 @@ MUST_BE = {
     "retries": "must be a whole number from 0 to 100",
     "backoff": f"must be {duration.FORMS}, above 0",
     "retry": 'must be "resume" or "fresh"',
+    "keep": "must be true or false",
+    "conversation": "must be the id of a conversation: a UUID in small letters",
     "priority": "must be a whole number from -1000000 to 1000000",
     "not_before": 'must be a date and time with its offset, such as "2026-03-01T02:00:00+01:00"',
     "permissions": 'must be "ask", "edits", "deny" or "bypass"',

@@ -164,7 +164,7 @@ def _on_interrupt(run: Path, told: Callable[[str, str | None], None]) -> None:
     """The agent ends the hook with TERM when a person says No on the screen; muxq itself, once the attempt is over."""
 
     def stop(*_: Any) -> NoReturn:
-        if not (run / "outcome.json").exists():
+        if not (run / "outcome.json").exists() or (run / "keep.json").exists():
             told("screen", "deny")
         os._exit(0)
 

@@ -45,6 +45,12 @@ class Plan:
     format: str
     min_bytes: int
 
+    def adopted(self) -> dict[str, Any] | None:
+        """What prepare() takes for an attempt before the first, for a job that goes on with a conversation."""
+        if self.job.conversation is None or self.job.workdir is None:
+            return None
+        return {"session_id": self.job.conversation, "workdir": str(expand(self.job.workdir)), "attempt": None}
+
     def workdir(self, default: Path) -> Path:
         """Where the agent works: the job's folder, else `default`."""
         return expand(self.job.workdir) if self.job.workdir else default
@@ -82,6 +88,7 @@ def plan(home: Home, job: Job) -> Plan:
     chosen = profile.load(job.agent or settings.agent, home.sessions)
     template = prompt.load(job.template or chosen.template, home.prompts)
     _check_places(job)
+    _check_conversation(job, chosen)
     made = Plan(
         job=job,
         profile=chosen,
@@ -128,6 +135,21 @@ def _rules(job: Job, chosen: Profile, template: Template, settings: config.Confi
         "allow": [*settings.allow, *template.allow, *said["allow"]],
         "deny": [*settings.deny, *template.deny, *said["deny"]],
     }
+
+
+def _check_conversation(job: Job, chosen: Profile) -> None:
+    """BadInput for a conversation that the agent cannot go on with, or does not know in the job's folder."""
+    if job.conversation is None:
+        return
+    if not (chosen.resume and chosen.transcript):
+        raise BadInput(f"`conversation`: the agent {chosen.name!r} cannot go on with an earlier conversation")
+    if not job.workdir:
+        raise BadInput("`conversation`: the job needs the `workdir` that it was held in")
+    from runner.transcript import FORMATS
+
+    workdir = expand(job.workdir)
+    if FORMATS[chosen.transcript].find(job.conversation, workdir, chosen.environment(os.environ)) is None:
+        raise BadInput(f"`conversation`: the agent {chosen.name!r} knows no {job.conversation} in the folder {workdir}")
 
 
 def _check_places(job: Job) -> None:

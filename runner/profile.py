@@ -49,7 +49,7 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
     "str": str, "bool": bool, "float": (int, float), "int": int, "dict": dict, "tuple": list,
 }  # fmt: skip
 
-_TEXTS = ("command", "resume", "search", "model_args", "env_pass", "env_drop", "env", "permissions")
+_TEXTS = ("command", "resume", "search", "model_args", "env_pass", "env_drop", "env", "permissions", "special")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +106,17 @@ class Profile:
     env_drop: tuple[str, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
     """Written as JSON to settings.json in the run folder, placeholders filled in."""
-    working: str = ""
-    """Stands on the screen only while the agent is at work and nobody is asked (a regular expression)."""
     trust: str = ""
     """Names one of trust.py's ways to tell the agent beforehand that the workdir is the user's own."""
     dialogs: tuple[Dialog, ...] = ()
+    composer: str = ""
+    """The screen line on which the agent's user types (a regular expression with a group `draft`); empty: unknown."""
+    working: str = ""
+    """What its screen shows only while it works (a regular expression, ^ and $ are the ends of a line)."""
+    special: tuple[str, ...] = ()
+    """Beginnings by which a message would be something else: a command of the agent's own."""
+    transcript: str = ""
+    """Names one of transcript.py's formats of the agent's record of a conversation."""
 
     def binary(self, env: Mapping[str, str]) -> str:
         """The absolute path of the agent's program. Unready says how to get it."""
@@ -161,12 +167,9 @@ def _read(name: str, path: Path) -> Profile:
     if unknown := set(said.get("permissions", {})) - set(PERMISSIONS):
         raise BadSetup(f"{path}: `permissions` has {sorted(unknown)[0]!r}; known are: {', '.join(PERMISSIONS)}")
     _check_args(said.get("permission_args", {}), path)
-    try:
-        re.compile(said.get("working", ""))
-    except re.error as problem:
-        raise BadSetup(f"{path}: `working` is no regular expression: {problem}") from None
     if said.get("trust") and said["trust"] not in WAYS:
         raise BadSetup(f"{path}: `trust` is one of {', '.join(WAYS)}, not {said['trust']!r}")
+    _check_talk(said, path)
     said["dialogs"] = [_dialog(item, path) for item in said.get("dialogs", [])]
     if said.get("interactive", True) and not said.get("hooks", False):
         said.setdefault("quiet", 2.0)
@@ -179,6 +182,21 @@ def _check_args(said: dict[str, Any], path: Path) -> None:
         raise BadSetup(f"{path}: `permission_args` has {sorted(unknown)[0]!r}; known are: {', '.join(PERMISSIONS)}")
     if not all(isinstance(words, list) and all(isinstance(word, str) for word in words) for words in said.values()):
         raise BadSetup(f"{path}: `permission_args` is a table of lists of texts")
+
+
+def _check_talk(said: dict[str, Any], path: Path) -> None:
+    """The keys by which a live session is talked to."""
+    from runner.transcript import FORMATS
+
+    for key in ("composer", "working"):
+        try:
+            groups = re.compile(said.get(key) or "").groupindex
+        except (re.error, OverflowError, RecursionError) as problem:
+            raise BadSetup(f"{path}: `{key}` is no regular expression: {problem}") from None
+        if key == "composer" and said.get(key) and "draft" not in groups:
+            raise BadSetup(f"{path}: `composer` needs a group (?P<draft>…): what has been typed")
+    if said.get("transcript") and said["transcript"] not in FORMATS:
+        raise BadSetup(f"{path}: `transcript` is one of {', '.join(FORMATS)}, not {said['transcript']!r}")
 
 
 def _dialog(said: Any, path: Path) -> Dialog:

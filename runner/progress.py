@@ -13,17 +13,21 @@ from typing import Any
 from runner import clock
 from runner.event import Event
 
+INTERRUPTED = "interrupted"
+"""The kind of attention for a turn that a person has broken off: no event tells of that, its screen does."""
+
 
 class Turn(StrEnum):
     NONE = "none"
     BUSY = "busy"
     OVER = "over"
     FAILED = "failed"
+    INTERRUPTED = INTERRUPTED
 
 
 @dataclass(frozen=True, slots=True)
 class Attention:
-    """A running attempt waits for a person: kind is permission, question, dialog or log-in."""
+    """A running attempt waits for a person: kind is permission, question, dialog, log-in or interrupted."""
 
     kind: str
     detail: str
@@ -62,6 +66,12 @@ class Progress:
     """When the turn failed, in seconds since 1970, until the agent goes on by itself."""
     limited: float = 0.0
     """Seconds it has spent so, until it went on."""
+    accepted: str = ""
+    """And of the one that was accepted last."""
+    queued: bool = False
+    """A message was accepted in the middle of the turn: carried out in it, or in one of its own right after it."""
+    between: bool = False
+    """A turn has ended with a message queued, and no event says whether another follows."""
     exited: bool = False
     status: int | None = None
     signal: int | str | None = None
@@ -80,6 +90,9 @@ def fold(progress: Progress, events: Iterable[Event]) -> Progress:
         progress = _step(replace(progress, events=progress.events + 1), event.name, event.data, event.at)
         if (progress.turn is Turn.FAILED) != (before is Turn.FAILED):
             progress = _limited(progress, event.at)
+        if before is Turn.INTERRUPTED and progress.turn is not before:
+            others = tuple(one for one in progress.waiting if one.kind != INTERRUPTED)
+            progress = replace(progress, waiting=others)
     return progress
 
 
@@ -103,11 +116,16 @@ def _step(now: Progress, name: str, data: dict[str, Any], at: str) -> Progress:
             return replace(now, started=True, transcript=said if said and isinstance(said, str) else now.transcript)
         case "prompt-accepted" if now.prompt and data.get("prompt_id") == now.prompt:
             return now  # told by a hook that ran beside the agent, after the end of that very turn
-        case "prompt-accepted" | "repair":
-            extra = 1 if name == "repair" else 0
-            return replace(now, started=True, turn=Turn.BUSY, background=0, repairs=now.repairs + extra)
+        case "prompt-accepted" if now.turn is Turn.BUSY and now.accepted and data.get("prompt_id") == now.accepted:
+            return replace(now, queued=True)
+        case "prompt-accepted":
+            named = str(data.get("prompt_id") or "")
+            return replace(_busy(now), accepted=named, queued=False, between=False)
+        case "repair":
+            return replace(_busy(now), repairs=now.repairs + 1)
         case "tool-started":  # may come late too, so it says nothing of a question that was asked since
-            return replace(now, doing=tool(data))
+            again = _busy(now) if now.turn is Turn.INTERRUPTED else now
+            return replace(again, doing=tool(data))
         case "permission-asked":
             return replace(now, waiting=(*now.waiting, asked(data, at)))
         case "permission-answered":
@@ -123,15 +141,26 @@ def _step(now: Progress, name: str, data: dict[str, Any], at: str) -> Progress:
             tasks = data.get("background_tasks") or []
             count = len(tasks) if isinstance(tasks, list) else 0
             ended = str(data.get("prompt_id") or "")
+            if now.queued:
+                return replace(_busy(now), background=count, prompt=ended, queued=False, between=True, doing="")
             return replace(now, turn=Turn.OVER, background=count, prompt=ended, doing="")
         case "turn-failed":
             text = str(data.get("last_assistant_message") or data.get("error_details") or "")
             return replace(now, turn=Turn.FAILED, error=str(data.get("error") or "unknown"), message=text)
+        case "seen-idle" if now.turn is Turn.BUSY and now.between:
+            return replace(now, turn=Turn.OVER, between=False)
+        case "seen-idle" if now.turn is Turn.BUSY:
+            words = "somebody has interrupted the turn; the agent waits for its next message"
+            return replace(now, turn=Turn.INTERRUPTED, waiting=(Attention(INTERRUPTED, words, at),), doing="")
         case "exited":
             status, signal = data.get("status"), data.get("signal")
             known = now if status is None and signal is None else replace(now, status=status, signal=signal)
             return replace(known, exited=True)
     return now
+
+
+def _busy(now: Progress) -> Progress:
+    return replace(now, started=True, turn=Turn.BUSY, background=0)
 
 
 def asked(data: dict[str, Any], at: str) -> Attention:

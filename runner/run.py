@@ -47,6 +47,16 @@ class Run:
         return self.path / "status.json"
 
     @property
+    def mode(self) -> Path:
+        """Who drives: muxq, a person, or nobody."""
+        return self.path / "mode.json"
+
+    @property
+    def keep(self) -> Path:
+        """There while the session is to stay open after the result is there."""
+        return self.path / "keep.json"
+
+    @property
     def diff(self) -> Path:
         return self.path / "diff.patch"
 

@@ -22,7 +22,7 @@ from runner.collect import resets_at
 from runner.entry import Entry
 from runner.errors import MuxqError, Unready, told
 from runner.hold import Hold
-from runner.outcome import Cancelled, Failed, Outcome, Requeued
+from runner.outcome import Cancelled, Done, Failed, Outcome, Requeued
 from runner.plan import BACKOFF, Plan, plan, ready
 from runner.prepare import prepare
 from runner.progress import Attention, Turn
@@ -121,7 +121,7 @@ class Running:
         record = None if made else self.attempt.run.attempt()
         if record is None:
             chosen, binary = made or self._plan()
-            before = self._conversation() if chosen.resume else None
+            before = (self._conversation() if chosen.resume else None) or chosen.adopted()
             await self._end_earlier()
             self.attempt = self._attempt(following(self.spool.home, self.id))
             record = prepare(self.spool.home, self.attempt.run, chosen, binary, before)
@@ -241,7 +241,8 @@ class Running:
         here = self.place.state is State.RUNNING  # not so where this is tried again
         if here and ended.move is not Move.REQUEUE:
             self._move(ended)
-        await self.attempt.close()
+        if not (isinstance(ended, Done) and await self.attempt.stay()):
+            await self.attempt.close()
         if here and ended.move is Move.REQUEUE:
             self._hold(ended)  # a client that has ended has written all that it knows of a limit
             self._move(ended)

@@ -1,6 +1,6 @@
-"""Reads an agent's screen: which known dialog stands on it, and which key comes next. Pure.
+"""Reads an agent's screen: which known dialog stands on it, and which key comes next; is it at work? Pure.
 
-For start-up dialogs only: everything later the agent tells by itself (progress.py).
+Dialogs are those before the start: nearly everything later the agent tells by itself (progress.py).
 """
 
 from __future__ import annotations
@@ -55,6 +55,17 @@ def options(screen: str) -> list[str]:
         marked = next((at for at, line in enumerate(found) if line["mark"]), None)
         return [] if marked is None else [line["text"] for line in found]
     return [line["text"] for line in found if line["number"]]
+
+
+def at_work(screen: str, working: str) -> bool:
+    """Whether `working`, what stands there only while the agent works, is found, and no question."""
+    return not asks(screen) and re.search(working, screen, re.MULTILINE) is not None
+
+
+def asks(screen: str) -> bool:
+    """Whether a question stands there: one of its numbered options is the marked one."""
+    lines = [line for text in screen.splitlines() if (line := _OPTION.match(text))]
+    return any(line["mark"] and line["number"] for line in lines)
 
 
 def pick(options: Sequence[str], text: str) -> str:

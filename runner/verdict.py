@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from runner.mode import Mode
 from runner.outcome import Done, Failed, Outcome, Requeued
 from runner.progress import Progress, Turn
 
@@ -56,6 +57,9 @@ class Evidence:
     """The agent says that it will go on by itself once its limit is renewed."""
     resets_at: float = math.inf
     """When that is."""
+    mode: Mode = Mode.DRIVING
+    driven_since: float = -math.inf
+    """When the mode last came back to driving: silence before that was a person's."""
     last_line: str = ""
     """The last words on the screen of a program that ended."""
 
@@ -108,6 +112,8 @@ def verdict(e: Evidence, rules: Rules) -> Wait | Outcome:
         return e.told
     if e.process is not Process.ALIVE:
         return _ended(e, rules)
+    if e.mode is not Mode.DRIVING:
+        return _hands_off(e, rules)
     if e.progress.turn is Turn.FAILED:
         return _limited(e, rules) or _turn_failed(e)
     if e.output is Output.VALID and e.now >= _proven_at(e, rules):
@@ -121,6 +127,14 @@ def verdict(e: Evidence, rules: Rules) -> Wait | Outcome:
     return Wait(min(e.deadline, _stalled_at(e), _next_look(e, rules)))
 
 
+def _hands_off(e: Evidence, rules: Rules) -> Wait | Outcome:
+    """A person drives: only a limit is acted on, and when all is to be let alone not even that."""
+    if e.progress.turn is not Turn.FAILED or e.mode is not Mode.MANUAL:
+        return Wait(math.inf)
+    found = _limited(e, rules) or _turn_failed(e)
+    return Wait(math.inf) if isinstance(found, Failed) else found
+
+
 _NO_RESULT = (Output.MISSING, Output.OLD, Output.INVALID)
 
 
@@ -128,7 +142,7 @@ def _stalled_at(e: Evidence) -> float:
     """When the silence will have been too long. Not where a person was asked, or where a result is already there."""
     if e.progress.attention or e.output is Output.VALID or e.stall == math.inf:
         return math.inf
-    return max(e.launched, e.last_event, e.output_since) + e.stall
+    return max(e.launched, e.last_event, e.output_since, e.driven_since) + e.stall
 
 
 def _over(e: Evidence) -> bool:
@@ -139,8 +153,10 @@ def _proven_at(e: Evidence, rules: Rules) -> float:
     """From when on a valid output is the result, if nothing more happens."""
     if _over(e):
         return -math.inf
+    if e.progress.turn is Turn.INTERRUPTED:
+        return math.inf
     if rules.hooks:
-        return max(e.output_since, e.last_event) + rules.patience
+        return max(e.output_since, e.last_event, e.driven_since) + rules.patience
     return e.output_since + rules.quiet if rules.interactive else math.inf
 
 

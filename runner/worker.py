@@ -226,14 +226,19 @@ class Worker:
             self._settings = config.load(self.home.config)
 
     async def _close_orphans(self, panes: Mapping[str, Pane]) -> None:
-        """End what is left of jobs that are running no more: their worker died between the job's move and the end."""
+        """End what is left of jobs that are running no more, but for sessions that are kept.
+
+        Their worker died between the job's move and the end, or the agent of a kept session has ended.
+        """
         for run in self._left_over(panes):
             lock = self.spool.lock(run.job)
             if lock is None:
                 continue
             try:
                 if all(found.id != run.job for found in self.spool.entries(State.RUNNING)):
-                    await Attempt(self.home, run, self.terminal, self._watcher, self.env).close()
+                    attempt = Attempt(self.home, run, self.terminal, self._watcher, self.env)
+                    if not await attempt.stay(panes):
+                        await attempt.close()
             except MuxqError as problem:
                 self.spool.emit("worker.trouble", job=run.job, why=str(problem))
             finally:

@@ -12,13 +12,20 @@ script, played in order; the other lines are the answer:
     @busy-while PATH  be turned away while PATH exists  @limit SECONDS  meet a usage limit, wait it out, go on
     @ask Bash: COMMAND           ask for a permission; what became of it is part of the answer
     @question TEXT? Yes, No      ask a question, with these options
+
+After its turn it draws a composer and takes messages, each of them a turn: the message is played and said back.
 """
 
+import contextlib
 import json
 import math
+import os
 import subprocess
 import sys
+import termios
 import time
+import tty
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +38,13 @@ class Agent:
         self.answer: list[str] = []
         self.allowed: set[str] = set()
         """What was approved for the whole session."""
+        self.turns = 0
 
     def tell(self, event: str, **data: object) -> str:
         """Run the hook as an agent would; what it prints, which is an order to go on or nothing."""
         hook = [sys.executable, "-I", "-S", str(Path(__file__).with_name("hook.py"))]
+        if event in ("prompt-accepted", "turn-over", "turn-failed"):
+            data["prompt_id"] = str(self.turns)
         told = subprocess.run(
             [*hook, event, self.run, self.package],
             input=json.dumps(data),
@@ -45,15 +55,50 @@ class Agent:
         return told.stdout
 
     def turn(self) -> None:
-        answer = self.answer
-        for line in self.prompt.read_text("utf-8").splitlines(keepends=True):
+        self.begin("Read the prompt file.")
+        answer = self.play(self.prompt.read_text("utf-8"))
+        if not self.silent and not self.pieces:
+            self.write(answer)
+        self.end(answer)
+
+    def follow_up(self, message: str) -> None:
+        """A turn of its own for one message: the answer is said, not written."""
+        self.begin(message)
+        answer = self.play(message).strip()
+        print(f"● {answer}", flush=True)
+        self.end(answer)
+
+    def begin(self, asked: str) -> None:
+        self.turns += 1
+        self.record("user", asked)
+        self.tell("prompt-accepted", prompt=asked)
+
+    def play(self, text: str) -> str:
+        """Play the script in `text`; returns the lines that are none, and what its own lines came to."""
+        self.answer = []
+        for line in text.splitlines(keepends=True):
             if line.startswith("@") and self.act(*line[1:].strip().partition(" ")[::2]):
                 continue
-            answer.append(line)
-        if not self.silent and not self.pieces:
-            self.write("".join(answer))
-        while self.tell("turn-over", background_tasks=[]):
+            self.answer.append(line)
+        return "".join(self.answer)
+
+    def end(self, answer: str) -> None:
+        self.record("assistant", answer)
+        while self.tell("turn-over", background_tasks=[], last_assistant_message=answer):
             pass  # sent back: it has nothing better to say, and tries again
+
+    @property
+    def transcript(self) -> Path:
+        return Path(self.run) / "conversation.jsonl"
+
+    def record(self, who: str, text: str) -> None:
+        """One line of the conversation, in the form that Claude Code keeps."""
+        self.note({"type": who, "message": {"role": who, "content": text}})
+
+    def note(self, entry: dict[str, Any]) -> None:
+        with self.transcript.open("a", encoding="utf-8") as file:
+            os.fchmod(file.fileno(), 0o600)
+            file.write(json.dumps(entry) + "\n")
 
     def act(self, word: str, rest: str) -> bool:
         """Play one line of the script; False when it is none."""
@@ -96,9 +141,7 @@ class Agent:
     def limit(self, seconds: float) -> None:
         """As Claude Code does it: the time of the reset stands in its transcript, and the screen says that it waits."""
         resets_at = math.ceil(time.time() + seconds)
-        transcript = Path(self.run, "transcript.jsonl")
-        transcript.write_text(json.dumps({"quotaLimits": {"status": "rejected", "resetsAt": resets_at}}), "utf-8")
-        self.tell("started", transcript_path=str(transcript))
+        self.note({"quotaLimits": {"status": "rejected", "resetsAt": resets_at}})
         print("Continuing automatically", flush=True)
         self.tell("turn-failed", error="rate_limit", last_assistant_message="You've hit your 5-hour limit")
         time.sleep(resets_at - time.time())
@@ -136,15 +179,56 @@ class Agent:
         scratch.rename(self.output)
 
     def stay(self) -> None:
-        print("❯ ", end="", flush=True)
-        for line in sys.stdin:
-            if line.strip() == "/exit":
+        for message in Composer().messages():
+            if message.strip() == "/exit":
                 sys.exit(0)
+            self.follow_up(message)
+
+
+class Composer:
+    """The line where a person types: Enter sends it, Ctrl-U clears it, what is pasted may have lines of its own."""
+
+    def __init__(self) -> None:
+        self.draft = ""
+        self.pasting = False
+
+    def messages(self) -> Iterator[str]:
+        """What is sent, one by one, until the terminal is closed."""
+        with contextlib.suppress(termios.error):  # no terminal
+            tty.setcbreak(sys.stdin.fileno())
+        print("\x1b[?2004h", end="")
+        self.draw()
+        waiting = ""
+        while data := os.read(sys.stdin.fileno(), 65536):
+            waiting += data.decode("utf-8", "replace")
+            while waiting and not (waiting[0] == "\x1b" and "~" not in waiting[:6] and len(waiting) < 6):
+                waiting, sent = self.take(waiting)
+                if sent is not None:
+                    print(flush=True)
+                    yield sent
+            self.draw()
+
+    def take(self, waiting: str) -> tuple[str, str | None]:
+        """The next key of `waiting`: what is left of it, and a message if that key has sent one."""
+        for mark, pasting in (("\x1b[200~", True), ("\x1b[201~", False)):
+            if waiting.startswith(mark):
+                self.pasting = pasting
+                return waiting[len(mark) :], None
+        key, rest = waiting[0], waiting[1:]
+        if key in "\r\n" and not self.pasting:
+            sent, self.draft = self.draft, ""
+            return rest, sent if sent.strip() else None
+        self.draft = "" if key == "\x15" else self.draft[:-1] if key in "\x7f\b" else self.draft + key
+        return rest, None
+
+    def draw(self) -> None:
+        lines = self.draft.split("\n")
+        shown = self.draft if len(lines) == 1 and len(self.draft) < 60 else f"[Pasted text +{len(lines) - 1} lines]"
+        print(f"\r\x1b[K❯ {shown}", end="", flush=True)
 
 
 if __name__ == "__main__":
     agent = Agent(*sys.argv[1:6])
-    agent.tell("started", source="startup")
-    agent.tell("prompt-accepted")
+    agent.tell("started", source="startup", transcript_path=str(agent.transcript))
     agent.turn()
     agent.stay()

@@ -58,10 +58,23 @@ def plainly_well(output: str, form: str, least: str, before: str) -> bool:
     return form != "json" and new and now.st_size >= int(least) and now.st_mode & 0o170000 == 0o100000
 
 
+def driven(run: str) -> bool:
+    """Whether muxq drives the session: a person who does is not to be talked over."""
+    import json
+
+    try:
+        with open(run + "/mode.json", encoding="utf-8") as file:
+            return bool(json.load(file)["mode"] == "driving")
+    except (OSError, ValueError, KeyError, TypeError):
+        return True
+
+
 def send_back(run: str, package_parent: str, data: bytes) -> str:
     """What the agent has to do before its turn may end; "" when it may."""
     import json
 
+    if os.path.exists(run + "/outcome.json") or not driven(run):
+        return ""
     sys.path.append(package_parent)
     from runner.output import Contract, missing
 

@@ -106,8 +106,8 @@ def test_the_help_names_every_command(call: Call) -> None:
 def test_the_commands_are_those_of_the_contract() -> None:
     assert set(NAMES) == set(
         (
-            "add work ls show output logs schema doctor cancel retry wait hold release attach clean "
-            "approve deny answer notify"
+            "add work ls show output logs schema doctor cancel retry wait hold release clean "
+            "approve deny answer notify attach mode send turn events transcript keep close adopt"
         ).split()
     )
 
@@ -306,6 +306,14 @@ def test_an_ambiguous_prefix_ends_with_4(muxq: Run, queue: Queue, command: str) 
         (["output", "report"], "has no result: it is queued"),
         (["logs", "report", "--screen"], "has no screen kept yet"),
         (["attach", "report"], "is queued, so it has no session"),
+        (["mode", "report"], "is queued, so it has no session"),
+        (["send", "report", "x"], "is queued, so it has no session"),
+        (["turn", "report"], "is queued, so it has no session"),
+        (["transcript", "report"], "is queued, so it has no session"),
+        (["keep", "report"], "is queued, so it has no session"),
+        (["close", "report"], "is queued, so it has no session"),
+        (["events", "report", "--type", "x"], "no event 'x'; there are: started,"),
+        (["adopt", "x"], "`conversation` must be the id of a conversation"),
         (["retry", "report"], "only a failed or cancelled job can be tried again"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -26,11 +26,13 @@ from typing import Any, NamedTuple
 import pytest
 import typer
 
-from runner import job, jobschema, outcome, pause, profile, prompt, state
+from runner import event, job, jobschema, outcome, pause, profile, prompt, state
 from runner.cli.app import app
 from runner.config import Config
 from runner.home import FOLDERS
+from runner.mode import Mode
 from runner.profile import BASE_ENVIRONMENT, Dialog, Profile
+from runner.status import Status
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -245,7 +247,12 @@ def emitted() -> tuple[set[str], set[str]]:
 def test_every_event_is_documented() -> None:
     homes, attempts = emitted()
     assert set(first_cells(section("docs/files.md", "Events of the home"))) == homes
-    assert set(first_cells(section("docs/files.md", "Events of an attempt"))) == attempts
+    assert set(first_cells(section("docs/files.md", "Events of an attempt"))) == attempts == set(event.OF_ATTEMPT)
+
+
+def test_every_status_and_every_mode_is_documented() -> None:
+    text = section("docs/files.md", "The session that stands")
+    assert first_cells(text) == [*Status, *Mode]
 
 
 def test_every_folder_of_a_home_is_documented() -> None:

@@ -200,6 +200,28 @@ def test_what_an_agent_says_does_not_count_as_a_repair(tell: Tell, run: Path, at
     assert order(tell("turn-over")) != ""
 
 
+@pytest.mark.parametrize(("mode", "back"), [("driving", True), ("manual", False), ("paused", False)])
+def test_nobody_is_sent_back_while_a_person_drives(
+    tell: Tell, run: Path, attempt: Callable[..., Path], mode: str, back: bool
+) -> None:
+    attempt()
+    (run / "mode.json").write_text(json.dumps({"version": 1, "mode": mode}))
+    assert bool(order(tell("turn-over"))) is back
+
+
+@pytest.mark.parametrize("text", ["", "{}", "{", "5"])
+def test_a_damaged_mode_leaves_muxq_driving(tell: Tell, run: Path, attempt: Callable[..., Path], text: str) -> None:
+    attempt()
+    (run / "mode.json").write_text(text)
+    assert order(tell("turn-over")) != ""
+
+
+def test_nobody_is_sent_back_who_has_given_a_result(tell: Tell, run: Path, attempt: Callable[..., Path]) -> None:
+    attempt()
+    (run / "outcome.json").write_text("{}")
+    assert order(tell("turn-over")) == ""
+
+
 def test_an_agent_with_background_tasks_is_not_sent_back(tell: Tell, run: Path, attempt: Callable[..., Path]) -> None:
     attempt()
     assert (order(tell("turn-over", {"background_tasks": [{"id": "x"}]})), [name for name, _ in events(run)]) == (

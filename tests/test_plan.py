@@ -179,3 +179,47 @@ def test_questions_are_switched_off_where_nobody_said_to_be_there(
     made = plan(agent="claude", permissions=permissions)
     argv = prepare(home, following(home, "1m7y5q8nvn2kj7"), made, "/bin/claude")["argv"]
     assert argv[argv.index("--disallowedTools") + 1] == "AskUserQuestion"
+
+
+# --- a conversation to go on with
+
+KNOWN = "0e9d6c8a-3c5e-4f0b-9a55-1f2d3c4b5a69"
+
+
+@pytest.fixture
+def held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder in which the user has had the conversation KNOWN."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(tmp_path / "config"))
+    name = "".join(c if c.isalnum() else "-" for c in str(folder.resolve()))
+    record = tmp_path / "config" / "projects" / name / f"{KNOWN}.jsonl"
+    record.parent.mkdir(parents=True)
+    record.touch()
+    return folder
+
+
+def test_a_known_conversation_is_what_the_first_attempt_goes_on_with(plan: Callable[..., Plan], held: Path) -> None:
+    made = plan(agent="claude", conversation=KNOWN, workdir=str(held))
+    assert made.adopted() == {"session_id": KNOWN, "workdir": str(held), "attempt": None}
+    assert plan().adopted() is None
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ({"agent": "echo"}, "the agent 'echo' cannot go on with an earlier conversation"),
+        ({"workdir": None}, "the job needs the `workdir` that it was held in"),
+        ({"workdir": "/"}, f"the agent 'claude' knows no {KNOWN} in the folder /"),
+        ({"conversation": KNOWN.replace("0", "1")}, "the agent 'claude' knows no 1e9d6c8a"),
+        ({"workdir": "/nowhere"}, "there is no folder /nowhere"),
+        ({"conversation": "x"}, "must be the id of a conversation: a UUID in small letters"),
+        ({"conversation": "../" + KNOWN}, "must be the id of a conversation: a UUID in small letters"),
+    ],
+)
+def test_a_conversation_that_cannot_be_gone_on_with_is_refused(
+    plan: Callable[..., Plan], held: Path, keys: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(BadInput) as caught:
+        plan(**{"agent": "claude", "conversation": KNOWN, "workdir": str(held), **keys})
+    assert words in str(caught.value)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 
 from runner import profile, shipped
 from runner.profile import Dialog
-from runner.screen import Answer, answer, find, last_line, options, pick, words
+from runner.screen import Answer, answer, at_work, find, last_line, options, pick, words
 
 CLAUDE = profile.load("claude", [shipped.folder("sessions")])
 _, TRUST, BYPASS, API_KEY = CLAUDE.dialogs
@@ -187,10 +185,17 @@ def test_a_line_that_begins_like_an_option_is_none() -> None:
 
 @pytest.mark.parametrize(
     ("screen", "working"),
-    [("⏵⏵ accept edits on · esc to interrupt", True), ("Esc to cancel\nesc to interrupt", False), ("❯ 1. Yes", False)],
+    [
+        ("❯ \n⏵⏵ accept edits on · esc to interrupt", True),
+        ("❯ Make it\n\n✽ Spelunking… (3s)\n\n❯ a draft", True),
+        ("✽ Spelunking…\n Do you want to proceed?\n ❯ 1. Yes\n   2. No\n\n Esc to cancel", False),
+        ("⏵⏵ accept edits on · esc to interrupt\n│ ❯ 2. No │", False),
+        ("✻ Sautéed for 3s\n❯ ", False),
+        ("❯ 1. Yes", False),
+    ],
 )
 def test_an_agent_is_at_work_only_where_nobody_is_asked(screen: str, working: bool) -> None:
-    assert bool(re.search(CLAUDE.working, screen)) == working
+    assert at_work(screen, CLAUDE.working) == working
 
 
 @pytest.mark.parametrize(

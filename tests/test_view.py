@@ -20,7 +20,7 @@ from runner.view import describe
 Add = Callable[..., Entry]
 KEYS = [
     "id", "name", "state", "agent", "priority", "tags", "created_at", "started_at", "finished_at", "attempts",
-    "output_path", "error", "attention", "run_dir",
+    "output_path", "error", "attention", "status", "mode", "kept", "command", "run_dir",
 ]  # fmt: skip
 STARTED, FINISHED = "2026-11-21T03:00:00.000Z", "2026-11-21T03:01:00.000Z"
 RECORD = {"started_at": STARTED, "output": {"path": "/out.md"}}
@@ -61,6 +61,10 @@ def test_a_waiting_job_has_every_key_of_the_contract(spool: Spool, add: Add) -> 
         "output_path": None,
         "error": None,
         "attention": None,
+        "status": None,
+        "mode": None,
+        "kept": False,
+        "command": None,
         "run_dir": None,
     }
 

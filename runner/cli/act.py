@@ -1,6 +1,5 @@
-"""Commands that change something: cancel, retry, wait, hold, release, attach, clean."""
+"""Commands that change something: cancel, retry, wait, hold, release, clean."""
 
-import os
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -8,8 +7,8 @@ import typer
 
 from runner import config, home, pool
 from runner import hold as holds
-from runner.cli.options import HomeOption, JobArgument, JsonOption, _complete_job, print_json, say
-from runner.errors import BadInput, MuxqError, Unready
+from runner.cli.options import HomeOption, JsonOption, _complete_job, print_json, say
+from runner.errors import MuxqError
 from runner.spool import Spool
 
 Jobs = Annotated[
@@ -140,34 +139,6 @@ def release(as_json: JsonOption = False, home_path: HomeOption = None) -> None:
         say(f"lifted: {lifted.reason}" if lifted else "there was no hold", err=True)
 
 
-def attach(
-    job: JobArgument,
-    take_over: Annotated[
-        bool, typer.Option("--take-over", help="Type into the session; without, you only watch.")
-    ] = False,
-    home_path: HomeOption = None,
-) -> None:
-    """Step into a running job's session.
-
-    Leave it with the tmux prefix and d: Ctrl-b d.
-    """
-    from runner.queue import Queue
-    from runner.terminal import Tmux, find_tmux, socket_path
-
-    queue = Queue(home_path)
-    found = queue.get(job)
-    if found["state"] != "running" or not found["attempts"]:
-        raise BadInput(
-            f"job {found['id']} is {found['state']}, so it has no session; see: muxq logs {found['id']} --screen"
-        )
-    if not os.isatty(0):
-        raise Unready("attach needs a terminal on its standard input")
-    argv = Tmux(socket_path(queue.home.path), find_tmux()).attach_argv(
-        found["attempts"][-1]["session"], read_only=not take_over
-    )
-    os.execv(argv[0], argv)  # noqa: S606 - a program of ours, no shell
-
-
 def clean(
     older_than: Annotated[
         str, typer.Option("--older-than", metavar="D", help="Only what ended longer ago than this.")
@@ -197,4 +168,4 @@ def clean(
     return None
 
 
-COMMANDS: tuple[Callable[..., None], ...] = (cancel, retry, wait, hold, release, attach, clean)
+COMMANDS: tuple[Callable[..., None], ...] = (cancel, retry, wait, hold, release, clean)

@@ -70,6 +70,13 @@ def add(
     ] = None,
     name: Annotated[str | None, typer.Option("--name", "-n", metavar="S", help="What people call the job.")] = None,
     tag: Annotated[list[str] | None, typer.Option("--tag", metavar="S", help="A tag.")] = None,
+    keep: Annotated[
+        bool | None,
+        typer.Option(
+            "--keep",
+            help="Leave the session open after the result, for further questions.",
+        ),
+    ] = None,
     wait: Annotated[
         bool, typer.Option("--wait", "-w", help="Block until the job has ended; exit status 1 if it failed.")
     ] = False,
@@ -99,6 +106,7 @@ def add(
         "args": arg or None,
         "name": name,
         "tags": tag or None,
+        "keep": keep or None,
     }
     queue = Queue(home)
     job = queue.add(

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from runner.cli.options import HomeOption, JobArgument, JsonOption, print_json
+from runner.cli.options import HomeOption, JobArgument, JsonOption, print_json, say
 
 
 def approve(
@@ -68,7 +68,7 @@ def _told(answered: dict[str, Any], how: str, as_json: bool) -> None:
         print_json(answered)
     else:
         chosen = f" with {answered['chosen']!r}" if answered["chosen"] else ""
-        typer.echo(f"{how}{chosen}: {answered['detail']}", err=True)
+        say(f"{how}{chosen}: {answered['detail']}", err=True)
 
 
 def notify(
@@ -86,7 +86,7 @@ def notify(
         raise BadInput(f"`notify` names no place in {place.config}")
     if problems := messages.deliver(places, "muxq", text):
         raise Unready("; ".join(problems))
-    typer.echo(f"sent to {len(places)} {'place' if len(places) == 1 else 'places'}", err=True)
+    say(f"sent to {len(places)} {'place' if len(places) == 1 else 'places'}", err=True)
 
 
 COMMANDS: tuple[Callable[..., None], ...] = (approve, deny, answer, notify)
