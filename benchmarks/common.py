@@ -110,6 +110,10 @@ class Worker:
         self._process.wait()
         end_server(socket_path(self.home.path))
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def drop(self, job: Mapping[str, Any]) -> tuple[str, int]:
         """Rename a job file into queue/: the name it will be called, and the time in ns just before."""
         self._dropped += 1

@@ -44,6 +44,9 @@ def _put_away(spool: Spool, place: Place, *, purge: bool) -> bool:
 
 def _move(spool: Spool, place: Place, *, purge: bool) -> None:
     """The job's file first: its one rename decides against a retry at the same moment."""
+    from runner.session import put_away
+
+    put_away(spool, place)
     home = spool.home
     folder = home.path / "archive" / time.strftime("%Y-%m-%d")
     for part in (place.state.folder, "runs"):

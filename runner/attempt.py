@@ -9,31 +9,35 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from runner import clock, collect, event, outcome, process, progress, screen, store, trust
+from runner import clock, collect, event, keep, mode, outcome, pool, process, progress, screen, store, trust
+from runner.attention import Lookout
 from runner.errors import MuxqError, NotFound, Unready
+from runner.glance import Glance
 from runner.home import Home
+from runner.mode import Mode
 from runner.outcome import Done, Failed, Outcome, Retry
 from runner.output import Contract, Identity, identity, problem
 from runner.plan import Plan
 from runner.process import Proc
 from runner.profile import Profile
+from runner.progress import Attention
 from runner.run import Run
 from runner.terminal import Pane, Terminal
-from runner.verdict import Evidence, Output, Process, Rules, Wait, verdict
+from runner.verdict import Evidence, Output, Process, Rules, Wait, usage_limited, verdict
 from runner.watch import Watcher
-
-FIRST_LOOK = 1.0
-"""Seconds after launch before an agent that has said nothing is looked at: a dialog may stand in its way."""
-
 
 POST_MORTEM = ("timeout", "stalled")
 """Errors after which post-mortem.txt says what stood still."""
+
+ANSWERED = ("tool-started", "turn-over")
+"""Events that prove an answer of the service."""
 
 ROUNDS = 10
 """How often what an attempt has started since the last look is ended."""
@@ -54,7 +58,17 @@ class Limits:
 class Attempt:
     """One attempt. wake() it when something may have happened to it; tell() it what others have decided."""
 
-    def __init__(self, home: Home, run: Run, terminal: Terminal, watcher: Watcher, env: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        home: Home,
+        run: Run,
+        terminal: Terminal,
+        watcher: Watcher,
+        env: Mapping[str, str],
+        alert: Callable[[Attention], None] = lambda _: None,
+    ) -> None:
+        """`alert` is called once for each thing that waits for a person."""
+        self.alert = alert
         self.home, self.run, self.terminal, self.watcher, self.env = home, run, terminal, watcher, env
         self.progress = progress.Progress()
         self.told: Outcome | None = None
@@ -65,7 +79,12 @@ class Attempt:
         self._last_event = self._output_since = -math.inf
         self._seen: Identity | None = None
         self._judged: tuple[Identity, str] | None = None
-        self._dialog_due = math.inf
+        self._waits_out = False
+        self._resets_at: float | None = None
+        self._rates: Identity | None = None
+        self._glance = Glance(terminal, run)
+        self.pid: int | None = None
+        """The program's, once it is known."""
 
     # -- launch -----------------------------------------------------------------------------------------------
 
@@ -76,7 +95,10 @@ class Attempt:
         if way := trust.WAYS.get(plan.profile.trust):
             await asyncio.to_thread(way, workdir, env)
         env |= {"MUXQ_ATTEMPT": self.run.session, "MUXQ_RUN_DIR": str(self.run.path)}
-        await self.terminal.launch(self.run.session, record["argv"], cwd=workdir, env=env, events=self.run.events)
+        pane = await self.terminal.launch(
+            self.run.session, record["argv"], cwd=workdir, env=env, events=self.run.events
+        )
+        self.pid = pane.pid
         self._launched = time.monotonic()
         event.emit(self.home.events, "attempt.launched", job=self.run.job, attempt=self.run.number)
 
@@ -98,7 +120,9 @@ class Attempt:
 
     def look(self, panes: Mapping[str, Pane], asked: float) -> None:
         """What tmux said of all its panes when it was asked at `asked` (monotonic): the net under its own notices."""
+        self._glance.due = True
         pane = panes.get(self.run.session)
+        self.pid = pane.pid if pane else self.pid
         if asked >= self._launched and (pane is None or pane.dead):
             self._ended(pane)
 
@@ -121,11 +145,21 @@ class Attempt:
 
     async def watch(self, profile: Profile, record: dict[str, Any]) -> Outcome:
         """Wait for evidence until a verdict follows from it."""
-        rules = Rules(profile.hooks, profile.interactive, profile.quiet, profile.patience)
+        rules = Rules(
+            profile.hooks, profile.interactive, profile.quiet, profile.patience, waits_out=bool(profile.waits_out)
+        )
         contract = Contract.load(record["output"])
         launched = _launched_at(record)
         limits = Limits(launched, launched + record["timeout"], record.get("stall") or math.inf)
-        self._dialog_due = launched + FIRST_LOOK if profile.hooks and profile.dialogs else math.inf
+        lookout = Lookout(
+            self.home,
+            self.run,
+            self.terminal,
+            profile,
+            permissions=record["permissions"],
+            launched=launched,
+            alert=self.alert,
+        )
         with contextlib.ExitStack() as watches:
             for folder in {self.run.path, Path(contract.path).parent}:
                 watches.enter_context(self.watcher.watch(folder, self.wake))
@@ -133,30 +167,36 @@ class Attempt:
             watches.callback(following.cancel)
             while True:
                 self._woken.clear()
-                evidence = await self._evidence(contract, rules, limits)
+                evidence = await self._evidence(contract, rules, limits, profile)
                 found = verdict(evidence, rules)
                 if not isinstance(found, Wait):
                     return found
-                await self._answer_dialogs(profile, record, launched)
-                await self._sleep(min(found.until, self._dialog_due))
+                due = await lookout.look(self.progress, driving=evidence.mode is Mode.DRIVING)
+                await self._glance.look(profile, self.progress, time.monotonic() - self._last_event)
+                await self._sleep(min(found.until, due))
 
     async def _sleep(self, until: float) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(None if until == math.inf else max(0.0, until - time.monotonic())):
                 await self._woken.wait()
 
-    async def _evidence(self, contract: Contract, rules: Rules, limits: Limits) -> Evidence:
+    async def _evidence(self, contract: Contract, rules: Rules, limits: Limits, profile: Profile) -> Evidence:
         """Read events first, then the output: a turn that is over has its output on disk already."""
         now = time.monotonic()
-        if self._read_events():
+        if fresh := self._read_events():
             self._last_event = now
+            if any(said.name in ANSWERED for said in fresh):
+                pool.tell_answer(self.home)
+        self._look_at_rates()
+        await self._look_at_limit(profile)
+        hands = self._hands()
         state, why = self._output(contract, rules, now)
         alive = Process.EXITED if self.progress.exited else Process.GONE if self._gone else Process.ALIVE
         wordless = alive is not Process.EXITED or state in (Output.VALID, Output.CHANGING)
         return Evidence(
             now=now,
             launched=limits.launched,
-            deadline=limits.deadline,
+            deadline=limits.deadline + self.progress.limited + hands.away_until(now),
             stall=limits.stall,
             output=state,
             parsed=contract.format == "json",
@@ -166,14 +206,40 @@ class Attempt:
             last_event=self._last_event,
             process=alive,
             told=self.told,
+            waits_out=self._waits_out,
+            resets_at=math.inf if self._resets_at is None else now + self._resets_at - time.time(),
+            mode=hands.mode,
+            driven_since=hands.since if hands.mode is Mode.DRIVING else -math.inf,
             last_line="" if wordless else screen.last_line(await self._screen()),
         )
 
-    def _read_events(self) -> bool:
-        """Fold in what the agent has told since the last look; whether there was anything."""
+    def _hands(self) -> mode.Hands:
+        """Who drives; a mode whose program was killed is taken back here."""
+        hands = mode.load(self.run)
+        return hands if mode.valid(hands) else mode.give_back(self.home, self.run)
+
+    def _read_events(self) -> list[event.Event]:
+        """What the agent has told since the last look, folded in."""
         fresh = self._tail.read()
         self.progress = progress.fold(self.progress, fresh)
-        return bool(fresh)
+        return fresh
+
+    def _look_at_rates(self) -> None:
+        """Pass on to the pool what the agent's status line says of the account's limits, when it says something new."""
+        if (found := identity(str(self.run.status))) != self._rates:
+            self._rates = found
+            pool.tell_rates(self.home, collect.rates(self.run))
+
+    async def _look_at_limit(self, profile: Profile) -> None:
+        """After a usage limit: whether the agent says that it waits in place; if so, the home is held meanwhile."""
+        if not usage_limited(self.progress):
+            self._waits_out, self._resets_at = False, None
+        elif not self._waits_out and profile.waits_out and re.search(profile.waits_out, await self._screen()):
+            self._resets_at = collect.resets_at(self.progress.transcript)
+            self._waits_out = (self._resets_at or 0.0) > time.time()  # its transcript names the time a moment later
+            with contextlib.suppress(OSError):
+                if self._waits_out and (put := pool.limit(self.home, self.progress.message, self._resets_at)):
+                    event.emit(self.home.events, "hold.put", **put.as_dict())
 
     def _output(self, contract: Contract, rules: Rules, now: float) -> tuple[Output, str]:
         found = identity(contract.path)
@@ -203,31 +269,12 @@ class Attempt:
             return await self.terminal.screen(self.run.session)
         return ""
 
-    async def _answer_dialogs(self, profile: Profile, record: dict[str, Any], launched: float) -> None:
-        """Until the agent's first word: look whether a known question stands in its way, and answer it by its text."""
-        now = time.monotonic()
-        if self.progress.started:
-            self._dialog_due = math.inf
-        if now < self._dialog_due:
-            return
-        self._dialog_due = now + 0.3
-        shown = await self._screen()
-        dialog = screen.find(shown, profile.dialogs)
-        key = screen.answer(shown, dialog) if dialog and record["permissions"] in dialog.permissions else None
-        if key:
-            await self.terminal.keys(self.run.session, key.key)
-            if key.final:
-                event.emit(self.run.events, "dialog-answered", dialog=key.dialog.name, chosen=key.dialog.choose)
-        if not (key and key.final) and now - launched > profile.start_timeout:  # nothing known, or no key helps
-            self._dialog_due = now + 5.0
-            if self.progress.attention is None:
-                event.emit(self.run.events, "dialog", text=dialog.name if dialog else screen.last_line(shown))
-
     # -- collect ----------------------------------------------------------------------------------------------
 
     async def collect(self, ended: Outcome) -> None:
         """Keep what the attempt leaves, then write outcome.json."""
         self._read_events()  # one that others have ended was perhaps never looked at
+        self._look_at_rates()
         if record := self.run.attempt():
             if isinstance(ended, Failed | Retry) and ended.error in POST_MORTEM:
                 await self._post_mortem(ended.message)
@@ -253,7 +300,23 @@ class Attempt:
         tree = [pane.pid, *(proc.pid for proc in process.descendants(pane.pid))] if pane and not pane.dead else []
         collect.post_mortem(self.home, self.run, why, shown, process.told(tree), self.progress.transcript)
 
-    # -- close ------------------------------------------------------------------------------------------------
+    # -- stay or close ------------------------------------------------------------------------------------------------
+
+    async def stay(self, panes: Mapping[str, Pane] | None = None) -> bool:
+        """Leave the session of an attempt with a result open where that was asked for, and its program runs.
+
+        `panes` is what tmux has said just now, where it was asked.
+        """
+        if not keep.asked(self.run) or (self.run.outcome() or {}).get("outcome") != Done.kind:
+            return False
+        pane = (await self.terminal.panes() if panes is None else panes).get(self.run.session)
+        program = process.find(pane.pid) if pane and not pane.dead else None
+        if program is None:
+            keep.forget(self.run)
+            return False
+        if not keep.stands(self.run):
+            keep.settle(self.home, self.run, program)
+        return True
 
     async def close(self) -> None:
         """Keep the last screen, then end the session and everything it started; nothing that is not ours is touched."""

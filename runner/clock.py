@@ -13,6 +13,13 @@ def stamp(seconds: float | None = None) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def local(seconds: float) -> str:
+    """`14:05`, or `Mon 23 Nov 14:05` where that is another day: for people, in their own time zone."""
+    moment = datetime.fromtimestamp(seconds).astimezone()
+    today = moment.date() == datetime.now().astimezone().date()
+    return moment.strftime("%H:%M" if today else "%a %d %b %H:%M")
+
+
 def boot() -> str:
     """Names this boot of the machine, so that a monotonic time can be told from one of another; "" where unknown."""
     try:

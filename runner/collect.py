@@ -112,6 +112,11 @@ def usage(run: Run, transcript: str | None) -> dict[str, Any] | None:
     return {**said, "cost_usd": cost} if said or cost else None
 
 
+def rates(run: Run) -> Any:
+    """What the status line said last of the account's limits: {NAME: {"used_percentage", "resets_at"}}, or None."""
+    return _status(run).get("rate_limits")
+
+
 def resets_at(transcript: str | None) -> float | None:
     """When a used-up plan is renewed, by the end of the agent's transcript (seconds since 1970)."""
     times = re.findall(rb'"resetsAt":\s*(\d{10})\b', _tail(transcript))

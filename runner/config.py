@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from runner.duration import seconds
-from runner.errors import BadInput, BadSetup
+from runner.errors import BadInput, BadSetup, refuse_unknown
+from runner.pause import Pause
+from runner.pause import read as read_pause
 
 PERMISSIONS = ("ask", "edits", "deny", "bypass")
 ON_STOP = ("leave", "finish", "kill")
+ANSWERS = ("deny", "allow")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,11 +22,24 @@ class Config:
     permissions: str = "edits"
     timeout: float = 3600.0
     """Seconds an attempt may take when neither its job nor its template says."""
-    jobs: int = 1
-    """Attempts side by side in one `muxq work`."""
+    jobs: int | None = 1
+    """Attempts side by side in one `muxq work`; None ("auto"): as many as cores and memory allow."""
     on_stop: str = "leave"
     watch: bool = True
     """Use file events; without, everything is looked at every few seconds (network file systems)."""
+    pool: Pause = field(default_factory=Pause)
+    """How much of the account's limits jobs may use."""
+    allow: tuple[str, ...] = ()
+    """Rules in the agent's own syntax: what passes unasked, and `deny`: what never does."""
+    deny: tuple[str, ...] = ()
+    answer_within: float = 1200.0
+    """Seconds that a permission or a question waits for a person."""
+    answer_default: str = "deny"
+    """What it is answered with then."""
+    on_attention: str = ""
+    """A shell command, run once when a job begins to wait for a person."""
+    notify: tuple[str, ...] = ()
+    """Where messages go, as Apprise writes it. Secrets."""
 
 
 def load(path: Path) -> Config:
@@ -41,30 +57,34 @@ def load(path: Path) -> Config:
     return replace(Config(), **{key: _checked(key, value, path) for key, value in said.items()})
 
 
-def refuse_unknown(said: dict[str, Any], known: list[str], *, where: str) -> None:
-    """BadSetup for the first key of `said` that is not `known`, with the nearest that is."""
-    for key in said:
-        if key not in known:
-            import difflib
-
-            near = difflib.get_close_matches(key, known, 1)
-            hint = f"did you mean `{near[0]}`?" if near else f"known are: {', '.join(known)}"
-            raise BadSetup(f"{where}: unknown key `{key}`; {hint}")
-
-
 def _checked(key: str, value: Any, path: Path) -> Any:
-    choices = {"permissions": PERMISSIONS, "on_stop": ON_STOP}.get(key)
+    if key in ("allow", "deny", "notify"):
+        return _texts(key, value, path)
+    choices = {"permissions": PERMISSIONS, "on_stop": ON_STOP, "answer_default": ANSWERS}.get(key)
     if choices and value not in choices:
         raise BadSetup(f"{path}: `{key}` is one of {', '.join(choices)}, not {value!r}")
-    if key == "timeout":
+    if key in ("timeout", "answer_within"):
         try:
             return seconds(value)
         except BadInput as problem:
-            raise BadSetup(f"{path}: `timeout`: {problem}") from None
+            raise BadSetup(f"{path}: `{key}`: {problem}") from None
+    if key == "pool":
+        return read_pause(value, str(path))
+    if key == "jobs" and value == "auto":
+        return None
     if key == "jobs" and not (type(value) is int and value > 0):
-        raise BadSetup(f"{path}: `jobs` is a whole number above 0, not {value!r}")
+        raise BadSetup(f'{path}: `jobs` is a whole number above 0 or "auto", not {value!r}')
     if key == "watch" and not isinstance(value, bool):
         raise BadSetup(f"{path}: `watch` is true or false, not {value!r}")
     if key == "agent" and not isinstance(value, str):
         raise BadSetup(f"{path}: `agent` is the name of a session profile, not {value!r}")
+    if key == "on_attention" and not isinstance(value, str):
+        raise BadSetup(f"{path}: `on_attention` is a command for sh, not {value!r}")
     return value
+
+
+def _texts(key: str, value: Any, path: Path) -> tuple[str, ...]:
+    """A list of texts. What stands in it is not repeated: it may be a secret."""
+    if not isinstance(value, list) or not all(isinstance(item, str) and item.strip() for item in value):
+        raise BadSetup(f"{path}: `{key}` is a list of texts")
+    return tuple(value)

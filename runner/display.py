@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from runner import duration
+from runner import clock, duration
 from runner.plain import plain
 
 if TYPE_CHECKING:
@@ -41,9 +41,14 @@ def sentence(name: str, data: dict[str, Any]) -> str | None:
         case "job.blocked":
             return f"{job} cannot start: {data['why']}"
         case "hold.put":
-            return f"on hold until {data['until'] or 'a person lifts it'}: {data['reason']}"
+            until = clock.local(clock.seconds(data["until"])) if data["until"] else "a person lifts it"
+            return f"on hold until {until}: {data['reason']}"
         case "hold.lifted":
             return "the hold was lifted"
+        case "job.attention":
+            return f"{job} waits for you ({data['kind']}): {data['detail']}"
+        case "notify.failed":
+            return f"nobody was told ({data['what']}): {data['why']}"
         case "worker.trouble":
             return f"trouble: {data['why']}"
         case "worker.stopping":

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from runner import config, hold, profile
+from runner import config, pool, profile
 from runner.errors import MuxqError
 from runner.home import Home
 from runner.profile import Profile
@@ -39,7 +41,7 @@ def examine(home: Home, agent: str | None = None) -> list[Check]:
     except MuxqError as problem:
         checks.append(Check("config", "broken", str(problem)))
     else:
-        checks += [_binary(chosen), *_account(chosen), *_root(chosen, settings.permissions)]
+        checks += [_binary(chosen), *_account(chosen), *_root(chosen, settings.permissions), *_notify(settings.notify)]
     return [*checks, _terminal(), _locale(), _disk(home), *_hold(home)]
 
 
@@ -152,9 +154,20 @@ def _disk(home: Home) -> Check:
     )
 
 
+def _notify(places: tuple[str, ...]) -> list[Check]:
+    """Whether messages can be sent, where config.toml names a place for them."""
+    if not places or find_spec("apprise"):
+        return []
+    return [Check("notify", "warning", "Apprise is not installed", "pip install 'muxq[notify]'")]
+
+
 def _hold(home: Home) -> list[Check]:
     try:
-        held = hold.current(home)
+        held = pool.held(home, config.load(home.config), time.time())
     except MuxqError as problem:
         return [Check("hold", "broken", str(problem))]
-    return [Check("hold", "warning", held.reason, "muxq release")] if held else []
+    used = pool.gauge(pool.load(home), time.time())
+    checks = [Check("limits", "ok", ", ".join(used))] if used else []
+    if held:
+        checks.append(Check("hold", "warning", f"until {held.end()}: {held.reason}", "muxq release"))
+    return checks

@@ -2,12 +2,15 @@
 
     MuxqError              the base: one sentence that says what, where and what to do
     ├── BadInput      4    a job, template or argument that cannot be used
+    │   └── Refused   4    not done, so as not to disturb a person or an agent; says why and what to do
     ├── NotFound      4    no such job, template or profile
     ├── BadSetup      4    the home's own config or a session profile cannot be used; no job is at fault
     └── Unready       5    the environment lacks something: tmux, an agent's binary, room, rights
 
 A programmer's mistake stays a ValueError or RuntimeError and ends in exit code 3 with a report.
 """
+
+from typing import Any
 
 
 def told(problem: OSError, where: object = "") -> str:
@@ -26,6 +29,10 @@ class BadInput(MuxqError):  # noqa: N818 - reads as what it is at every raise
     """A job, template or argument that cannot be used."""
 
 
+class Refused(BadInput):
+    """A message or a take-over that would disturb a person or the agent."""
+
+
 class NotFound(MuxqError):  # noqa: N818
     """No such job, template or profile."""
 
@@ -38,3 +45,14 @@ class Unready(MuxqError):  # noqa: N818
     """The environment lacks something the work needs."""
 
     exit_code = 5
+
+
+def refuse_unknown(said: dict[str, Any], known: list[str], *, where: str) -> None:
+    """BadSetup for the first key of `said` that is not `known`, with the nearest that is."""
+    for key in said:
+        if key not in known:
+            import difflib
+
+            near = difflib.get_close_matches(key, known, 1)
+            hint = f"did you mean `{near[0]}`?" if near else f"known are: {', '.join(known)}"
+            raise BadSetup(f"{where}: unknown key `{key}`; {hint}")

@@ -21,6 +21,28 @@ _HEAD = re.compile(rb'\{"version":1,"at":"(?P<at>[0-9TZ:.-]+)","event":"(?P<name
 """How the hooks begin a line: what happened is known even where an agent's data is no JSON."""
 
 
+OF_ATTEMPT = (
+    "started",
+    "prompt-accepted",
+    "tool-started",
+    "tool-finished",
+    "tool-failed",
+    "permission-asked",
+    "permission-answered",
+    "notified",
+    "turn-over",
+    "turn-failed",
+    "repair",
+    "session-ended",
+    "exited",
+    "dialog",
+    "dialog-answered",
+    "alerted",
+    "seen-idle",
+)
+"""The events of an attempt. docs/files.md says what each means."""
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     at: str
@@ -57,6 +79,11 @@ class Tail:
         self.path = path
         self._part = part.encode()
         self._offset = 0
+
+    def skip(self) -> None:
+        """Pass over what is there already."""
+        with contextlib.suppress(FileNotFoundError):
+            self._offset = self.path.stat().st_size
 
     def read(self) -> list[Event]:
         """The new events, oldest first; [] when there is no file or nothing new."""

@@ -15,9 +15,13 @@ class Hold:
     reason: str
     """One sentence for a person."""
     kind: str = "person"
-    """person, usage-limit, throttle or account."""
+    """person, usage-limit, throttle, account, or pause (before a limit; never in hold.json)."""
     until: float | None = None
     """Seconds since 1970; None: until a person lifts it."""
+
+    def end(self) -> str:
+        """When it ends, for a person, in local time."""
+        return clock.local(self.until) if self.until else "a person lifts it (muxq release)"
 
     def as_dict(self) -> dict[str, object]:
         return {
@@ -41,21 +45,27 @@ def current(home: Home) -> Hold | None:
     return None if hold.until is not None and hold.until <= time.time() else hold
 
 
-def put(home: Home, hold: Hold) -> None:
-    """Put `hold` in force. One that lasts longer stays: a throttle does not shorten what a person said."""
-    standing = current(home)
-    if standing and hold.kind != "person" and (standing.until or 1e18) >= (hold.until or 1e18):
-        return
+def standing(home: Home) -> Hold | None:
+    """The hold in force; a damaged hold.json holds too, until a person has mended or lifted it."""
+    try:
+        return current(home)
+    except BadInput as problem:
+        return Hold(str(problem))
+
+
+def put(home: Home, hold: Hold) -> bool:
+    """Put `hold` in force. False: one that lasts longer stays, a throttle does not shorten what a person said."""
+    there = standing(home)
+    if there and hold.kind != "person" and (there.until or 1e18) >= (hold.until or 1e18):
+        return False
     store.write_json(home.hold, hold.as_dict(), tmp=home.tmp)
+    return True
 
 
 def lift(home: Home) -> Hold | None:
     """Lift the hold; returns the one that was in force. It runs out first: that, unlike its absence, wakes workers."""
-    try:
-        standing = current(home)
-    except BadInput:
-        standing = Hold("a damaged hold.json")
-    if standing:
-        store.write_json(home.hold, replace(standing, until=time.time()).as_dict(), tmp=home.tmp)
+    there = standing(home)
+    if there:
+        store.write_json(home.hold, replace(there, until=time.time()).as_dict(), tmp=home.tmp)
     home.hold.unlink(missing_ok=True)
-    return standing
+    return there

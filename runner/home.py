@@ -62,6 +62,10 @@ class Home:
         return self.path / "hold.json"
 
     @property
+    def pool(self) -> Path:
+        return self.path / "pool.json"
+
+    @property
     def config(self) -> Path:
         return self.path / "config.toml"
 

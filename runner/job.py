@@ -63,10 +63,17 @@ class Job:
     backoff: float | None = None
     """Seconds."""
     retry: Retry | None = None
+    keep: bool | None = None
+    """The session stays open after the result is there."""
+    conversation: str | None = None
+    """The id of the agent's own conversation that the job goes on with."""
     priority: int | None = None
     not_before: float | None = None
     """Seconds since 1970 UTC."""
     permissions: Permissions | None = None
+    allow: tuple[str, ...] | None = None
+    """Rules in the agent's own syntax; `deny` as well."""
+    deny: tuple[str, ...] | None = None
     name: str | None = None
     tags: tuple[str, ...] | None = None
 
@@ -179,6 +186,8 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "backoff": duration.seconds,
     "priority": int,
     "not_before": _moment,
+    "allow": tuple,
+    "deny": tuple,
     "tags": tuple,
 }
 """From the checked JSON of a key to what a Job holds. BadInput for what no schema can say."""
@@ -190,6 +199,8 @@ _WRITERS: dict[str, Callable[[Any], Any]] = {
     "env": _env_dict,
     "output": _output_dict,
     "not_before": _moment_text,
+    "allow": list,
+    "deny": list,
     "tags": list,
 }
 """And back."""

@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from runner import config, profile, prompt
 from runner.errors import BadInput, Unready
@@ -28,6 +29,10 @@ class Plan:
     profile: Profile
     template: Template
     permissions: str
+    rules: dict[str, list[str]]
+    """`allow` and `deny`: the home's, the template's, the job's."""
+    answer: dict[str, Any]
+    """`within` (seconds) a person may answer a request; then its answer is `default`."""
     timeout: float
     """Seconds for one attempt."""
     stall: float | None
@@ -39,6 +44,12 @@ class Plan:
     """A further attempt goes on with the conversation, where it can."""
     format: str
     min_bytes: int
+
+    def adopted(self) -> dict[str, Any] | None:
+        """What prepare() takes for an attempt before the first, for a job that goes on with a conversation."""
+        if self.job.conversation is None or self.job.workdir is None:
+            return None
+        return {"session_id": self.job.conversation, "workdir": str(expand(self.job.workdir)), "attempt": None}
 
     def workdir(self, default: Path) -> Path:
         """Where the agent works: the job's folder, else `default`."""
@@ -77,11 +88,14 @@ def plan(home: Home, job: Job) -> Plan:
     chosen = profile.load(job.agent or settings.agent, home.sessions)
     template = prompt.load(job.template or chosen.template, home.prompts)
     _check_places(job)
+    _check_conversation(job, chosen)
     made = Plan(
         job=job,
         profile=chosen,
         template=template,
         permissions=_permissions(job, chosen, settings),
+        rules=_rules(job, chosen, template, settings),
+        answer={"within": settings.answer_within, "default": settings.answer_default},
         timeout=job.timeout or template.timeout or settings.timeout,
         stall=job.stall,
         retries=job.retries or 0,
@@ -109,6 +123,33 @@ def _permissions(job: Job, chosen: Profile, settings: config.Config) -> str:
             f"the agent {chosen.name!r} knows no permissions {wanted!r}; it has: {', '.join(chosen.permissions)}"
         )
     return wanted
+
+
+def _rules(job: Job, chosen: Profile, template: Template, settings: config.Config) -> dict[str, list[str]]:
+    """The rules for the agent. BadInput for a job that has some and an agent that could not be told of them."""
+    said = {"allow": job.allow or (), "deny": job.deny or ()}
+    for key, rules in said.items():
+        if rules and not chosen.takes(f"{{{key}}}"):
+            raise BadInput(f"`{key}`: the agent {chosen.name!r} has no permission rules")
+    return {
+        "allow": [*settings.allow, *template.allow, *said["allow"]],
+        "deny": [*settings.deny, *template.deny, *said["deny"]],
+    }
+
+
+def _check_conversation(job: Job, chosen: Profile) -> None:
+    """BadInput for a conversation that the agent cannot go on with, or does not know in the job's folder."""
+    if job.conversation is None:
+        return
+    if not (chosen.resume and chosen.transcript):
+        raise BadInput(f"`conversation`: the agent {chosen.name!r} cannot go on with an earlier conversation")
+    if not job.workdir:
+        raise BadInput("`conversation`: the job needs the `workdir` that it was held in")
+    from runner.transcript import FORMATS
+
+    workdir = expand(job.workdir)
+    if FORMATS[chosen.transcript].find(job.conversation, workdir, chosen.environment(os.environ)) is None:
+        raise BadInput(f"`conversation`: the agent {chosen.name!r} knows no {job.conversation} in the folder {workdir}")
 
 
 def _check_places(job: Job) -> None:

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from runner import clock, shipped, store
+from runner import clock, keep, shipped, store
 from runner.home import Home
 from runner.output import Contract, identity
 from runner.plan import Plan
@@ -27,7 +27,7 @@ def prepare(home: Home, run: Run, plan: Plan, binary: str, before: dict[str, Any
     """Write what the agent will need, and attempt.json last; returns that. Nothing else is written.
 
     `before` is the attempt.json whose conversation goes on, in the same folder (agents look for it there); None: a
-    new conversation.
+    new conversation. One without a number was held before the job, which is its next task.
     """
     workdir = Path(before["workdir"]) if before else plan.workdir(run.work)
     if workdir == run.work:
@@ -35,19 +35,21 @@ def prepare(home: Home, run: Run, plan: Plan, binary: str, before: dict[str, Any
     output = plan.output_file(run.path, workdir)
     session_id = before["session_id"] if before else str(uuid.uuid4())
     command = plan.profile.resume if before else plan.profile.command
-    old = Contract.load(before["output"]) if before else None
+    old = Contract.load(before["output"]) if before and before["attempt"] else None
     stood = old.before if old and old.path == str(output) else identity(output)  # what it has written is its own
     contract = Contract(str(output), plan.format, plan.min_bytes, stood)
-    told = go_on(output) if before else instruction(run.prompt, output)
+    told = go_on(output) if before and before["attempt"] else instruction(run.prompt, output)
     places = _places(run, plan, workdir, contract, session_id, told)
     text = plan.prompt(workdir=workdir, output=output)
     store.write_whole(run.prompt, text.encode(), tmp=home.tmp, durable=False)
     store.write_whole(run.events, b"", tmp=home.tmp, durable=False)
     if plan.profile.settings:
-        settings = json.dumps(fill(plan.profile.settings, places), ensure_ascii=False, indent=2)
+        rules = {"{allow}": plan.rules["allow"], "{deny}": plan.rules["deny"]}
+        settings = json.dumps(fill(plan.profile.settings, places, rules), ensure_ascii=False, indent=2)
         store.write_whole(run.settings, settings.encode(), tmp=home.tmp, durable=False)
     splices = {
         "{model_args}": fill(plan.profile.model_args, places) if plan.job.model else [],
+        "{permission_args}": fill(plan.profile.permission_args.get(plan.permissions, []), places),
         "{args}": list(plan.job.args or ()),
     }
     record = {
@@ -59,6 +61,7 @@ def prepare(home: Home, run: Run, plan: Plan, binary: str, before: dict[str, Any
         "argv": [fill(binary, places), *fill(command[1:], places, splices)],
         "workdir": str(workdir),
         "permissions": plan.permissions,
+        "answer": plan.answer,
         "timeout": plan.timeout,
         "repairs": plan.profile.repairs,
         "stall": plan.stall,
@@ -68,6 +71,8 @@ def prepare(home: Home, run: Run, plan: Plan, binary: str, before: dict[str, Any
         "monotonic": time.monotonic(),
         "output": asdict(contract),
     }
+    if plan.job.keep or any(run.path.parent.glob(f"*/{run.keep.name}")):
+        keep.ask(home, run)
     run.begin(home, record)
     return record
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from runner.config import PERMISSIONS, refuse_unknown
-from runner.errors import BadSetup, NotFound, Unready
+from runner.config import PERMISSIONS
+from runner.errors import BadSetup, NotFound, Unready, refuse_unknown
 from runner.paths import expand
 from runner.trust import WAYS
 
@@ -49,7 +49,7 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
     "str": str, "bool": bool, "float": (int, float), "int": int, "dict": dict, "tuple": list,
 }  # fmt: skip
 
-_TEXTS = ("command", "resume", "search", "model_args", "env_pass", "env_drop", "env", "permissions")
+_TEXTS = ("command", "resume", "search", "model_args", "env_pass", "env_drop", "env", "permissions", "special")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,8 @@ class Dialog:
     """How the option begins that the profile chooses."""
     permissions: tuple[str, ...] = PERMISSIONS
     """Answered only under these permissions; under others a person is asked."""
+    kind: str = "dialog"
+    """Or log-in: what a person has to do about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,8 @@ class Profile:
     install: str = ""
     """What a person does when the binary is missing."""
     model_args: tuple[str, ...] = ()
+    permission_args: dict[str, Any] = field(default_factory=dict)
+    """What {permission_args} becomes under each of ask, edits, deny, bypass; nothing where one is left out."""
     template: str = "generic"
     """The template for jobs that say `prompt`."""
     hooks: bool = False
@@ -88,6 +92,8 @@ class Profile:
     an agent without hooks that stays open."""
     patience: float = 600.0
     """Seconds that a finished output may wait for the end of a turn in which nothing more happens."""
+    waits_out: str = ""
+    """A regular expression: on the screen of an agent that will go on by itself once its usage limit is renewed."""
     start_timeout: float = 30.0
     """Seconds from launch to the agent's first event before its screen is called unknown."""
     repairs: int = 2
@@ -103,6 +109,14 @@ class Profile:
     trust: str = ""
     """Names one of trust.py's ways to tell the agent beforehand that the workdir is the user's own."""
     dialogs: tuple[Dialog, ...] = ()
+    composer: str = ""
+    """The screen line on which the agent's user types (a regular expression with a group `draft`); empty: unknown."""
+    working: str = ""
+    """What its screen shows only while it works (a regular expression, ^ and $ are the ends of a line)."""
+    special: tuple[str, ...] = ()
+    """Beginnings by which a message would be something else: a command of the agent's own."""
+    transcript: str = ""
+    """Names one of transcript.py's formats of the agent's record of a conversation."""
 
     def binary(self, env: Mapping[str, str]) -> str:
         """The absolute path of the agent's program. Unready says how to get it."""
@@ -116,6 +130,10 @@ class Profile:
             f"the agent {self.name!r} needs `{word}`, which is not on PATH"
             + (f"; {self.install}" if self.install else "")
         )
+
+    def takes(self, placeholder: str) -> bool:
+        """Whether its settings have a place for `placeholder`, as an element of a list."""
+        return _has(self.settings, placeholder)
 
     def environment(self, env: Mapping[str, str]) -> dict[str, str]:
         """What the agent gets of the worker's environment, and what the profile adds."""
@@ -148,8 +166,10 @@ def _read(name: str, path: Path) -> Profile:
     _check(said, Profile, path)
     if unknown := set(said.get("permissions", {})) - set(PERMISSIONS):
         raise BadSetup(f"{path}: `permissions` has {sorted(unknown)[0]!r}; known are: {', '.join(PERMISSIONS)}")
+    _check_args(said.get("permission_args", {}), path)
     if said.get("trust") and said["trust"] not in WAYS:
         raise BadSetup(f"{path}: `trust` is one of {', '.join(WAYS)}, not {said['trust']!r}")
+    _check_talk(said, path)
     said["dialogs"] = [_dialog(item, path) for item in said.get("dialogs", [])]
     if said.get("interactive", True) and not said.get("hooks", False):
         said.setdefault("quiet", 2.0)
@@ -157,10 +177,34 @@ def _read(name: str, path: Path) -> Profile:
     return Profile(name=name, **values)
 
 
+def _check_args(said: dict[str, Any], path: Path) -> None:
+    if unknown := set(said) - set(PERMISSIONS):
+        raise BadSetup(f"{path}: `permission_args` has {sorted(unknown)[0]!r}; known are: {', '.join(PERMISSIONS)}")
+    if not all(isinstance(words, list) and all(isinstance(word, str) for word in words) for words in said.values()):
+        raise BadSetup(f"{path}: `permission_args` is a table of lists of texts")
+
+
+def _check_talk(said: dict[str, Any], path: Path) -> None:
+    """The keys by which a live session is talked to."""
+    from runner.transcript import FORMATS
+
+    for key in ("composer", "working"):
+        try:
+            groups = re.compile(said.get(key) or "").groupindex
+        except (re.error, OverflowError, RecursionError) as problem:
+            raise BadSetup(f"{path}: `{key}` is no regular expression: {problem}") from None
+        if key == "composer" and said.get(key) and "draft" not in groups:
+            raise BadSetup(f"{path}: `composer` needs a group (?P<draft>…): what has been typed")
+    if said.get("transcript") and said["transcript"] not in FORMATS:
+        raise BadSetup(f"{path}: `transcript` is one of {', '.join(FORMATS)}, not {said['transcript']!r}")
+
+
 def _dialog(said: Any, path: Path) -> Dialog:
     if not isinstance(said, dict):
         raise BadSetup(f"{path}: each of `dialogs` is a table")
     _check(said, Dialog, path)
+    if said.get("kind", "dialog") not in ("dialog", "log-in"):
+        raise BadSetup(f"{path}: dialog {said['name']!r}: `kind` is dialog or log-in, not {said['kind']!r}")
     try:
         re.compile(said["text"])
     except (re.error, OverflowError, RecursionError) as problem:
@@ -182,6 +226,12 @@ def _check(said: dict[str, Any], kind: type[Profile] | type[Dialog], path: Path)
     for key in ("command",) if kind is Profile else ("name", "text", "choose"):
         if not said.get(key):
             raise BadSetup(f"{path}: `{key}` is missing")
+
+
+def _has(value: Any, element: str) -> bool:
+    if isinstance(value, dict):
+        return any(_has(item, element) for item in value.values())
+    return isinstance(value, list) and (element in value or any(_has(item, element) for item in value))
 
 
 def _items(value: Any) -> list[Any]:

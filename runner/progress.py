@@ -10,7 +10,11 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from runner import clock
 from runner.event import Event
+
+INTERRUPTED = "interrupted"
+"""The kind of attention for a turn that a person has broken off: no event tells of that, its screen does."""
 
 
 class Turn(StrEnum):
@@ -18,14 +22,24 @@ class Turn(StrEnum):
     BUSY = "busy"
     OVER = "over"
     FAILED = "failed"
+    INTERRUPTED = INTERRUPTED
 
 
 @dataclass(frozen=True, slots=True)
 class Attention:
-    """A running attempt waits for a person: kind is permission, question, dialog or log-in."""
+    """A running attempt waits for a person: kind is permission, question, dialog, log-in or interrupted."""
 
     kind: str
     detail: str
+    """The tool and what it works on, the question, or the dialog's words."""
+    since: str = ""
+    """RFC 3339."""
+    id: str = ""
+    """Of a request that can be answered by a file (permission.py); "" where only the screen can."""
+    options: tuple[str, ...] = ()
+    """What a question offers."""
+    prompt: str = ""
+    """The agent's own name of the prompt it was asked under."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,61 +52,151 @@ class Progress:
     error: str = ""
     """Why the turn failed, in the agent's own word, and `message` for a person."""
     message: str = ""
-    attention: Attention | None = None
+    waiting: tuple[Attention, ...] = ()
+    """What it waits for a person for, the oldest first."""
+    alerted: str = ""
+    """The `since` of what a person was told of last."""
     doing: str = ""
     """The last tool, with what it works on."""
     repairs: int = 0
     transcript: str | None = None
     prompt: str = ""
     """The agent's own name of the prompt whose turn ended last."""
+    failed_at: float | None = None
+    """When the turn failed, in seconds since 1970, until the agent goes on by itself."""
+    limited: float = 0.0
+    """Seconds it has spent so, until it went on."""
+    accepted: str = ""
+    """And of the one that was accepted last."""
+    queued: bool = False
+    """A message was accepted in the middle of the turn: carried out in it, or in one of its own right after it."""
+    between: bool = False
+    """A turn has ended with a message queued, and no event says whether another follows."""
     exited: bool = False
     status: int | None = None
     signal: int | str | None = None
     events: int = 0
 
+    @property
+    def attention(self) -> Attention | None:
+        """What a person has to see to first."""
+        return self.waiting[0] if self.waiting else None
+
 
 def fold(progress: Progress, events: Iterable[Event]) -> Progress:
     """`progress` after `events`. Unknown events count, and change nothing else."""
     for event in events:
-        progress = _step(replace(progress, events=progress.events + 1), event.name, event.data)
+        before = progress.turn
+        progress = _step(replace(progress, events=progress.events + 1), event.name, event.data, event.at)
+        if (progress.turn is Turn.FAILED) != (before is Turn.FAILED):
+            progress = _limited(progress, event.at)
+        if before is Turn.INTERRUPTED and progress.turn is not before:
+            others = tuple(one for one in progress.waiting if one.kind != INTERRUPTED)
+            progress = replace(progress, waiting=others)
     return progress
 
 
-def _step(now: Progress, name: str, data: dict[str, Any]) -> Progress:
+def _limited(now: Progress, at: str) -> Progress:
+    """A turn has just failed, or goes on after it had."""
+    try:
+        moment = clock.seconds(at)
+    except ValueError:
+        return replace(now, failed_at=None)
+    if now.failed_at is None:
+        return replace(now, failed_at=moment)
+    return replace(now, failed_at=None, limited=now.limited + max(0.0, moment - now.failed_at))
+
+
+def _step(now: Progress, name: str, data: dict[str, Any], at: str) -> Progress:
+    if any(answers(name, data, one) for one in now.waiting):
+        now = replace(now, waiting=tuple(one for one in now.waiting if not answers(name, data, one)))
     match name:
         case "started":
             said = data.get("transcript_path")
             return replace(now, started=True, transcript=said if said and isinstance(said, str) else now.transcript)
         case "prompt-accepted" if now.prompt and data.get("prompt_id") == now.prompt:
             return now  # told by a hook that ran beside the agent, after the end of that very turn
-        case "prompt-accepted" | "repair":
-            extra = 1 if name == "repair" else 0
-            return replace(now, started=True, turn=Turn.BUSY, background=0, attention=None, repairs=now.repairs + extra)
+        case "prompt-accepted" if now.turn is Turn.BUSY and now.accepted and data.get("prompt_id") == now.accepted:
+            return replace(now, queued=True)
+        case "prompt-accepted":
+            named = str(data.get("prompt_id") or "")
+            return replace(_busy(now), accepted=named, queued=False, between=False)
+        case "repair":
+            return replace(_busy(now), repairs=now.repairs + 1)
         case "tool-started":  # may come late too, so it says nothing of a question that was asked since
-            return replace(now, doing=tool(data))
-        case "tool-finished" | "tool-failed":
-            return replace(now, attention=None)
+            again = _busy(now) if now.turn is Turn.INTERRUPTED else now
+            return replace(again, doing=tool(data))
         case "permission-asked":
-            return replace(now, attention=Attention("permission", tool(data)))
+            return replace(now, waiting=(*now.waiting, asked(data, at)))
+        case "permission-answered":
+            return replace(now, waiting=tuple(one for one in now.waiting if one.id != data.get("id")))
         case "dialog":
-            return replace(now, attention=Attention("dialog", str(data.get("text", ""))))
+            kind = "log-in" if data.get("kind") == "log-in" else "dialog"
+            return replace(now, waiting=(Attention(kind, str(data.get("text", "")), at),))
         case "dialog-answered":
-            return replace(now, attention=None)
+            return replace(now, waiting=())
+        case "alerted":
+            return replace(now, alerted=str(data.get("since", "")))
         case "turn-over":
             tasks = data.get("background_tasks") or []
             count = len(tasks) if isinstance(tasks, list) else 0
             ended = str(data.get("prompt_id") or "")
-            return replace(now, turn=Turn.OVER, background=count, prompt=ended, attention=None, doing="")
+            if now.queued:
+                return replace(_busy(now), background=count, prompt=ended, queued=False, between=True, doing="")
+            return replace(now, turn=Turn.OVER, background=count, prompt=ended, doing="")
         case "turn-failed":
             text = str(data.get("last_assistant_message") or data.get("error_details") or "")
-            return replace(
-                now, turn=Turn.FAILED, error=str(data.get("error") or "unknown"), message=text, attention=None
-            )
+            return replace(now, turn=Turn.FAILED, error=str(data.get("error") or "unknown"), message=text)
+        case "seen-idle" if now.turn is Turn.BUSY and now.between:
+            return replace(now, turn=Turn.OVER, between=False)
+        case "seen-idle" if now.turn is Turn.BUSY:
+            words = "somebody has interrupted the turn; the agent waits for its next message"
+            return replace(now, turn=Turn.INTERRUPTED, waiting=(Attention(INTERRUPTED, words, at),), doing="")
         case "exited":
             status, signal = data.get("status"), data.get("signal")
             known = now if status is None and signal is None else replace(now, status=status, signal=signal)
-            return replace(known, exited=True, attention=None)
+            return replace(known, exited=True)
     return now
+
+
+def _busy(now: Progress) -> Progress:
+    return replace(now, started=True, turn=Turn.BUSY, background=0)
+
+
+def asked(data: dict[str, Any], at: str) -> Attention:
+    """What the data of a `permission-asked` event asks of a person."""
+    found = questions(data)
+    options = tuple(found[0][1]) if found else ()
+    kind = "question" if found else "permission"
+    return Attention(kind, tool(data), at, str(data.get("id") or ""), options, str(data.get("prompt_id") or ""))
+
+
+def questions(data: dict[str, Any]) -> list[tuple[str, list[str]]]:
+    """The questions of a tool that asks some, each with the options it offers; [] for any other tool."""
+    given = data.get("tool_input")
+    found = given.get("questions") if isinstance(given, dict) else None
+    listed = [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+    return [(str(one.get("question") or ""), _labels(one.get("options"))) for one in listed]
+
+
+def _labels(options: Any) -> list[str]:
+    listed = options if isinstance(options, list) else []
+    return [str(one.get("label") or "") if isinstance(one, dict) else str(one) for one in listed]
+
+
+def answers(name: str, data: dict[str, Any], request: Attention) -> bool:
+    """Whether an event tells that `request` waits no more: a person has answered it on the screen, or it is void."""
+    match name:
+        case "tool-finished" | "tool-failed":
+            return request.detail == tool(data) or not request.id
+        case "prompt-accepted" | "repair":  # a hook that runs beside the agent may tell late of the very same prompt
+            prompt = data.get("prompt_id")
+            return not (prompt and prompt == request.prompt)
+        case "turn-over":  # one of the tasks in the background may be what waits
+            return not data.get("background_tasks")
+        case "started":
+            return not request.id
+    return name in ("turn-failed", "session-ended", "exited")
 
 
 def tool(data: dict[str, Any]) -> str:
@@ -100,6 +204,8 @@ def tool(data: dict[str, Any]) -> str:
     given = data.get("tool_input")
     given = given if isinstance(given, dict) else {}
     subject = next((given[key] for key in ("command", "file_path", "pattern", "url", "query") if given.get(key)), "")
+    if not subject and (found := questions(data)):
+        return " ".join(" ".join(question for question, _ in found).split())[:200]
     words = " ".join(str(subject).split())
     name = str(data.get("tool_name") or "a tool")
     return f"{name}: {words[:100]}" if words else name

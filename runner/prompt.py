@@ -25,7 +25,7 @@ MAX_CHARACTERS = 16 * 2**20
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 _FRONT = re.compile(r"\+\+\+[ \t]*\r?\n(?P<toml>.*?)^\+\+\+[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
-_FRONT_KEYS = ("description", "timeout", "output_format", "vars")
+_FRONT_KEYS = ("description", "timeout", "output_format", "allow", "deny", "vars")
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,9 @@ class Template:
     """Seconds for one attempt, for jobs that do not say."""
     output_format: Format | None = None
     """For jobs that do not say."""
+    allow: tuple[str, ...] = ()
+    """Permission rules for its jobs; `deny` as well. Only where the agent has rules."""
+    deny: tuple[str, ...] = ()
     defaults: Mapping[str, Any] = field(default_factory=dict)
     """The variables a job may leave out, with their values (front matter, `[vars]`)."""
     required: frozenset[str] = frozenset()
@@ -167,6 +170,7 @@ def _front(toml: str | None, path: Path) -> dict[str, Any]:
             raise BadInput(f"{path}, line {line}: front matter: {wrong}")
     if "timeout" in said:
         said["timeout"] = duration.seconds(said["timeout"])
+    said.update((key, tuple(said[key])) for key in ("allow", "deny") if key in said)
     return {"defaults" if key == "vars" else key: value for key, value in said.items()}
 
 
@@ -183,6 +187,10 @@ def _wrong(key: str, value: Any) -> str | None:
         return "`description` must be a string"
     if key == "output_format" and value not in get_args(Format):
         return f"`output_format` must be one of {', '.join(get_args(Format))}"
+    if key in ("allow", "deny") and not (
+        isinstance(value, list) and all(isinstance(rule, str) and rule.strip() for rule in value)
+    ):
+        return f"`{key}` must be a list of permission rules"
     if key == "vars":
         return _wrong_defaults(value)
     if key == "timeout":

@@ -9,22 +9,31 @@ print(queue.wait(job["id"])["state"], queue.output(job["id"]))
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import math
 import os
 import time
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runner import home, store, view
 from runner.entry import Entry, is_job
 from runner.errors import BadInput, NotFound
 from runner.ident import is_id
 from runner.job import Job
-from runner.run import following
+from runner.mode import Mode
+from runner.permission import Decision
+from runner.run import Run, following, runs
 from runner.spool import Drops, Place, Spool
 from runner.state import TRANSITIONS, Move, State
+
+if TYPE_CHECKING:
+    from runner.session import Session
+
+GO_ON = "Go on with what you were doing, to its end."
+"""The task of an adopted conversation for which nobody says another."""
 
 SLOW_LOOK = 2.0
 """Seconds between two looks at a job that is waited for, where no file event tells."""
@@ -50,7 +59,8 @@ class Queue:
         return self._described(self.find(reference).entry)
 
     def list(self, states: Collection[State | str] = tuple(State), limit: int | None = None) -> list[dict[str, Any]]:
-        """Jobs in `states`: running ones, waiting ones in claim order, then finished ones, the youngest first."""
+        """Jobs in `states`: those that wait for a person, other running ones, then waiting ones in claim order, then
+        finished ones, the youngest first."""
         found = []
         for place in self._places(states, limit):
             try:
@@ -59,7 +69,7 @@ class Queue:
                 with contextlib.suppress(NotFound):
                     job = self._described(place.entry)
                     found += [job] if job["state"] in states else []
-        return found
+        return sorted(found, key=lambda job: job["attention"] is None)
 
     def _places(self, states: Collection[State | str], limit: int | None) -> Sequence[Place]:
         """The first `limit` of list(), drops taken in first. No folder of many is listed twice, or without need.
@@ -139,6 +149,100 @@ class Queue:
         self._steady(entry, self._retry)
         return self._described(entry)
 
+    def approve(self, reference: str, *, always: bool = False) -> dict[str, Any]:
+        """Allow what a running job asks for (the oldest request); returns that, as {"job", "kind", "detail", "chosen"}.
+
+        `always`: and what the agent suggests for it, for the rest of its session. BadInput when it asks for nothing.
+        """
+        return self._decide(reference, Decision("allow", always=always))
+
+    def deny(self, reference: str, *, reason: str = "") -> dict[str, Any]:
+        """Refuse what a running job asks for; the agent is told `reason` and goes on. Returns as `approve` does."""
+        return self._decide(reference, Decision("deny", message=reason))
+
+    def answer(self, reference: str, *texts: str) -> dict[str, Any]:
+        """Answer a running job's question, or choose the option of a dialog that begins with the text.
+
+        One text for each question it asks. Returns as `approve` does; `chosen` is the option of a dialog.
+        """
+        from runner import person
+
+        run = self._asking(reference)
+        asked, _ = person.waiting(run)
+        if asked is None or asked.kind not in ("dialog", "log-in"):
+            return self._decide(reference, Decision("answer", texts=texts))
+        chosen = person.choose(self.home, run, asked, " ".join(texts))
+        return {"job": run.job, "kind": asked.kind, "detail": asked.detail, "chosen": chosen}
+
+    def _decide(self, reference: str, decision: Decision) -> dict[str, Any]:
+        from runner import person
+
+        run = self._asking(reference)
+        asked = person.decide(self.home, run, decision)
+        return {"job": run.job, "kind": asked.kind, "detail": asked.detail, "chosen": None}
+
+    def _asking(self, reference: str) -> Run:
+        """The attempt whose session stands. BadInput for a job without one."""
+        from runner import keep
+
+        place = self.find(reference)
+        begun = runs(self.home, place.entry.id)
+        kept = place.state is State.DONE and bool(begun) and keep.stands(begun[-1])
+        if not begun or not (place.state is State.RUNNING or kept):
+            raise BadInput(f"job {place.entry.id} is {place.state}; only a running one waits for a person")
+        return begun[-1]
+
+    # -- the session of a job ---------------------------------------------------------------------------------
+
+    def session(self, reference: str) -> Session:
+        """The session of the job's last attempt, to drive, to talk to and to read (session.py)."""
+        from runner.session import Session
+
+        return Session(self.spool, self.find(reference))
+
+    def mode(self, reference: str, mode: str | None = None) -> str:
+        """Who drives a job's session: driving, manual or paused. With `mode`, set it first."""
+        session = self.session(reference)
+        return (session.drive(_mode(mode)) if mode else session.hands()).mode.value
+
+    def send(self, reference: str, text: str, *, raw: bool = False, force: bool = False) -> dict[str, Any]:
+        """Type a message into a job's session: {"job", "queued"}. Refused says why it was not typed."""
+        return self.session(reference).send(text, raw=raw, force=force)
+
+    def ask(
+        self, reference: str, text: str, timeout: float | None = None, *, raw: bool = False, force: bool = False
+    ) -> dict[str, Any]:
+        """send(), and wait for the answer: {"job", "how", "said"}. TimeoutError after `timeout` seconds."""
+        session = self.session(reference)
+        turned = session.send_and_wait(text, timeout, raw=raw, force=force)
+        return {"job": session.job, "how": turned.how, "said": turned.said}
+
+    def turn(self, reference: str, timeout: float | None = None) -> dict[str, Any]:
+        """Block until the present turn is over: {"job", "how", "said"}. `how` is over, or what came in its place."""
+        session = self.session(reference)
+        turned = session.turn(timeout)
+        return {"job": session.job, "how": turned.how, "said": turned.said}
+
+    def transcript(self, reference: str) -> builtins.list[dict[str, str]]:
+        """Who said what in the job's last attempt: [{"at", "who", "text"}]."""
+        return [said.as_dict() for said in self.session(reference).conversation()]
+
+    def keep(self, reference: str) -> dict[str, Any]:
+        """Have a running job's session stay open after its result is there. Returns the job."""
+        session = self.session(reference)
+        session.keep()
+        return self._described(session.place.entry)
+
+    def close(self, reference: str) -> dict[str, Any]:
+        """End a kept session with all its processes. Returns the job."""
+        session = self.session(reference)
+        session.close()
+        return self._described(session.place.entry)
+
+    def adopt(self, conversation: str, workdir: str, prompt: str = GO_ON, **keys: Any) -> dict[str, Any]:
+        """Add a job that goes on with a conversation the agent has had in `workdir`. Returns it."""
+        return self.add(prompt, conversation=conversation.lower(), workdir=workdir, **keys)
+
     # -- finding ----------------------------------------------------------------------------------------------
 
     def find(self, reference: str) -> Place:
@@ -154,7 +258,7 @@ class Queue:
                 return act(self.spool.locate(entry))
 
     def _described(self, entry: Entry) -> dict[str, Any]:
-        found: dict[str, Any] = self._steady(entry, lambda place: view.describe(self.spool, place))
+        found: dict[str, Any] = self._steady(entry, lambda place: view.describe(self.spool, place, command=True))
         return found
 
     def _cancel(self, place: Place) -> None:
@@ -211,3 +315,10 @@ class Queue:
                     await asyncio.wait_for(changed.wait(), left)
                 changed.clear()
         return place
+
+
+def _mode(word: str) -> Mode:
+    try:
+        return Mode(word)
+    except ValueError:
+        raise BadInput(f"{word!r} is no mode; there are: {', '.join(Mode)}") from None

@@ -47,8 +47,23 @@ class Run:
         return self.path / "status.json"
 
     @property
+    def mode(self) -> Path:
+        """Who drives: muxq, a person, or nobody."""
+        return self.path / "mode.json"
+
+    @property
+    def keep(self) -> Path:
+        """There while the session is to stay open after the result is there."""
+        return self.path / "keep.json"
+
+    @property
     def diff(self) -> Path:
         return self.path / "diff.patch"
+
+    @property
+    def dialog(self) -> Path:
+        """The screen on which a dialog waits for a person."""
+        return self.path / "dialog.txt"
 
     @property
     def post_mortem(self) -> Path:

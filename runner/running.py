@@ -10,28 +10,29 @@ import random
 import time
 import traceback
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
-from runner import clock, hold, outcome, process, profile, store
+from runner import clock, hold, notify, outcome, pool, process, profile, store, view
 from runner.attempt import Attempt
 from runner.collect import resets_at
 from runner.entry import Entry
 from runner.errors import MuxqError, Unready, told
 from runner.hold import Hold
-from runner.outcome import Cancelled, Failed, Outcome, Requeued
+from runner.outcome import Cancelled, Done, Failed, Outcome, Requeued
 from runner.plan import BACKOFF, Plan, plan, ready
 from runner.prepare import prepare
-from runner.progress import Turn
+from runner.progress import Attention, Turn
 from runner.run import Run, following, runs
 from runner.spool import Place, Spool
 from runner.state import Move, State
 from runner.terminal import Terminal, Tmux, find_tmux, socket_path
 from runner.watch import Watcher
 
-MOST = {"lost": 3, "throttle": 5}
+MOST = {"lost": 3, "throttle": 20}
 """How often a job may vanish with its worker, or be turned away by the service, before it counts as failed."""
 
 LONGEST_PAUSE = 3600.0
@@ -51,9 +52,6 @@ SIGNALLED = 128
 
 SETTLE_AGAIN = 5.0
 """Seconds until an outcome that could not be written is tried again."""
-
-HOLD_SECONDS = {"usage-limit": 900.0, "throttle": 60.0}
-"""How long the home is held where the agent gives no time."""
 
 
 class Running:
@@ -123,7 +121,7 @@ class Running:
         record = None if made else self.attempt.run.attempt()
         if record is None:
             chosen, binary = made or self._plan()
-            before = self._conversation() if chosen.resume else None
+            before = (self._conversation() if chosen.resume else None) or chosen.adopted()
             await self._end_earlier()
             self.attempt = self._attempt(following(self.spool.home, self.id))
             record = prepare(self.spool.home, self.attempt.run, chosen, binary, before)
@@ -151,7 +149,18 @@ class Running:
         return made, ready(made, self.env)
 
     def _attempt(self, run: Run) -> Attempt:
-        return Attempt(self.spool.home, run, self._terminal, self._watcher, self.env)
+        return Attempt(self.spool.home, run, self._terminal, self._watcher, self.env, self._alert)
+
+    def _alert(self, found: Attention) -> None:
+        """Tell a person that the job waits for one."""
+        self.spool.emit("job.attention", job=self.id, kind=found.kind, detail=found.detail)
+        try:
+            job = view.describe(self.spool, self.place)
+        except (MuxqError, OSError):
+            return  # it has just ended
+        name, asked = job["name"] or job["id"], job["attention"] or view.attention(found)
+        said = f"{name} waits for you ({found.kind}): {found.detail}"
+        notify.send(self.spool.home, f"muxq: {name} waits for you", said, job | {"attention": asked})
 
     def _last(self) -> Run | None:
         """The attempt to go on with: one that was begun and not judged, else the youngest."""
@@ -182,6 +191,8 @@ class Running:
             if count >= limit:
                 error = "lost" if ended.reason == "lost" else "agent-error"
                 return Failed(error, f"{ended.message} (for the {count + 1}th time)")
+        if isinstance(ended, Requeued) and ended.reason == "throttle":
+            return replace(ended, not_before=clock.stamp(self._throttled(ended.message)))
         if isinstance(ended, Failed) and ended.error in outcome.RETRYABLE:
             tried = sum(told.get("outcome") == outcome.Retry.kind for told in before)
             retries, backoff = self._retries()
@@ -189,6 +200,14 @@ class Running:
                 pause = random.uniform(0, min(max(backoff, LONGEST_PAUSE), backoff * 2**tried))  # noqa: S311
                 return outcome.Retry(ended.error, ended.message, clock.stamp(time.time() + pause))
         return ended
+
+    def _throttled(self, why: str) -> float:
+        """Hold the home; returns when this job may be tried again: after others, in case the fault is its own."""
+        with contextlib.suppress(OSError):
+            if put := pool.throttle(self.spool.home, why):
+                self.spool.emit("hold.put", **put.as_dict())
+        standing = hold.standing(self.spool.home)
+        return max(time.time(), (standing and standing.until) or 0.0) + random.uniform(0, pool.BASE)  # noqa: S311
 
     def _never_resumed(self) -> bool:
         """Whether this attempt was to go on with a conversation, and gave up by itself before its first word."""
@@ -222,7 +241,8 @@ class Running:
         here = self.place.state is State.RUNNING  # not so where this is tried again
         if here and ended.move is not Move.REQUEUE:
             self._move(ended)
-        await self.attempt.close()
+        if not (isinstance(ended, Done) and await self.attempt.stay()):
+            await self.attempt.close()
         if here and ended.move is Move.REQUEUE:
             self._hold(ended)  # a client that has ended has written all that it knows of a limit
             self._move(ended)
@@ -231,6 +251,7 @@ class Running:
             ended = Cancelled()
             self._move(ended)
         cancel.unlink(missing_ok=True)
+        pool.tell_end(home, self.id)
         self.ended = ended
         self.spool.unlock(self.lock)
 
@@ -243,14 +264,17 @@ class Running:
             self.spool.emit("job.taken-away", job=self.id)
 
     def _hold(self, ended: Outcome) -> None:
-        if not isinstance(ended, Requeued) or ended.reason not in outcome.HOLDING:
+        if not isinstance(ended, Requeued):
             return
-        seconds = HOLD_SECONDS.get(ended.reason)
-        until = None if seconds is None else resets_at(self.attempt.progress.transcript) or time.time() + seconds
-        hold.put(self.spool.home, Hold(ended.message or ended.reason, ended.reason, until))
-        self.spool.emit(
-            "hold.put", kind=ended.reason, reason=ended.message, until=clock.stamp(until) if until else None
-        )
+        home, why, put = self.spool.home, ended.message or ended.reason, None
+        if ended.reason == "usage-limit":
+            put = pool.limit(home, why, resets_at(self.attempt.progress.transcript))
+        elif ended.reason == "account" and hold.put(home, account := Hold(why, "account")):
+            put = account
+        if put:
+            self.spool.emit("hold.put", **put.as_dict())
+            if put.until is None:
+                notify.send(home, "muxq: on hold until you lift it", f"{why}\nThen: muxq release")
 
     def _report(self) -> str:
         """Write the traceback beside the run's files; returns its path."""

@@ -1,6 +1,6 @@
-"""Reads an agent's screen: which known dialog stands on it, and which key comes next. Pure.
+"""Reads an agent's screen: which known dialog stands on it, and which key comes next; is it at work? Pure.
 
-For start-up dialogs only: everything later the agent tells by itself (progress.py).
+Dialogs are those before the start: nearly everything later the agent tells by itself (progress.py).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from runner.profile import Dialog
 
-_OPTION = re.compile(r"^[\s│|]*(?P<mark>❯|>)?\s*(?:\d+[.)]\s*)?(?P<text>\S.*?)[\s│|]*$")
+_OPTION = re.compile(r"^[\s│|]*(?P<mark>❯|>)?\s*(?P<number>\d+[.)])?\s*(?P<text>\S.*?)[\s│|]*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +36,51 @@ def answer(screen: str, dialog: Dialog) -> Answer | None:
     """
     options = [found for line in screen.splitlines() if (found := _OPTION.match(line))]
     marked = next((index for index, option in enumerate(options) if option["mark"]), None)
+    if marked is not None and options[marked]["number"]:  # then all options have one
+        here = options[marked]
+        options = [option for option in options if option["number"]]
+        marked = options.index(here)
     wanted = next((index for index, option in enumerate(options) if option["text"].startswith(dialog.choose)), None)
     if marked is None or wanted is None:
         return None
     if marked == wanted:
         return Answer(dialog, "Enter", final=True)
     return Answer(dialog, "Down" if wanted > marked else "Up", final=False)
+
+
+def options(screen: str) -> list[str]:
+    """What can be chosen on the screen, first to last: the numbered lines; [] where no option is the marked one."""
+    found = [line for text in screen.splitlines() if (line := _OPTION.match(text))]
+    if not any(line["mark"] and line["number"] for line in found):
+        marked = next((at for at, line in enumerate(found) if line["mark"]), None)
+        return [] if marked is None else [line["text"] for line in found]
+    return [line["text"] for line in found if line["number"]]
+
+
+def at_work(screen: str, working: str) -> bool:
+    """Whether `working`, what stands there only while the agent works, is found, and no question."""
+    return not asks(screen) and re.search(working, screen, re.MULTILINE) is not None
+
+
+def asks(screen: str) -> bool:
+    """Whether a question stands there: one of its numbered options is the marked one."""
+    lines = [line for text in screen.splitlines() if (line := _OPTION.match(text))]
+    return any(line["mark"] and line["number"] for line in lines)
+
+
+def pick(options: Sequence[str], text: str) -> str:
+    """The option that is `text`, else the first that begins so, in small or capital letters; "" for none."""
+    for same in (str.__eq__, str.startswith):
+        if text and (found := next((one for one in options if same(one.lower(), text.lower())), "")):
+            return found
+    return ""
+
+
+def words(screen: str, dialog: Dialog | None) -> str:
+    """A dialog in its own words, on one line: the line it is known by; of an unknown one the last on the screen."""
+    lines = [" ".join(line.strip(" │|").split()) for line in screen.splitlines()]
+    known = (line for line in lines if dialog and re.search(dialog.text, line))
+    return next(known, dialog.name if dialog else last_line(screen))[:200]
 
 
 def last_line(screen: str) -> str:

@@ -68,6 +68,14 @@ class Pane:
     signal: int | str | None
 
 
+@dataclass(frozen=True, slots=True)
+class View:
+    """A screen with its colours (SGR sequences), and the row the cursor stands on, from 0."""
+
+    text: str
+    row: int
+
+
 class Terminal(Protocol):
     """What the rest asks of a terminal multiplexer. A session is named by digits, small letters and dashes."""
 
@@ -89,6 +97,8 @@ class Terminal(Protocol):
     async def ended(self, session: str) -> Pane: ...
 
     async def screen(self, session: str) -> str: ...
+
+    async def view(self, session: str) -> View: ...
 
     async def keys(self, session: str, *names: str) -> None: ...
 
@@ -195,6 +205,7 @@ _SETTINGS = "\n".join(
         "set-option -g update-environment ''",
         "set-option -g status off",
         "set-option -g mouse on",
+        "bind-key -n F12 detach-client",
         "set-option -g history-limit 20000",
         "set-option -g escape-time 0",
         "set-option -g message-limit 0",  # the server's log of commands would keep the values of environments
@@ -323,6 +334,13 @@ class Tmux:
     async def screen(self, session: str) -> str:
         """The lines on the session's screen now, or when its program ended."""
         return await self._run("capture-pane", "-p", "-t", _target(session))
+
+    async def view(self, session: str) -> View:
+        """screen() with its colours, and where the cursor is."""
+        target = _target(session)
+        ask = ["display-message", "-p", "-t", target, "#{cursor_y}", ";", "capture-pane", "-p", "-e", "-t", target]
+        row, _, text = (await self._run(*ask)).partition("\n")
+        return View(text, int(row))
 
     async def keys(self, session: str, *names: str) -> None:
         """Press keys by tmux's names for them: "Enter", "Down", "C-c", "y"."""

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from runner.mode import Mode
 from runner.outcome import Done, Failed, Outcome, Requeued
 from runner.progress import Progress, Turn
 
@@ -52,6 +53,13 @@ class Evidence:
     process: Process = Process.ALIVE
     told: Outcome | None = None
     """What a person or the worker has decided, whatever the rest says."""
+    waits_out: bool = False
+    """The agent says that it will go on by itself once its limit is renewed."""
+    resets_at: float = math.inf
+    """When that is."""
+    mode: Mode = Mode.DRIVING
+    driven_since: float = -math.inf
+    """When the mode last came back to driving: silence before that was a person's."""
     last_line: str = ""
     """The last words on the screen of a program that ended."""
 
@@ -64,6 +72,8 @@ class Rules:
     interactive: bool = True
     quiet: float = 0.05
     patience: float = 600.0
+    waits_out: bool = False
+    """It may go on by itself after a usage limit, and says so on its screen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +96,12 @@ ACCOUNT = {
 PASSING = {"rate_limit", "overloaded", "server_error"}
 """Errors that pass by themselves; the agent has already retried them."""
 
+TELLING = 3.0
+"""Seconds in which an agent whose turn has failed says whether it will go on by itself."""
+
+OVERDUE = 600.0
+"""Seconds after a reset in which it has to do so (measured: 50 to 90)."""
+
 USAGE_LIMIT = re.compile(r"(hit|reached) your .*limit|limit reached", re.IGNORECASE)
 """What tells a used-up plan from a throttle: both call themselves rate_limit."""
 
@@ -96,8 +112,10 @@ def verdict(e: Evidence, rules: Rules) -> Wait | Outcome:
         return e.told
     if e.process is not Process.ALIVE:
         return _ended(e, rules)
+    if e.mode is not Mode.DRIVING:
+        return _hands_off(e, rules)
     if e.progress.turn is Turn.FAILED:
-        return _turn_failed(e)
+        return _limited(e, rules) or _turn_failed(e)
     if e.output is Output.VALID and e.now >= _proven_at(e, rules):
         return Done()
     if _over(e) and e.output in _NO_RESULT:
@@ -109,6 +127,14 @@ def verdict(e: Evidence, rules: Rules) -> Wait | Outcome:
     return Wait(min(e.deadline, _stalled_at(e), _next_look(e, rules)))
 
 
+def _hands_off(e: Evidence, rules: Rules) -> Wait | Outcome:
+    """A person drives: only a limit is acted on, and when all is to be let alone not even that."""
+    if e.progress.turn is not Turn.FAILED or e.mode is not Mode.MANUAL:
+        return Wait(math.inf)
+    found = _limited(e, rules) or _turn_failed(e)
+    return Wait(math.inf) if isinstance(found, Failed) else found
+
+
 _NO_RESULT = (Output.MISSING, Output.OLD, Output.INVALID)
 
 
@@ -116,7 +142,7 @@ def _stalled_at(e: Evidence) -> float:
     """When the silence will have been too long. Not where a person was asked, or where a result is already there."""
     if e.progress.attention or e.output is Output.VALID or e.stall == math.inf:
         return math.inf
-    return max(e.launched, e.last_event, e.output_since) + e.stall
+    return max(e.launched, e.last_event, e.output_since, e.driven_since) + e.stall
 
 
 def _over(e: Evidence) -> bool:
@@ -127,8 +153,10 @@ def _proven_at(e: Evidence, rules: Rules) -> float:
     """From when on a valid output is the result, if nothing more happens."""
     if _over(e):
         return -math.inf
+    if e.progress.turn is Turn.INTERRUPTED:
+        return math.inf
     if rules.hooks:
-        return max(e.output_since, e.last_event) + rules.patience
+        return max(e.output_since, e.last_event, e.driven_since) + rules.patience
     return e.output_since + rules.quiet if rules.interactive else math.inf
 
 
@@ -164,12 +192,26 @@ def _whole(e: Evidence, rules: Rules) -> bool:
     return not rules.hooks or _over(e) or by_itself or e.parsed
 
 
+def usage_limited(progress: Progress) -> bool:
+    """Whether the last turn died because the plan is used up."""
+    failed = progress.turn is Turn.FAILED and progress.error == "rate_limit"
+    return failed and USAGE_LIMIT.search(progress.message) is not None
+
+
+def _limited(e: Evidence, rules: Rules) -> Wait | None:
+    """Wait for an agent that sits its usage limit out: closing it and going on later would gain nothing."""
+    if not (rules.waits_out and usage_limited(e.progress)):
+        return None
+    until = e.resets_at + OVERDUE if e.waits_out and e.resets_at < math.inf else e.last_event + TELLING
+    return Wait(until if e.waits_out else min(until, e.now + 0.3)) if e.now < until else None
+
+
 def _turn_failed(e: Evidence) -> Outcome:
     error, message = e.progress.error, e.progress.message
     said = f"{error}: {message}" if message else error
     if error in ACCOUNT:
         return Requeued("account", said)
-    if error == "rate_limit" and USAGE_LIMIT.search(message):
+    if usage_limited(e.progress):
         return Requeued("usage-limit", said)
     if error in PASSING:
         return Requeued("throttle", said)

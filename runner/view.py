@@ -3,7 +3,11 @@
     {"id", "name", "state", "agent", "priority", "tags", "created_at", "started_at", "finished_at",
      "attempts": [{"number", "session", "started_at", "finished_at", "outcome", "error", "exit_status",
                    "doing", "screen", "prompt", "post_mortem", "usage", "run_dir"}],
-     "output_path", "error": {"kind", "message"}, "attention": {"kind", "detail"}, "run_dir"}
+     "output_path", "error": {"kind", "message"},
+     "attention": {"kind", "detail", "since", "options", "screen"},
+     "status", "mode", "kept", "command", "run_dir"}
+
+`status` (status.py) and `mode` (mode.py) are those of the session that stands, running or kept.
 
 Times are RFC 3339 in UTC, paths absolute, what is absent is null.
 """
@@ -14,22 +18,26 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from runner import clock, config, event, ident, progress
+from runner import byhand, clock, config, event, ident, keep, mode, progress
 from runner.errors import MuxqError
 from runner.run import Run, runs
 from runner.spool import Place, Spool
 from runner.state import State
+from runner.status import status
 
 
-def describe(spool: Spool, place: Place) -> dict[str, Any]:
-    """The job at `place` as a dict. NotFound when it has moved meanwhile."""
+def describe(spool: Spool, place: Place, *, command: bool = False) -> dict[str, Any]:
+    """The job at `place` as a dict. NotFound when it has moved meanwhile.
+
+    With `command` also the one that would start its last attempt's session by hand; else that is null.
+    """
     said = _said(spool, place)
     folders = runs(spool.home, place.entry.id)
-    attempts = [_attempt(run, live=place.state is State.RUNNING) for run in folders]
+    kept = place.state is State.DONE and bool(folders) and keep.stands(folders[-1])
+    live = place.state is State.RUNNING and bool(folders) and not _record(folders[-1].outcome)
+    now = _progress(folders[-1]) if live or kept else None
+    attempts = [_attempt(run, now if run is folders[-1] else None) for run in folders]
     last = attempts[-1] if attempts else None
-    attention = last.pop("attention") if last else None
-    for earlier in attempts[:-1]:
-        del earlier["attention"]
     error = last["error"] if last and place.state is State.FAILED else None
     return {
         "id": place.entry.id,
@@ -44,7 +52,11 @@ def describe(spool: Spool, place: Place) -> dict[str, Any]:
         "attempts": attempts,
         "output_path": _output_path(folders),
         "error": error,
-        "attention": attention,
+        "attention": attention(now.attention, _present(folders[-1].dialog)) if now and now.attention else None,
+        "status": status(now).value if now else None,
+        "mode": mode.current(folders[-1]).mode.value if now else None,
+        "kept": kept,
+        "command": byhand.command(spool, place, folders[-1]) if command and folders else None,
         "run_dir": str(folders[-1].path) if folders else None,
     }
 
@@ -63,9 +75,14 @@ def _said(spool: Spool, place: Place) -> dict[str, Any]:
     return {**texts, "tags": [tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []}
 
 
-def _attempt(run: Run, *, live: bool) -> dict[str, Any]:
+def _progress(run: Run) -> progress.Progress:
+    """What the events of the attempt whose session stands say of it."""
+    return progress.fold(progress.Progress(), event.read(run.events))
+
+
+def _attempt(run: Run, now: progress.Progress | None) -> dict[str, Any]:
+    """One attempt; `now` of the one whose session stands."""
     record, ended = _record(run.attempt), _record(run.outcome)
-    now = progress.fold(progress.Progress(), event.read(run.events)) if live and not ended else progress.Progress()
     return {
         "number": run.number,
         "session": run.session,
@@ -74,13 +91,24 @@ def _attempt(run: Run, *, live: bool) -> dict[str, Any]:
         "outcome": ended.get("outcome"),
         "error": _error(ended),
         "exit_status": ended.get("exit_status"),
-        "doing": now.doing or None,
-        "attention": {"kind": now.attention.kind, "detail": now.attention.detail} if now.attention else None,
+        "doing": (now and now.doing) or None,
         "screen": _present(run.screen),
         "prompt": _present(run.prompt),
         "post_mortem": _present(run.post_mortem),
         "usage": ended["usage"] if isinstance(ended.get("usage"), dict) else None,
         "run_dir": str(run.path),
+    }
+
+
+def attention(found: progress.Attention, screen: str | None = None) -> dict[str, Any]:
+    """What a job waits for a person for; `screen` is kept of dialogs alone."""
+    dialog = found.kind in ("dialog", "log-in")
+    return {
+        "kind": found.kind,
+        "detail": found.detail,
+        "since": _time(found.since),
+        "options": list(found.options),
+        "screen": screen if dialog else None,
     }
 
 

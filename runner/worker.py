@@ -18,7 +18,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from runner import clock, config, hold, ident, outcome, process, store
+from runner import clock, config, ident, machine, outcome, pool, process, store
 from runner import entry as entries
 from runner.attempt import Attempt
 from runner.backlog import Backlog
@@ -73,7 +73,7 @@ class Worker:
         home: Home,
         terminal: Terminal,
         *,
-        jobs: int = 1,
+        jobs: int | None = 1,
         drain: bool = False,
         on_stop: str = "leave",
         env: Mapping[str, str] | None = None,
@@ -98,6 +98,11 @@ class Worker:
         self._looked = False
         """There was a slow look since the last job began, or was dropped."""
         self._sweep_due = 0.0
+        self._start_due = 0.0
+        """When a job may start that has to wait for its turn, in seconds since 1970; 0: none has to."""
+        self._short = False
+        """There was too little memory for another session."""
+        self._settings = config.Config()
         self._troubled_until = 0.0
         self._broken: BaseException | None = None
         self.stopping = False
@@ -107,7 +112,8 @@ class Worker:
     async def run(self) -> Summary:
         """Work until told to stop or, when draining, until nothing is left that can be done now."""
         with contextlib.ExitStack() as open_things:
-            self._watcher = open_things.enter_context(Watcher(enabled=config.load(self.home.config).watch))
+            self._settings = config.load(self.home.config)
+            self._watcher = open_things.enter_context(Watcher(enabled=self._settings.watch))
             open_things.enter_context(self._watcher.watch(self.home.queue, self._on_queue))
             open_things.enter_context(self._watcher.watch(self.home.requests, self._on_request))
             open_things.enter_context(self._watcher.watch(self.home.path, self._on_home))
@@ -176,14 +182,15 @@ class Worker:
                 running.attempt.tell(Cancelled())
 
     def _on_home(self, path: str) -> None:
-        if path == str(self.home.hold):
+        if path in (str(self.home.hold), str(self.home.pool)):
+            self._start_due = 0.0
             self._wake()
 
     async def _sleep(self) -> None:
         """Until something happens or is due. Never longer than to the next slow look, whatever the clock does."""
         await asyncio.sleep(0)  # the event's wait() below does not let the others run when it is set
         held = self._held()
-        dated = [moment for moment in (self.backlog.due(), held and held.until) if moment]
+        dated = [moment for moment in (self.backlog.due(), held and held.until, self._start_due) if moment]
         due = min(self._poll_due, self._drops_due, *(time.monotonic() + moment - time.time() for moment in dated))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, due - time.monotonic())):
@@ -197,6 +204,7 @@ class Worker:
             return
         self._poll_due = time.monotonic() + POLL
         self._looked = True
+        self._read_settings()
         for name in self.backlog.unknown(self.spool.names(State.QUEUED)):
             if found := entries.parse(name):
                 self.backlog.remember(found)
@@ -215,15 +223,25 @@ class Worker:
         self._forget_requests()
         self._take_over()
 
+    def _read_settings(self) -> None:
+        """What config.toml says of the pool may change while we run; one that cannot be read changes nothing."""
+        with contextlib.suppress(MuxqError):
+            self._settings = config.load(self.home.config)
+
     async def _close_orphans(self, panes: Mapping[str, Pane]) -> None:
-        """End what is left of jobs that are running no more: their worker died between the job's move and the end."""
+        """End what is left of jobs that are running no more, but for sessions that are kept.
+
+        Their worker died between the job's move and the end, or the agent of a kept session has ended.
+        """
         for run in self._left_over(panes):
             lock = self.spool.lock(run.job)
             if lock is None:
                 continue
             try:
                 if all(found.id != run.job for found in self.spool.entries(State.RUNNING)):
-                    await Attempt(self.home, run, self.terminal, self._watcher, self.env).close()
+                    attempt = Attempt(self.home, run, self.terminal, self._watcher, self.env)
+                    if not await attempt.stay(panes):
+                        await attempt.close()
             except MuxqError as problem:
                 self.spool.emit("worker.trouble", job=run.job, why=str(problem))
             finally:
@@ -252,11 +270,7 @@ class Worker:
         ]
 
     def _held(self) -> Hold | None:
-        """The hold in force; a damaged hold.json holds too, until a person has mended it."""
-        try:
-            return hold.current(self.home)
-        except MuxqError as problem:
-            return Hold(str(problem))
+        return pool.held(self.home, self._settings, time.time())
 
     def _drop(self, name: str) -> None:
         """Something in queue/ is no job's yet: take it in at the next step, without a look at all the others."""
@@ -286,12 +300,12 @@ class Worker:
 
     def _take_over(self) -> None:
         """Running jobs whose lock is free have lost their worker: they are ours now."""
-        self._orphans = False
+        self._orphans, most = False, self.jobs or machine.most()
         for found in self.spool.entries(State.RUNNING):
             if self.stopping or found.id in self.running or (lock := self.spool.lock(found.id)) is None:
                 continue
-            if len(self.running) >= self.jobs or not self.spool.path(Place(State.RUNNING, found)).exists():
-                self._orphans = self._orphans or len(self.running) >= self.jobs
+            if len(self.running) >= most or not self.spool.path(Place(State.RUNNING, found)).exists():
+                self._orphans = self._orphans or len(self.running) >= most
                 self.spool.unlock(lock)
                 continue
             self.spool.emit("job.taken-over", job=found.id)
@@ -300,7 +314,7 @@ class Worker:
     def _claim(self) -> None:
         """Claim in order while there is room and nothing holds the home; what takes long goes on at the next step."""
         until = time.monotonic() + AT_A_STRETCH
-        while len(self.running) < self.jobs and not self.stopping and not self._held():
+        while self._room() and time.time() >= self._start_due and not self.stopping and not self._held():
             if time.monotonic() > until:
                 return self._wake()
             found = self.backlog.next(time.time())
@@ -313,11 +327,28 @@ class Worker:
                 raise
         return None
 
+    def _room(self) -> bool:
+        """Whether this worker may run one more; `auto` asks the machine."""
+        if self.jobs is not None:
+            return len(self.running) < self.jobs
+        if len(self.running) >= machine.most() or not len(self.backlog):
+            return False
+        running = machine.sizes([pid for one in self.running.values() if (pid := one.attempt.pid)])
+        lack = machine.lack(*machine.memory(), running)
+        if lack and not self._short:
+            self.spool.emit("worker.trouble", why=f"too little memory for another session: {lack >> 20} MB are missing")
+        self._short = bool(lack)
+        return not lack
+
     def _start(self, found: Entry) -> None:
         """Claim one waiting job and begin it, if it can start now and nobody was faster."""
         store.check_room(self.home.path)
         made = self._examine(found)
         if made is None:
+            return
+        self._start_due = pool.take_turn(self.home, found.id)
+        if self._start_due:
+            self.backlog.put_back(found)
             return
         lock = self.spool.claim(found)
         if lock is None:
@@ -356,7 +387,9 @@ class Worker:
         before = runs(self.home, found.id)
         ended = (before[-1].outcome() if before else None) or {}
         due = ended.get("not_before")
-        return (clock.seconds(due) if due else 0.0), ended.get("outcome") == Retry.kind
+        return (clock.seconds(due) if due else 0.0), (
+            ended.get("outcome") == Retry.kind or ended.get("reason") in outcome.HOLDING
+        )
 
     def _refuse(self, place: Place, problem: MuxqError) -> None:
         """A waiting job that can no longer run (its template or a file has gone) fails without a session."""

@@ -1,6 +1,6 @@
 """The echo agent: reads the prompt file, answers with its text, and stays open like the agents it stands in for.
 
-    echo.py PROMPT_FILE OUTPUT_FILE RUN_DIR PACKAGE_PARENT
+    echo.py PROMPT_FILE OUTPUT_FILE RUN_DIR PACKAGE_PARENT PERMISSIONS
 
 It tells of its turn by the same hook.py that Claude Code's hooks run. Lines of the prompt that begin with @ are its
 script, played in order; the other lines are the answer:
@@ -9,23 +9,42 @@ script, played in order; the other lines are the answer:
     @write TEXT       write a piece of the output now   @silent         end the turn without writing
     @exit STATUS      leave at once                     @error WORD     let the turn fail with this error
     @stay             never end the turn                @run COMMAND    run a shell command
+    @busy-while PATH  be turned away while PATH exists  @limit SECONDS  meet a usage limit, wait it out, go on
+    @ask Bash: COMMAND           ask for a permission; what became of it is part of the answer
+    @question TEXT? Yes, No      ask a question, with these options
+
+After its turn it draws a composer and takes messages, each of them a turn: the message is played and said back.
 """
 
+import contextlib
 import json
+import math
+import os
 import subprocess
 import sys
+import termios
 import time
+import tty
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 
 class Agent:
-    def __init__(self, prompt: str, output: str, run: str, package: str) -> None:
+    def __init__(self, prompt: str, output: str, run: str, package: str, permissions: str) -> None:
         self.prompt, self.output, self.run, self.package = Path(prompt), Path(output), run, package
+        self.permissions = permissions
         self.silent = self.pieces = False
+        self.answer: list[str] = []
+        self.allowed: set[str] = set()
+        """What was approved for the whole session."""
+        self.turns = 0
 
     def tell(self, event: str, **data: object) -> str:
         """Run the hook as an agent would; what it prints, which is an order to go on or nothing."""
         hook = [sys.executable, "-I", "-S", str(Path(__file__).with_name("hook.py"))]
+        if event in ("prompt-accepted", "turn-over", "turn-failed"):
+            data["prompt_id"] = str(self.turns)
         told = subprocess.run(
             [*hook, event, self.run, self.package],
             input=json.dumps(data),
@@ -36,15 +55,50 @@ class Agent:
         return told.stdout
 
     def turn(self) -> None:
-        answer = []
-        for line in self.prompt.read_text("utf-8").splitlines(keepends=True):
+        self.begin("Read the prompt file.")
+        answer = self.play(self.prompt.read_text("utf-8"))
+        if not self.silent and not self.pieces:
+            self.write(answer)
+        self.end(answer)
+
+    def follow_up(self, message: str) -> None:
+        """A turn of its own for one message: the answer is said, not written."""
+        self.begin(message)
+        answer = self.play(message).strip()
+        print(f"● {answer}", flush=True)
+        self.end(answer)
+
+    def begin(self, asked: str) -> None:
+        self.turns += 1
+        self.record("user", asked)
+        self.tell("prompt-accepted", prompt=asked)
+
+    def play(self, text: str) -> str:
+        """Play the script in `text`; returns the lines that are none, and what its own lines came to."""
+        self.answer = []
+        for line in text.splitlines(keepends=True):
             if line.startswith("@") and self.act(*line[1:].strip().partition(" ")[::2]):
                 continue
-            answer.append(line)
-        if not self.silent and not self.pieces:
-            self.write("".join(answer))
-        while self.tell("turn-over", background_tasks=[]):
+            self.answer.append(line)
+        return "".join(self.answer)
+
+    def end(self, answer: str) -> None:
+        self.record("assistant", answer)
+        while self.tell("turn-over", background_tasks=[], last_assistant_message=answer):
             pass  # sent back: it has nothing better to say, and tries again
+
+    @property
+    def transcript(self) -> Path:
+        return Path(self.run) / "conversation.jsonl"
+
+    def record(self, who: str, text: str) -> None:
+        """One line of the conversation, in the form that Claude Code keeps."""
+        self.note({"type": who, "message": {"role": who, "content": text}})
+
+    def note(self, entry: dict[str, Any]) -> None:
+        with self.transcript.open("a", encoding="utf-8") as file:
+            os.fchmod(file.fileno(), 0o600)
+            file.write(json.dumps(entry) + "\n")
 
     def act(self, word: str, rest: str) -> bool:
         """Play one line of the script; False when it is none."""
@@ -63,16 +117,60 @@ class Agent:
                 self.tell("tool-started", tool_name="Bash", tool_input={"command": rest})
                 subprocess.run(rest, shell=True, check=False)
                 self.tell("tool-finished", tool_name="Bash")
+            case "ask":
+                self.answer.append(f"{rest}: {self.ask(rest)}\n")
+            case "question":
+                self.answer.append(f"{self.question(rest)}\n")
             case "exit":
                 sys.exit(int(rest or "0"))
             case "error":
                 self.tell("turn-failed", error=rest)
                 self.stay()
+            case "busy-while":
+                if Path(rest).exists():
+                    self.tell("turn-failed", error="rate_limit", last_assistant_message="temporarily limiting requests")
+                    self.stay()
+            case "limit":
+                self.limit(float(rest))
             case "stay":
                 self.stay()
             case _:
                 return False
         return True
+
+    def limit(self, seconds: float) -> None:
+        """As Claude Code does it: the time of the reset stands in its transcript, and the screen says that it waits."""
+        resets_at = math.ceil(time.time() + seconds)
+        self.note({"quotaLimits": {"status": "rejected", "resetsAt": resets_at}})
+        print("Continuing automatically", flush=True)
+        self.tell("turn-failed", error="rate_limit", last_assistant_message="You've hit your 5-hour limit")
+        time.sleep(resets_at - time.time())
+        self.tell("prompt-accepted", prompt="go on")
+
+    def ask(self, what: str) -> str:
+        """allowed, or refused and why: as the permissions say, else by a person's answer to the hook."""
+        if self.permissions in ("deny", "bypass") or what in self.allowed:
+            return "refused" if self.permissions == "deny" else "allowed"
+        name, _, command = what.partition(": ")
+        rule = {"type": "addRules", "rules": [{"toolName": name, "ruleContent": command}], "behavior": "allow"}
+        found = self.decision(tool_name=name, tool_input={"command": command}, permission_suggestions=[rule])
+        if found.get("updatedPermissions"):
+            self.allowed.add(what)
+        return "allowed" if found.get("behavior") == "allow" else f"refused: {found.get('message')}"
+
+    def question(self, text: str) -> str:
+        words, _, options = text.partition("? ")
+        asked = {"question": words + "?", "options": [{"label": label.strip()} for label in options.split(",")]}
+        found = self.decision(tool_name="AskUserQuestion", tool_input={"questions": [asked]})
+        said = found.get("updatedInput", {}).get("answers") or {words + "?": f"refused: {found.get('message')}"}
+        return " ".join(f"{key} {value}" for key, value in said.items())
+
+    def decision(self, **data: object) -> dict[str, Any]:
+        """What the hook says to a request, once somebody has answered it."""
+        told = self.tell("permission-asked", **data)
+        self.tell("tool-finished", **data)
+        found: dict[str, Any] = json.loads(told or "{}").get("hookSpecificOutput", {}).get("decision", {})
+        return found
 
     def write(self, text: str) -> None:
         """As Claude Code does it: a temporary name beside the output, then a rename."""
@@ -81,15 +179,56 @@ class Agent:
         scratch.rename(self.output)
 
     def stay(self) -> None:
-        print("❯ ", end="", flush=True)
-        for line in sys.stdin:
-            if line.strip() == "/exit":
+        for message in Composer().messages():
+            if message.strip() == "/exit":
                 sys.exit(0)
+            self.follow_up(message)
+
+
+class Composer:
+    """The line where a person types: Enter sends it, Ctrl-U clears it, what is pasted may have lines of its own."""
+
+    def __init__(self) -> None:
+        self.draft = ""
+        self.pasting = False
+
+    def messages(self) -> Iterator[str]:
+        """What is sent, one by one, until the terminal is closed."""
+        with contextlib.suppress(termios.error):  # no terminal
+            tty.setcbreak(sys.stdin.fileno())
+        print("\x1b[?2004h", end="")
+        self.draw()
+        waiting = ""
+        while data := os.read(sys.stdin.fileno(), 65536):
+            waiting += data.decode("utf-8", "replace")
+            while waiting and not (waiting[0] == "\x1b" and "~" not in waiting[:6] and len(waiting) < 6):
+                waiting, sent = self.take(waiting)
+                if sent is not None:
+                    print(flush=True)
+                    yield sent
+            self.draw()
+
+    def take(self, waiting: str) -> tuple[str, str | None]:
+        """The next key of `waiting`: what is left of it, and a message if that key has sent one."""
+        for mark, pasting in (("\x1b[200~", True), ("\x1b[201~", False)):
+            if waiting.startswith(mark):
+                self.pasting = pasting
+                return waiting[len(mark) :], None
+        key, rest = waiting[0], waiting[1:]
+        if key in "\r\n" and not self.pasting:
+            sent, self.draft = self.draft, ""
+            return rest, sent if sent.strip() else None
+        self.draft = "" if key == "\x15" else self.draft[:-1] if key in "\x7f\b" else self.draft + key
+        return rest, None
+
+    def draw(self) -> None:
+        lines = self.draft.split("\n")
+        shown = self.draft if len(lines) == 1 and len(self.draft) < 60 else f"[Pasted text +{len(lines) - 1} lines]"
+        print(f"\r\x1b[K❯ {shown}", end="", flush=True)
 
 
 if __name__ == "__main__":
-    agent = Agent(*sys.argv[1:5])
-    agent.tell("started", source="startup")
-    agent.tell("prompt-accepted")
+    agent = Agent(*sys.argv[1:6])
+    agent.tell("started", source="startup", transcript_path=str(agent.transcript))
     agent.turn()
     agent.stay()

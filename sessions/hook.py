@@ -4,7 +4,8 @@
 
 EVENT is muxq's own word (docs/files.md). The last four are for `turn-over`: what attempt.json says of the output, with
 BEFORE as INODE,SIZE,MTIME_NS or -. The agent waits for this, so nothing of weight is imported where all is well.
-Never fails the agent: whatever goes wrong here ends in exit status 0.
+Never fails the agent: whatever goes wrong here ends in exit status 0. `permission-asked` waits for a person's answer,
+for as long as attempt.json says.
 """
 
 import os
@@ -57,10 +58,23 @@ def plainly_well(output: str, form: str, least: str, before: str) -> bool:
     return form != "json" and new and now.st_size >= int(least) and now.st_mode & 0o170000 == 0o100000
 
 
+def driven(run: str) -> bool:
+    """Whether muxq drives the session: a person who does is not to be talked over."""
+    import json
+
+    try:
+        with open(run + "/mode.json", encoding="utf-8") as file:
+            return bool(json.load(file)["mode"] == "driving")
+    except (OSError, ValueError, KeyError, TypeError):
+        return True
+
+
 def send_back(run: str, package_parent: str, data: bytes) -> str:
     """What the agent has to do before its turn may end; "" when it may."""
     import json
 
+    if os.path.exists(run + "/outcome.json") or not driven(run):
+        return ""
     sys.path.append(package_parent)
     from runner.output import Contract, missing
 
@@ -71,6 +85,23 @@ def send_back(run: str, package_parent: str, data: bytes) -> str:
     if repairs >= attempt["repairs"] or json.loads(data).get("background_tasks"):
         return ""
     return missing(Contract.load(attempt["output"]))
+
+
+def ask(run: str, package_parent: str, data: bytes) -> bool:
+    """Hold a request for a permission open until somebody answers; False where that is not wanted."""
+    import json
+    from pathlib import Path
+
+    sys.path.append(package_parent)
+    from runner import permission
+
+    limits = permission.limits(Path(run))
+    if limits is None:
+        return False
+    said, record = json.loads(data), json.loads(one_line(data))
+    if reply := permission.hold(Path(run), said, record=record, within=limits[0], default=limits[1]):
+        print(json.dumps(reply), flush=True)
+    return True
 
 
 def status_line(run: str, data: bytes) -> None:
@@ -87,6 +118,8 @@ def main(event: str, run: str, package_parent: str, *contract: str) -> None:
     data = sys.stdin.buffer.read()
     if event == "status":
         return status_line(run, data)
+    if event == "permission-asked" and ask(run, package_parent, data):
+        return None
     line = one_line(data)
     well = event != "turn-over" or (contract and plainly_well(*contract))
     if not well and (reason := send_back(run, package_parent, line)):

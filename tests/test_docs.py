@@ -26,11 +26,13 @@ from typing import Any, NamedTuple
 import pytest
 import typer
 
-from runner import job, jobschema, outcome, profile, prompt, state
+from runner import event, job, jobschema, outcome, pause, profile, prompt, state
 from runner.cli.app import app
 from runner.config import Config
 from runner.home import FOLDERS
+from runner.mode import Mode
 from runner.profile import BASE_ENVIRONMENT, Dialog, Profile
+from runner.status import Status
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -253,7 +255,12 @@ def emitted() -> tuple[set[str], set[str]]:
 def test_every_event_is_documented() -> None:
     homes, attempts = emitted()
     assert set(first_cells(section("docs/files.md", "Events of the home"))) == homes
-    assert set(first_cells(section("docs/files.md", "Events of an attempt"))) == attempts
+    assert set(first_cells(section("docs/files.md", "Events of an attempt"))) == attempts == set(event.OF_ATTEMPT)
+
+
+def test_every_status_and_every_mode_is_documented() -> None:
+    text = section("docs/files.md", "The session that stands")
+    assert first_cells(text) == [*Status, *Mode]
 
 
 def test_every_folder_of_a_home_is_documented() -> None:
@@ -264,7 +271,9 @@ def test_every_folder_of_a_home_is_documented() -> None:
 def test_every_key_of_the_config_is_documented_with_its_default() -> None:
     rows = re.findall(r"^\| `(\w+)` \|.*\| `(.+)` \|$", section("docs/files.md", "config.toml"), re.MULTILINE)
     told = {key: tomllib.loads(f"it = {value}")["it"] for key, value in rows}
-    assert told == {item.name: item.default for item in fields(Config)}
+    told["pool"] = pause.read(told["pool"], "docs/files.md")
+    known = {item.name: getattr(Config(), item.name) for item in fields(Config)}
+    assert told == {key: list(value) if isinstance(value, tuple) else value for key, value in known.items()}
 
 
 def test_every_key_of_a_profile_and_of_a_dialog_is_documented() -> None:
@@ -276,7 +285,9 @@ def test_every_key_of_a_profile_and_of_a_dialog_is_documented() -> None:
 
 def test_every_placeholder_and_every_variable_passed_on_is_documented() -> None:
     source = (ROOT / "runner" / "prepare.py").read_text("utf-8")
-    known = set(re.findall(r"^        \"\{?(\w+)\}?\": ", source.partition("record = {")[0], re.MULTILINE))
+    known = {"allow", "deny"} | set(
+        re.findall(r"^        \"\{?(\w+)\}?\": ", source.partition("record = {")[0], re.MULTILINE)
+    )
     known |= set(re.findall(r"^        \"(\w+)\": ", source.partition("def _places")[2], re.MULTILINE))
     assert {cell.strip("{}") for cell in first_cells(section("docs/sessions.md", "Placeholders"))} == known
     environment = section("docs/sessions.md", "Environment")
@@ -284,7 +295,7 @@ def test_every_placeholder_and_every_variable_passed_on_is_documented() -> None:
 
 
 def test_every_line_of_the_echo_agents_script_is_documented() -> None:
-    words = set(re.findall(r'case "(\w+)":', (ROOT / "sessions" / "echo.py").read_text("utf-8")))
+    words = set(re.findall(r'case "([\w-]+)":', (ROOT / "sessions" / "echo.py").read_text("utf-8")))
     assert {cell.split()[0].strip("@") for cell in first_cells(section("docs/sessions.md", "echo"))} == words
 
 

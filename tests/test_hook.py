@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from runner import event, shipped
+from runner import event, permission, shipped
 from runner.output import Contract, identity
+from runner.permission import Decision
 
 HOOK = [sys.executable, "-I", "-S", str(shipped.folder("sessions") / "hook.py")]
 Told = subprocess.CompletedProcess[bytes]
@@ -199,6 +200,28 @@ def test_what_an_agent_says_does_not_count_as_a_repair(tell: Tell, run: Path, at
     assert order(tell("turn-over")) != ""
 
 
+@pytest.mark.parametrize(("mode", "back"), [("driving", True), ("manual", False), ("paused", False)])
+def test_nobody_is_sent_back_while_a_person_drives(
+    tell: Tell, run: Path, attempt: Callable[..., Path], mode: str, back: bool
+) -> None:
+    attempt()
+    (run / "mode.json").write_text(json.dumps({"version": 1, "mode": mode}))
+    assert bool(order(tell("turn-over"))) is back
+
+
+@pytest.mark.parametrize("text", ["", "{}", "{", "5"])
+def test_a_damaged_mode_leaves_muxq_driving(tell: Tell, run: Path, attempt: Callable[..., Path], text: str) -> None:
+    attempt()
+    (run / "mode.json").write_text(text)
+    assert order(tell("turn-over")) != ""
+
+
+def test_nobody_is_sent_back_who_has_given_a_result(tell: Tell, run: Path, attempt: Callable[..., Path]) -> None:
+    attempt()
+    (run / "outcome.json").write_text("{}")
+    assert order(tell("turn-over")) == ""
+
+
 def test_an_agent_with_background_tasks_is_not_sent_back(tell: Tell, run: Path, attempt: Callable[..., Path]) -> None:
     attempt()
     assert (order(tell("turn-over", {"background_tasks": [{"id": "x"}]})), [name for name, _ in events(run)]) == (
@@ -239,3 +262,164 @@ def test_the_status_line_names_the_attempt_and_keeps_what_it_was_told(tell: Tell
 def test_the_status_line_is_no_event(tell: Tell, run: Path) -> None:
     tell("status", {})
     assert not (run / "events.jsonl").exists()
+
+
+# --- a request waits for a person
+
+MAKE = {"tool_name": "Bash", "tool_input": {"command": "make"}, "prompt_id": "p1"}
+Asking = subprocess.Popen[bytes]
+
+
+@pytest.fixture
+def ask(run: Path, wait_until: Callable[..., None]) -> Iterator[Callable[..., Asking]]:
+    """`ask(data)`: run the hook until it has told of the request; it waits then."""
+    started: list[Asking] = []
+
+    def do(data: dict[str, Any] | None = None, within: float = 3600.0, default: str = "deny") -> Asking:
+        (run / "attempt.json").write_text(json.dumps({"answer": {"within": within, "default": default}}))
+        before = len(asked(run))
+        argv = [*HOOK, "permission-asked", str(run), str(shipped.PACKAGE.parent)]
+        process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={})
+        started.append(process)
+        assert process.stdin
+        process.stdin.write(json.dumps(data or MAKE).encode())
+        process.stdin.close()
+        process.stdin = None
+        wait_until(lambda: len(asked(run)) > before)
+        return process
+
+    yield do
+    for process in started:
+        process.kill()
+        process.wait()
+        if process.stdout:
+            process.stdout.close()
+
+
+def asked(run: Path) -> list[str]:
+    """The ids of the requests."""
+    return [data["id"] for name, data in events(run) if name == "permission-asked"]
+
+
+def answers(run: Path) -> list[tuple[str, str, str | None]]:
+    return [(data["id"], data["by"], data["decision"]) for name, data in events(run) if name == "permission-answered"]
+
+
+def decided(process: Asking) -> dict[str, Any]:
+    """What the hook has the agent do; {} for nothing."""
+    said, _ = process.communicate(timeout=30)
+    assert process.returncode == 0
+    return json.loads(said)["hookSpecificOutput"]["decision"] if said else {}
+
+
+def test_a_request_waits_for_the_answer_in_the_run_folder(ask: Callable[..., Asking], run: Path) -> None:
+    process = ask()
+    assert process.poll() is None
+    (ident,) = asked(run)
+    permission.put(run, ident, Decision("deny", message="not now"), tmp=run.parent)
+    assert decided(process) == {"behavior": "deny", "message": "not now"}
+    assert answers(run) == [(ident, "person", "deny")]
+
+
+def test_each_of_several_requests_has_its_own_answer(ask: Callable[..., Asking], run: Path) -> None:
+    first, second = ask(), ask(MAKE | {"tool_input": {"command": "ls"}})
+    one, two = asked(run)
+    permission.put(run, two, Decision("allow"), tmp=run.parent)
+    assert decided(second) == {"behavior": "allow"}
+    assert first.poll() is None
+    permission.put(run, one, Decision("deny", message="x"), tmp=run.parent)
+    assert decided(first)["behavior"] == "deny"
+
+
+@pytest.mark.parametrize("default", ["deny", "allow"])
+def test_a_request_that_nobody_answers_in_time_answers_itself(
+    ask: Callable[..., Asking], run: Path, default: str
+) -> None:
+    assert decided(ask(within=0.0, default=default))["behavior"] == default
+    assert [(by, decision) for _, by, decision in answers(run)] == [("limit", default)]
+
+
+def test_a_question_is_never_answered_by_nobody(ask: Callable[..., Asking]) -> None:
+    given = {"questions": [{"question": "Which?", "options": [{"label": "A"}]}]}
+    process = ask({"tool_name": "AskUserQuestion", "tool_input": given}, within=0.0, default="allow")
+    assert decided(process)["behavior"] == "deny"
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "decision"),
+    [
+        ("tool-finished", MAKE, "allow"),
+        ("tool-failed", MAKE, "allow"),
+        ("turn-over", {"background_tasks": []}, None),
+        ("turn-failed", {}, None),
+        ("prompt-accepted", {"prompt_id": "p2"}, None),
+        ("session-ended", {}, None),
+    ],
+)
+def test_an_answer_on_the_screen_ends_the_wait_without_a_word(
+    ask: Callable[..., Asking], run: Path, name: str, data: dict[str, Any], decision: str | None
+) -> None:
+    process = ask()
+    event.emit(run / "events.jsonl", name, **data)
+    assert decided(process) == {}
+    assert answers(run) == [(asked(run)[0], "screen", decision)]
+
+
+def test_what_others_are_about_does_not_end_the_wait(ask: Callable[..., Asking], run: Path) -> None:
+    process = ask()
+    ident = asked(run)[0]
+    event.emit(run / "events.jsonl", "tool-finished", tool_name="Bash", tool_input={"command": "ls"})
+    event.emit(run / "events.jsonl", "prompt-accepted", prompt_id="p1")
+    event.emit(run / "events.jsonl", "turn-over", background_tasks=[{"id": "x"}])
+    event.emit(run / "events.jsonl", "permission-answered", id="another", by="screen", decision=None)
+    permission.answer_file(run, ident).write_text("{")
+    permission.put(run, ident, Decision("allow"), tmp=run.parent)
+    assert (decided(process), answers(run)[-1]) == ({"behavior": "allow"}, (ident, "person", "allow"))
+
+
+def test_a_request_that_the_worker_saw_answered_ends_without_a_second_word(
+    ask: Callable[..., Asking], run: Path
+) -> None:
+    process = ask()
+    event.emit(run / "events.jsonl", "permission-answered", id=asked(run)[0], by="screen", decision=None)
+    assert decided(process) == {}
+    assert len(answers(run)) == 1
+
+
+def test_an_agent_that_ends_the_hook_was_refused_on_its_screen(ask: Callable[..., Asking], run: Path) -> None:
+    process = ask()
+    process.terminate()
+    assert decided(process) == {}
+    assert answers(run) == [(asked(run)[0], "screen", "deny")]
+
+
+def test_a_hook_that_is_ended_with_its_attempt_says_nothing(ask: Callable[..., Asking], run: Path) -> None:
+    process = ask()
+    (run / "outcome.json").write_text("{}")
+    process.terminate()
+    assert (decided(process), answers(run)) == ({}, [])
+
+
+def test_a_hook_whose_agent_has_gone_ends(ask: Callable[..., Asking], run: Path) -> None:
+    process = ask()
+    assert process.stdout
+    process.stdout.close()
+    assert (process.wait(30), answers(run)) == (0, [])
+
+
+def test_a_huge_request_is_told_short_and_answered_whole(ask: Callable[..., Asking], run: Path) -> None:
+    given = {"questions": [{"question": "Which?", "options": [{"label": "A", "description": "x" * 100_000}]}]}
+    process = ask({"tool_name": "AskUserQuestion", "tool_input": given})
+    assert len(lines(run)[0]) < 3000
+    permission.put(run, asked(run)[0], Decision("answer", texts=("a",)), tmp=run.parent)
+    assert decided(process) == {"behavior": "allow", "updatedInput": {**given, "answers": {"Which?": "A"}}}
+
+
+@pytest.mark.parametrize("record", [None, "{", '{"repairs": 2}'])
+def test_a_request_of_an_attempt_without_limits_is_told_and_not_waited_for(
+    tell: Tell, run: Path, record: str | None
+) -> None:
+    if record is not None:
+        (run / "attempt.json").write_text(record)
+    told = tell("permission-asked", MAKE)
+    assert (told.returncode, told.stdout, events(run)) == (0, b"", [("permission-asked", MAKE)])

@@ -60,6 +60,8 @@ def refused(obj: object) -> str:
         ({"timeout": 0}, f"`timeout` (line 1) must be {duration.FORMS}, above 0, not 0"),
         ({"priority": 1_000_001}, "`priority` (line 1) must be a whole number from -1000000 to 1000000, not 1000001"),
         ({"priority": True}, "`priority` (line 1) must be a whole number"),
+        ({"keep": "yes"}, '`keep` (line 1) must be true or false, not "yes"'),
+        ({"conversation": "x"}, "`conversation` (line 1) must be the id of a conversation: a UUID in small letters"),
         ({"not_before": 1772326800}, f"`not_before` (line 1){TIME_RULE}, not 1772326800"),
         ({"permissions": "all"}, '`permissions` (line 1) must be "ask", "edits", "deny" or "bypass", not "all"'),
         ({"permissions": None}, '`permissions` (line 1) must be "ask", "edits", "deny" or "bypass", not null'),

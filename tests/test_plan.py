@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from runner.errors import BadInput, BadSetup, NotFound, Unready
 from runner.home import Home
 from runner.job import Job
 from runner.plan import Plan
+from runner.prepare import prepare
+from runner.run import following
 
 
 @pytest.fixture
@@ -140,3 +143,83 @@ def test_a_secret_that_the_worker_lacks_is_named(plan: Callable[..., Plan]) -> N
 
 def test_a_job_that_can_run_is_ready_with_its_binary(plan: Callable[..., Plan]) -> None:
     assert plans.ready(plan(agent="shell"), {"PATH": "/bin:/usr/bin"}) in ("/bin/sh", "/usr/bin/sh")
+
+
+def test_rules_of_home_template_and_job_add_up(plan: Callable[..., Plan], home: Home) -> None:
+    home.config.write_text('allow = ["A"]\ndeny = ["X"]')
+    (home.path / "prompts" / "mine.md").write_text('+++\nallow = ["B"]\ndeny = ["Y"]\n+++\n{{ prompt }}')
+    (home.path / "sessions" / "ruled.toml").write_text(
+        'command = ["sh"]\ntemplate = "mine"\n[settings.permissions]\nallow = ["{allow}"]\ndeny = ["{deny}"]\n'
+    )
+    made = plan(agent="ruled", allow=["C"], deny=["Z"])
+    assert made.rules == {"allow": ["A", "B", "C"], "deny": ["X", "Y", "Z"]}
+
+
+@pytest.mark.parametrize("key", ["allow", "deny"])
+def test_rules_for_an_agent_that_has_none_are_refused(plan: Callable[..., Plan], home: Home, key: str) -> None:
+    home.config.write_text('deny = ["for others"]')
+    plan()
+    with pytest.raises(BadInput, match=f"`{key}`: the agent 'echo' has no permission rules"):
+        plan(**{key: ["Bash(ls)"]})
+
+
+def test_the_rules_stand_in_the_sessions_settings_as_they_were_written(plan: Callable[..., Plan], home: Home) -> None:
+    run = following(home, "1m7y5q8nvn2kj7")
+    made = plan(agent="claude", allow=["Bash({workdir} *)"], deny=["Bash(git push *)"], permissions="ask")
+    record = prepare(home, run, made, "/bin/claude")
+    rules = json.loads(run.settings.read_text())["permissions"]
+    assert (rules["allow"][-1], rules["deny"]) == ("Bash({workdir} *)", ["Bash(git push *)"])
+    assert ("--disallowedTools" in record["argv"], record["answer"]) == (False, {"within": 1200.0, "default": "deny"})
+
+
+@pytest.mark.parametrize("permissions", ["edits", "deny", "bypass"])
+def test_questions_are_switched_off_where_nobody_said_to_be_there(
+    plan: Callable[..., Plan], home: Home, permissions: str
+) -> None:
+    made = plan(agent="claude", permissions=permissions)
+    argv = prepare(home, following(home, "1m7y5q8nvn2kj7"), made, "/bin/claude")["argv"]
+    assert argv[argv.index("--disallowedTools") + 1] == "AskUserQuestion"
+
+
+# --- a conversation to go on with
+
+KNOWN = "0e9d6c8a-3c5e-4f0b-9a55-1f2d3c4b5a69"
+
+
+@pytest.fixture
+def held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder in which the user has had the conversation KNOWN."""
+    folder = tmp_path / "project"
+    folder.mkdir()
+    monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(tmp_path / "config"))
+    name = "".join(c if c.isalnum() else "-" for c in str(folder.resolve()))
+    record = tmp_path / "config" / "projects" / name / f"{KNOWN}.jsonl"
+    record.parent.mkdir(parents=True)
+    record.touch()
+    return folder
+
+
+def test_a_known_conversation_is_what_the_first_attempt_goes_on_with(plan: Callable[..., Plan], held: Path) -> None:
+    made = plan(agent="claude", conversation=KNOWN, workdir=str(held))
+    assert made.adopted() == {"session_id": KNOWN, "workdir": str(held), "attempt": None}
+    assert plan().adopted() is None
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ({"agent": "echo"}, "the agent 'echo' cannot go on with an earlier conversation"),
+        ({"workdir": None}, "the job needs the `workdir` that it was held in"),
+        ({"workdir": "/"}, f"the agent 'claude' knows no {KNOWN} in the folder /"),
+        ({"conversation": KNOWN.replace("0", "1")}, "the agent 'claude' knows no 1e9d6c8a"),
+        ({"workdir": "/nowhere"}, "there is no folder /nowhere"),
+        ({"conversation": "x"}, "must be the id of a conversation: a UUID in small letters"),
+        ({"conversation": "../" + KNOWN}, "must be the id of a conversation: a UUID in small letters"),
+    ],
+)
+def test_a_conversation_that_cannot_be_gone_on_with_is_refused(
+    plan: Callable[..., Plan], held: Path, keys: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(BadInput) as caught:
+        plan(**{"agent": "claude", "conversation": KNOWN, "workdir": str(held), **keys})
+    assert words in str(caught.value)

@@ -6,10 +6,10 @@ import pytest
 
 from runner import profile, shipped
 from runner.profile import Dialog
-from runner.screen import Answer, answer, find, last_line
+from runner.screen import Answer, answer, at_work, find, last_line, options, pick, words
 
 CLAUDE = profile.load("claude", [shipped.folder("sessions")])
-TRUST, BYPASS, API_KEY = CLAUDE.dialogs
+_, TRUST, BYPASS, API_KEY = CLAUDE.dialogs
 
 TRUST_YES = """
 ╭──────────────────────────────────────────────────────────────────────────────╮
@@ -147,6 +147,55 @@ def test_enter_is_never_pressed_on_the_option_that_was_not_chosen() -> None:
 )
 def test_no_key_is_pressed_while_the_options_are_not_all_there(screen: str) -> None:
     assert answer(screen, TRUST) is None
+
+
+@pytest.mark.parametrize(
+    ("screen", "known"),
+    [(KEY_NO, ["Yes", "No (recommended)"]), (WORKING.replace("❯", " "), []), ("", [])],
+    ids=["key", "no mark", "empty"],
+)
+def test_what_can_be_chosen_are_the_numbered_lines(screen: str, known: list[str]) -> None:
+    assert options(screen) == known
+
+
+@pytest.mark.parametrize(
+    ("text", "option"),
+    [("yes", "Yes"), ("Yes, and", "Yes, and do not ask"), ("no", "No"), ("Y", "Yes"), ("maybe", ""), ("", "")],
+)
+def test_an_option_is_picked_whole_or_by_its_beginning(text: str, option: str) -> None:
+    assert pick(["Yes, and do not ask", "Yes", "No"][:: -1 if text == "Y" else 1], text) == option
+
+
+@pytest.mark.parametrize(
+    ("screen", "dialog", "text"),
+    [
+        (KEY_NO, API_KEY, "Detected a custom API key in your environment"),
+        ("Choose a theme\n ❯ 1. Dark\n\n", None, "❯ 1. Dark"),
+        ("", API_KEY, "api-key"),
+    ],
+)
+def test_a_dialog_is_told_in_its_own_words(screen: str, dialog: Dialog | None, text: str) -> None:
+    assert words(screen, dialog) == text
+
+
+def test_a_line_that_begins_like_an_option_is_none() -> None:
+    screen = "Note: this may cost.\n ❯ 1. Yes\n   2. No\n"
+    assert answer(screen, Dialog("", "", "No")) == Answer(Dialog("", "", "No"), "Down", final=False)
+
+
+@pytest.mark.parametrize(
+    ("screen", "working"),
+    [
+        ("❯ \n⏵⏵ accept edits on · esc to interrupt", True),
+        ("❯ Make it\n\n✽ Spelunking… (3s)\n\n❯ a draft", True),
+        ("✽ Spelunking…\n Do you want to proceed?\n ❯ 1. Yes\n   2. No\n\n Esc to cancel", False),
+        ("⏵⏵ accept edits on · esc to interrupt\n│ ❯ 2. No │", False),
+        ("✻ Sautéed for 3s\n❯ ", False),
+        ("❯ 1. Yes", False),
+    ],
+)
+def test_an_agent_is_at_work_only_where_nobody_is_asked(screen: str, working: bool) -> None:
+    assert at_work(screen, CLAUDE.working) == working
 
 
 @pytest.mark.parametrize(

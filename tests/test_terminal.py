@@ -447,6 +447,17 @@ def test_a_paste_arrives_bracketed_and_without_keys_hidden_in_it(tmux: Tmux, fol
 
 
 @lifecycle
+def test_a_view_has_the_colours_and_the_row_of_the_cursor(tmux: Tmux, folder: Path, wait_until: Wait) -> None:
+    launch(tmux, "a-1", "/bin/sh", "-c", "printf 'one\\ntwo \\033[2mdim\\033[0m end'; sleep 60", folder=folder)
+    wait_until(lambda: "end" in run(tmux.screen("a-1")))
+    seen = run(tmux.view("a-1"))
+    first, second = seen.text.splitlines()[:2]
+    assert (seen.row, first, second.startswith("two \x1b[2mdim\x1b[0m"), second.endswith(" end")) == (
+        *(1, "one", True, True),
+    )
+
+
+@lifecycle
 def test_a_name_never_means_a_session_it_only_begins_like(tmux: Tmux, folder: Path) -> None:
     launch(tmux, "a-10", "/bin/sleep", "60", folder=folder)
     for asked in (tmux.screen("a-1"), tmux.keys("a-1", "x"), tmux.paste("a-1", "hush")):

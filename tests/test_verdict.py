@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from runner.mode import Mode
 from runner.outcome import Cancelled, Done, Failed, Outcome, Requeued
 from runner.progress import Attention, Progress, Turn
 from runner.verdict import ACCOUNT, Evidence, Output, Process, Rules, Wait, verdict
@@ -20,6 +21,9 @@ COMMAND = Rules(hooks=False, interactive=False, quiet=0)
 OVER = Progress(started=True, turn=Turn.OVER)
 BUSY = Progress(started=True, turn=Turn.BUSY)
 BACKGROUND = Progress(started=True, turn=Turn.OVER, background=1)
+
+
+INTERRUPTED = Progress(started=True, turn=Turn.INTERRUPTED, waiting=(Attention("interrupted", "x"),))
 
 
 def failed_turn(error: str, message: str = "") -> Progress:
@@ -188,10 +192,10 @@ ROWS: dict[str, tuple[dict[str, Any], Rules, Wait | Outcome]] = {
         {"progress": failed_turn("overloaded"), "now": DEADLINE + 1}, HOOKS, Requeued("throttle", "overloaded")),
     # waiting for a person
     "a permission is asked: wait for a person": (
-        {"progress": Progress(True, Turn.BUSY, attention=Attention("permission", "Bash: rm x"))}, HOOKS,
+        {"progress": Progress(True, Turn.BUSY, waiting=(Attention("permission", "Bash: rm x"),))}, HOOKS,
         Wait(DEADLINE)),
     "a dialog at the start: wait for a person": (
-        {"progress": Progress(attention=Attention("dialog", "trust"))}, HOOKS, Wait(DEADLINE)),
+        {"progress": Progress(waiting=(Attention("dialog", "trust"),))}, HOOKS, Wait(DEADLINE)),
     # the clock
     "nothing yet: wait for the deadline": (
         {}, HOOKS, Wait(DEADLINE)),
@@ -221,8 +225,46 @@ ROWS: dict[str, tuple[dict[str, Any], Rules, Wait | Outcome]] = {
         {"progress": BUSY, "output": Output.INVALID, "launched": 0.0, "output_since": NOW - 10, "stall": 30}, HOOKS,
         Wait(NOW + 20)),
     "silent while a person is waited for: wait": (
-        {"progress": Progress(True, Turn.BUSY, attention=Attention("permission", "x")), "launched": 0.0, "stall": 30},
+        {"progress": Progress(True, Turn.BUSY, waiting=(Attention("permission", "x"),)), "launched": 0.0, "stall": 30},
         HOOKS, Wait(DEADLINE)),
+    # a person in the middle
+    "interrupted, output missing: wait for a message": (
+        {"progress": INTERRUPTED}, HOOKS, Wait(DEADLINE)),
+    "interrupted, output valid: no patience makes it done": (
+        {"progress": INTERRUPTED, "output": Output.VALID, "output_since": 0.0, "last_event": 0.0}, HOOKS,
+        Wait(DEADLINE)),
+    "interrupted, after the deadline: timeout": (
+        {"progress": INTERRUPTED, "now": DEADLINE}, HOOKS,
+        Failed("timeout", "no result within the time given; there is no output file")),
+    **{
+        f"{mode}, {what}: wait": ({**evidence, "mode": mode}, HOOKS, Wait(math.inf))
+        for mode in (Mode.MANUAL, Mode.PAUSED)
+        for what, evidence in {
+            "turn over, output valid": {"progress": OVER, "output": Output.VALID},
+            "turn over, output missing": {"progress": OVER},
+            "deadline": {"progress": BUSY, "now": DEADLINE + 1},
+            "silence": {"progress": BUSY, "launched": 0.0, "stall": 1},
+            "an error of the agent's own": {"progress": failed_turn("invalid_request")},
+        }.items()
+    },
+    "manual, the turn failed by a limit: requeued": (
+        {"progress": failed_turn("rate_limit"), "mode": Mode.MANUAL}, HOOKS, Requeued("throttle", "rate_limit")),
+    "paused, the turn failed by a limit: wait": (
+        {"progress": failed_turn("rate_limit"), "mode": Mode.PAUSED}, HOOKS, Wait(math.inf)),
+    **{
+        f"{mode}, the process has ended: judged": (
+            {"process": Process.EXITED, "progress": exited(), "output": Output.VALID, "mode": mode}, HOOKS, Done())
+        for mode in Mode
+    },
+    **{
+        f"{mode}, cancelled: cancelled": ({"told": Cancelled(), "mode": mode}, HOOKS, Cancelled()) for mode in Mode
+    },
+    "driving again: silence counts from then": (
+        {"progress": BUSY, "launched": 0.0, "last_event": 0.0, "stall": 30, "driven_since": NOW - 10}, HOOKS,
+        Wait(NOW + 20)),
+    "driving again: patience counts from then": (
+        {"progress": BUSY, "output": Output.VALID, "output_since": 0.0, "driven_since": NOW - 10}, HOOKS,
+        Wait(NOW + 50)),
     # what others decided
     "cancelled by a person: cancelled, whatever the rest says": (
         {"told": Cancelled(), "progress": OVER, "output": Output.VALID}, HOOKS, Cancelled()),

@@ -20,7 +20,7 @@ from runner.view import describe
 Add = Callable[..., Entry]
 KEYS = [
     "id", "name", "state", "agent", "priority", "tags", "created_at", "started_at", "finished_at", "attempts",
-    "output_path", "error", "attention", "run_dir",
+    "output_path", "error", "attention", "status", "mode", "kept", "command", "run_dir",
 ]  # fmt: skip
 STARTED, FINISHED = "2026-11-21T03:00:00.000Z", "2026-11-21T03:01:00.000Z"
 RECORD = {"started_at": STARTED, "output": {"path": "/out.md"}}
@@ -61,6 +61,10 @@ def test_a_waiting_job_has_every_key_of_the_contract(spool: Spool, add: Add) -> 
         "output_path": None,
         "error": None,
         "attention": None,
+        "status": None,
+        "mode": None,
+        "kept": False,
+        "command": None,
         "run_dir": None,
     }
 
@@ -104,7 +108,13 @@ def test_a_running_job_tells_of_its_attempt(spool: Spool, running: Place, run: R
 
 def test_a_running_job_that_waits_for_a_person_says_so(spool: Spool, running: Place, run: Run) -> None:
     event.emit(run.events, "permission-asked", tool_name="Bash", tool_input={"command": "rm x"})
-    assert describe(spool, running)["attention"] == {"kind": "permission", "detail": "Bash: rm x"}
+    assert describe(spool, running)["attention"] == {
+        "kind": "permission",
+        "detail": "Bash: rm x",
+        "since": event.read(run.events)[-1].at,
+        "options": [],
+        "screen": None,
+    }
 
 
 def test_a_done_job_has_no_error_and_no_attention(spool: Spool, running: Place, run: Run) -> None:

@@ -1,15 +1,14 @@
-"""Commands that change something: cancel, retry, wait, hold, release, attach, clean."""
+"""Commands that change something: cancel, retry, wait, hold, release, clean."""
 
-import os
 from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
 
+from runner import config, home, pool
 from runner import hold as holds
-from runner import home
-from runner.cli.options import HomeOption, JobArgument, JsonOption, _complete_job, print_json, say
-from runner.errors import BadInput, MuxqError, Unready
+from runner.cli.options import HomeOption, JsonOption, _complete_job, print_json, say
+from runner.errors import MuxqError
 from runner.spool import Spool
 
 Jobs = Annotated[
@@ -100,6 +99,7 @@ def hold(
     until: Annotated[
         str | None, typer.Option("--for", metavar="D", help="Lift it by itself after so long: 30m, 2h.")
     ] = None,
+    show: Annotated[bool, typer.Option("--show", help="Only say what holds the home now, until when and why.")] = False,
     as_json: JsonOption = False,
     home_path: HomeOption = None,
 ) -> None:
@@ -112,53 +112,31 @@ def hold(
     from runner.duration import seconds
 
     place = home.locate(home_path).make()
+    if show:
+        there = pool.held(place, config.load(place.config), time.time())
+        if as_json:
+            return print_json(there.as_dict() if there else None)
+        return say(f"on hold until {there.end()}: {there.reason}" if there else "no hold")
     standing = holds.Hold(reason, "person", time.time() + seconds(until) if until else None)
     holds.put(place, standing)
     Spool(place).emit("hold.put", **standing.as_dict())
     if as_json:
         print_json(standing.as_dict())
     else:
-        say(f"on hold: {reason}", err=True)
+        say(f"on hold until {standing.end()}: {reason}", err=True)
+    return None
 
 
 def release(as_json: JsonOption = False, home_path: HomeOption = None) -> None:
     """Lift the hold."""
     place = home.locate(home_path).make()
-    lifted = holds.lift(place)
+    lifted = pool.release(place)
     if lifted:
         Spool(place).emit("hold.lifted", kind=lifted.kind)
     if as_json:
         print_json(lifted.as_dict() if lifted else None)
     else:
         say(f"lifted: {lifted.reason}" if lifted else "there was no hold", err=True)
-
-
-def attach(
-    job: JobArgument,
-    take_over: Annotated[
-        bool, typer.Option("--take-over", help="Type into the session; without, you only watch.")
-    ] = False,
-    home_path: HomeOption = None,
-) -> None:
-    """Step into a running job's session.
-
-    Leave it with the tmux prefix and d: Ctrl-b d.
-    """
-    from runner.queue import Queue
-    from runner.terminal import Tmux, find_tmux, socket_path
-
-    queue = Queue(home_path)
-    found = queue.get(job)
-    if found["state"] != "running" or not found["attempts"]:
-        raise BadInput(
-            f"job {found['id']} is {found['state']}, so it has no session; see: muxq logs {found['id']} --screen"
-        )
-    if not os.isatty(0):
-        raise Unready("attach needs a terminal on its standard input")
-    argv = Tmux(socket_path(queue.home.path), find_tmux()).attach_argv(
-        found["attempts"][-1]["session"], read_only=not take_over
-    )
-    os.execv(argv[0], argv)  # noqa: S606 - a program of ours, no shell
 
 
 def clean(
@@ -190,4 +168,4 @@ def clean(
     return None
 
 
-COMMANDS: tuple[Callable[..., None], ...] = (cancel, retry, wait, hold, release, attach, clean)
+COMMANDS: tuple[Callable[..., None], ...] = (cancel, retry, wait, hold, release, clean)

@@ -13,7 +13,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from runner import clock, home
-from runner.cli import act, look, make
+from runner.cli import act, look, make, person, talk
 from runner.errors import MuxqError, told
 from runner.plain import plain
 
@@ -50,7 +50,14 @@ def _globals(
         os.environ["MUXQ_HOME"] = home_path
 
 
-COMMANDS: tuple[Callable[..., None], ...] = (make.add, make.work, *look.COMMANDS, *act.COMMANDS)
+COMMANDS: tuple[Callable[..., None], ...] = (
+    make.add,
+    make.work,
+    *look.COMMANDS,
+    *act.COMMANDS,
+    *person.COMMANDS,
+    *talk.COMMANDS,
+)
 
 
 def _ends_with_its_reader(command: Callable[..., None]) -> Callable[..., None]:

@@ -5,14 +5,19 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
 import typer
 
-from runner import clock, duration, hold, home
+from runner import clock, config, duration, home, pool
 from runner.cli.options import HomeOption, JobArgument, JsonOption, print_json, say
 from runner.plain import plain
+from runner.progress import INTERRUPTED
 from runner.state import State
+
+SCREEN_LINES = 15
+"""How much of a dialog's screen is shown."""
 
 COLOURS = {"running": "cyan", "done": "green", "failed": "red", "cancelled": "yellow"}
 
@@ -43,10 +48,11 @@ def ls(
         return print_json(jobs)
     for name in queue.drops.unfinished:
         say(f"{name} is still being written", err=True)
-    if held := hold.current(queue.home):
-        until = time.strftime("%H:%M", time.localtime(held.until)) if held.until else "a person lifts it (muxq release)"
-        say(f"on hold until {until}: {held.reason}", err=True)
-    jobs.sort(key=lambda job: job["attention"] is None)
+    now = time.time()
+    if held := pool.held(queue.home, config.load(queue.home.config), now):
+        say(f"on hold until {held.end()}: {held.reason}", err=True)
+    if gauge := pool.gauge(pool.load(queue.home), now):
+        say(f"used: {', '.join(gauge)}", err=True)
     rows: list[tuple[str, ...]] = [
         (job["id"], job["state"], _age(job), job["agent"], job["name"] or "", _what(job)) for job in jobs
     ]
@@ -83,14 +89,21 @@ def _what(job: dict[str, Any]) -> str:
     """What there is to say of the job in a few words."""
     last = job["attempts"][-1] if job["attempts"] else None
     if job["attention"]:
-        return f"waits for you ({job['attention']['kind']}): {job['attention']['detail']}"
+        return f"{_mode(job)}waits for you ({job['attention']['kind']}): {job['attention']['detail']}"
     if job["error"]:
         return f"{job['error']['kind']}: {job['error']['message']}"
     if job["state"] == "running" and last:
-        return last["doing"] or "working"
+        return f"{_mode(job)}{last['doing'] or job['status'] or 'starting'}"
+    if job["kept"]:
+        return f"kept, {_mode(job)}{job['status']}: muxq send {job['id']} TEXT, or muxq close {job['id']}"
     if job["state"] == "queued" and last and last["error"]:
         return f"tried before: {last['error']['message']}"
     return job["output_path"] or "" if job["state"] == "done" else ""
+
+
+def _mode(job: dict[str, Any]) -> str:
+    """The mode, where it is not muxq that drives."""
+    return f"{job['mode']}, " if job["mode"] not in (None, "driving") else ""
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
@@ -126,6 +139,8 @@ def show(job: JobArgument, as_json: JsonOption = False, home_path: HomeOption = 
         "id",
         "name",
         "state",
+        "status",
+        "mode",
         "agent",
         "priority",
         "tags",
@@ -134,11 +149,16 @@ def show(job: JobArgument, as_json: JsonOption = False, home_path: HomeOption = 
         "finished_at",
         "output_path",
     ):
-        if found[key] not in (None, [], ""):
+        if found[key] not in (None, [], "") and (key, found[key]) != ("mode", "driving"):
             say(f"{key + ':':13} {', '.join(found[key]) if key == 'tags' else found[key]}")
-    for key in ("error", "attention"):
-        if found[key]:
-            say(f"{key + ':':13} {found[key]['kind']}: {found[key].get('message') or found[key].get('detail')}")
+    if found["error"]:
+        say(f"{'error:':13} {found['error']['kind']}: {found['error']['message']}")
+    if found["attention"]:
+        _show_attention(found["id"], found["attention"])
+    if found["kept"]:
+        say(f"{'kept:':13} its session stays open until: muxq close {found['id']}")
+    if found["command"]:
+        say(f"{'by hand:':13} {found['command']}")
     for attempt in found["attempts"]:
         say("")
         say(f"attempt {attempt['number']}: {attempt['outcome'] or attempt['doing'] or 'under way'}")
@@ -155,6 +175,25 @@ def show(job: JobArgument, as_json: JsonOption = False, home_path: HomeOption = 
             if value:
                 say(f"  {key + ':':13} {value}")
     return None
+
+
+def _show_attention(job: str, asked: dict[str, Any]) -> None:
+    """What the job waits for, and what to type."""
+    say(f"{'attention:':13} {asked['kind']}: {asked['detail']}")
+    say(f"{'since:':13} {asked['since']}")
+    if asked["options"]:
+        say(f"{'options:':13} {' / '.join(asked['options'])}")
+    lines = {
+        "permission": (f"muxq approve {job}", f"muxq approve {job} --always", f"muxq deny {job} --reason TEXT"),
+        INTERRUPTED: (f"muxq send {job} TEXT",),
+        "question": (f"muxq answer {job} TEXT", f"muxq deny {job}"),
+    }.get(asked["kind"], (f"muxq answer {job} OPTION", f"muxq attach {job} --take-over"))
+    for number, line in enumerate(lines):
+        say(f"{'' if number else 'type:':13} {line}")
+    if asked["screen"]:
+        shown = Path(asked["screen"]).read_text("utf-8", "replace").splitlines()
+        for line in [line for line in shown if line.strip()][-SCREEN_LINES:]:
+            say(f"    | {line}")
 
 
 def output(

@@ -55,6 +55,12 @@ def add(
     permissions: Annotated[
         str | None, typer.Option("--permissions", metavar="ask|edits|deny|bypass", help="What passes unasked.")
     ] = None,
+    allow: Annotated[
+        list[str] | None, typer.Option("--allow", metavar="RULE", help="What passes unasked, in the agent's own words.")
+    ] = None,
+    deny: Annotated[
+        list[str] | None, typer.Option("--deny", metavar="RULE", help="What never passes, in the agent's own words.")
+    ] = None,
     env: Annotated[
         list[str] | None,
         typer.Option("--env", "-e", metavar="K=V", help="Environment; K alone takes it from the worker's."),
@@ -64,6 +70,13 @@ def add(
     ] = None,
     name: Annotated[str | None, typer.Option("--name", "-n", metavar="S", help="What people call the job.")] = None,
     tag: Annotated[list[str] | None, typer.Option("--tag", metavar="S", help="A tag.")] = None,
+    keep: Annotated[
+        bool | None,
+        typer.Option(
+            "--keep",
+            help="Leave the session open after the result, for further questions.",
+        ),
+    ] = None,
     wait: Annotated[
         bool, typer.Option("--wait", "-w", help="Block until the job has ended; exit status 1 if it failed.")
     ] = False,
@@ -87,10 +100,13 @@ def add(
         "retries": retries,
         "after": after or None,
         "permissions": permissions,
+        "allow": allow or None,
+        "deny": deny or None,
         "env": _environment(env or []) or None,
         "args": arg or None,
         "name": name,
         "tags": tag or None,
+        "keep": keep or None,
     }
     queue = Queue(home)
     job = queue.add(
@@ -110,8 +126,13 @@ def add(
 
 def work(
     jobs: Annotated[
-        int | None,
-        typer.Option("--jobs", "-j", metavar="N", min=1, help="Attempts side by side (default 1, or config.toml)."),
+        str | None,
+        typer.Option(
+            "--jobs",
+            "-j",
+            metavar="N|auto",
+            help="Attempts side by side (default 1, or config.toml); auto: what cores and memory allow.",
+        ),
     ] = None,
     drain: Annotated[
         bool, typer.Option("--drain", help="End when nothing is left to do; exit status 1 if a job failed.")

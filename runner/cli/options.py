@@ -40,6 +40,12 @@ def complete_agent(incomplete: str) -> list[str]:
     return [name for name in profile.names(home.locate().sessions) if name.startswith(incomplete)]
 
 
+def complete_event(incomplete: str) -> list[str]:
+    from runner.event import OF_ATTEMPT
+
+    return [name for name in OF_ATTEMPT if name.startswith(incomplete)]
+
+
 def complete_template(incomplete: str) -> list[str]:
     from runner import home, prompt
 
@@ -60,6 +66,12 @@ def pairs(said: list[str], option: str) -> dict[str, str]:
 def say(text: object, *, err: bool = False) -> None:
     """One line for a person, or for the program that reads us: whatever stands in it, it gives a terminal no orders."""
     typer.echo(plain(text), err=err)
+
+
+def say_lines(text: str, *, err: bool = False) -> None:
+    """say() for text that has lines of its own."""
+    for line in text.split("\n"):
+        say(line, err=err)
 
 
 def as_json(value: Any, indent: int | None = None) -> str:

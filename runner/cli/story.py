@@ -6,12 +6,12 @@ import time
 from collections.abc import Iterator
 
 from runner import clock, event
-from runner.cli.options import as_json
+from runner.cli import options
 from runner.display import sentence
 from runner.entry import Entry
 from runner.event import Event
 from runner.plain import plain
-from runner.progress import tool
+from runner.progress import questions, tool
 from runner.queue import Queue
 from runner.run import runs
 
@@ -27,6 +27,12 @@ class Story:
 
     def told(self) -> Iterator[str]:
         """The lines of all that has happened since the last call."""
+        for _, happened, number in self.happened():
+            if line := self._line(happened, number):
+                yield line
+
+    def happened(self) -> list[tuple[float, Event, int]]:
+        """(seconds since 1970, event, attempt or 0 for the home's) of all since the last call, in order of time."""
         found = [(_moment(e), e, 0) for e in self._home.read() if e.data.get("job") == self._entry.id]
         for run in runs(self._queue.home, self._entry.id):
             tail = self._tails.setdefault(run.number, event.Tail(run.events))
@@ -35,14 +41,15 @@ class Story:
                 # tmux's lines have whole seconds, so in one file the order of lines is the order of time.
                 latest = max(latest, _moment(happened))
                 found.append((latest, happened, run.number))
-        for _, happened, number in sorted(found, key=lambda item: item[0]):
-            if line := self._line(happened, number):
-                yield line
+        return sorted(found, key=lambda item: item[0])
+
+    def ended(self) -> bool:
+        return self._queue.spool.locate(self._entry).state.final
 
     def follow(self) -> Iterator[str]:
         """told(), again and again until the job has ended."""
         while True:
-            ended = self._queue.spool.locate(self._entry).state.final
+            ended = self.ended()
             yield from self.told()
             if ended:
                 return
@@ -50,11 +57,25 @@ class Story:
 
     def _line(self, happened: Event, number: int) -> str | None:
         if self._as_json:
-            said = {"at": happened.at, "event": happened.name, "attempt": number or None, "data": happened.data}
-            return as_json(said)
+            return _as_json(happened, number)
         text = _agents(happened) if number else sentence(happened.name, {**happened.data, "job": "job"})
         moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(_moment(happened)))
         return f"{moment}  {f'[{number}] ' if number else ''}{plain(text)}" if text else None
+
+
+def _as_json(happened: Event, number: int) -> str:
+    """One event as a line of JSON; `number` is the attempt's, 0 for an event of the home."""
+    said = {"at": happened.at, "event": happened.name, "attempt": number or None, "data": happened.data}
+    return options.as_json(said)
+
+
+def as_line(happened: Event, number: int, *, as_json: bool) -> str:
+    """One event of an attempt, with its data, for `muxq events`."""
+    if as_json:
+        return _as_json(happened, number)
+    moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(_moment(happened)))
+    data = options.as_json(happened.data)
+    return f"{moment}  [{number}] {happened.name:16} {data if len(data) <= 300 else data[:300] + '…'}"
 
 
 def _moment(happened: Event) -> float:
@@ -76,9 +97,13 @@ def _agents(happened: Event) -> str | None:
         case "tool-started":
             return tool(data)
         case "permission-asked":
-            return f"waits for a permission: {tool(data)}"
+            return f"waits for {'an answer' if questions(data) else 'a permission'}: {tool(data)}"
+        case "permission-answered":
+            return f"{data.get('decision') or 'answered'}, by the {data.get('by')}"
         case "turn-over":
             return "the turn is over"
+        case "seen-idle":
+            return "its screen shows that it waits for a message"
         case "turn-failed":
             return f"the turn failed: {data.get('error')}: {data.get('last_assistant_message', '')}"
         case "repair":

@@ -20,7 +20,7 @@ from runner.watch import OnlyOverflows
 from runner.worker import Summary, Worker
 
 
-def run(path: str | None, *, jobs: int | None, drain: bool, on_stop: str | None, quiet: bool) -> int:
+def run(path: str | None, *, jobs: str | None, drain: bool, on_stop: str | None, quiet: bool) -> int:
     """Run one worker on the home; returns the exit code."""
     place = home.locate(path).make()
     settings = config.load(place.config)
@@ -33,10 +33,20 @@ def run(path: str | None, *, jobs: int | None, drain: bool, on_stop: str | None,
     live = sys.stdout.isatty() and sys.stderr.isatty() and not quiet and os.environ.get("TERM", "dumb") != "dumb"
     display = Live() if live else Lines(quiet=quiet)
     terminal = Tmux(socket_path(place.path), find_tmux())
-    worker = Worker(place, terminal, jobs=jobs or settings.jobs, drain=drain, on_stop=how, listener=display.event)
+    worker = Worker(
+        place, terminal, jobs=_jobs(jobs) if jobs else settings.jobs, drain=drain, on_stop=how, listener=display.event
+    )
     with display.showing(worker):
         summary = asyncio.run(_until_stopped(worker, display))
     return _tell(summary, drain)
+
+
+def _jobs(said: str) -> int | None:
+    if said == "auto":
+        return None
+    if not said.isdecimal() or int(said) < 1:
+        raise typer.BadParameter(f"{said!r} is neither a whole number above 0 nor auto.", param_hint="--jobs")
+    return int(said)
 
 
 async def _until_stopped(worker: Worker, display: Lines | Live) -> Summary:

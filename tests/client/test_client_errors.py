@@ -110,31 +110,78 @@ def subscriber(box: Sandbox) -> Sandbox:
     return box
 
 
-@pytest.mark.parametrize("claim", ["five_hour", "seven_day"])
-def test_a_usage_limit_holds_the_home_until_its_reset(subscriber: Sandbox, wait_until: Wait, claim: str) -> None:
-    box, reset = subscriber, int(time.time()) + 3 * 3600
+def used_up(box: Sandbox, claim: str, seconds: float) -> int:
+    """The stand-in says that the plan is used up for so many seconds more; returns until when."""
+    reset = int(time.time() + seconds)
     box.api.outage = Failure(429, "rate_limit_error", "Usage limit reached", limit(claim, reset))
+    return reset
+
+
+@pytest.mark.parametrize("claim", ["five_hour", "seven_day"])
+def test_a_client_that_sits_its_limit_out_is_left_to_it_and_the_home_is_held(
+    subscriber: Sandbox, wait_until: Wait, claim: str
+) -> None:
+    box, reset = subscriber, used_up(subscriber, claim, 3 * 3600)
+    box.drop("job", "@@write 42", priority=1)
+    box.drop("next", "@@write 43")
+    box.start()
+    wait_until(box.hold, 40)
+    assert box.hold()["kind"] == "usage-limit"
+    assert 0 <= clock.seconds(box.hold()["until"]) - reset <= 20
+    assert (box.state("job"), box.state("next"), len(box.sessions())) == ("running", "queue", 1)
+    assert "limit" in box.muxq("hold", "--show")
+    box.muxq("cancel", "job")
+    wait_until(lambda: not box.sessions(), 20)
+    box.stop()
+
+
+def test_a_client_that_will_not_go_on_by_itself_is_closed_and_goes_on_after_the_reset(
+    subscriber: Sandbox, wait_until: Wait
+) -> None:
+    box, reset = subscriber, used_up(subscriber, "seven_day", 5 * 86_400)
     box.drop("job", "@@write 42")
     box.start()
-    wait_until(box.hold, 30)
-    wait_until(lambda: box.state("job") == "queue" and not box.sessions())
-    box.stop()
-    assert (box.hold()["kind"], clock.seconds(box.hold()["until"])) == ("usage-limit", reset)
-    assert box.job("job")["attempts"][0]["error"]["kind"] == "usage-limit"
+    wait_until(box.hold, 40)
+    wait_until(lambda: box.state("job") == "queue" and not box.sessions(), 20)
+    assert (box.hold()["kind"], box.job("job")["attempts"][0]["error"]["kind"]) == ("usage-limit", "usage-limit")
+    assert 0 <= clock.seconds(box.hold()["until"]) - reset <= 20
     assert box.still_running() == []
-
-
-def test_after_the_reset_of_a_usage_limit_the_job_goes_on_by_itself(subscriber: Sandbox, wait_until: Wait) -> None:
-    box, reset = subscriber, int(time.time()) + 8
-    box.api.outage = Failure(429, "rate_limit_error", "Usage limit reached", limit("five_hour", reset))
-    box.drop("job", "@@write 42")
-    box.start("--drain")
-    wait_until(box.hold, 30)
     box.api.outage = None
-    assert clock.seconds(box.hold()["until"]) == reset
-    box.ends()
-    assert time.time() >= reset
+    box.muxq("release")
+    wait_until(lambda: box.state("job") == "done" and not box.sessions(), 30)
+    box.stop()
     assert [attempt["outcome"] for attempt in box.job("job")["attempts"]] == ["requeued", "done"]
+
+
+def test_what_the_status_line_says_of_the_limits_is_the_homes_gauge_and_stops_new_jobs(
+    subscriber: Sandbox, wait_until: Wait
+) -> None:
+    box, reset = subscriber, int(time.time()) + 3600
+    head = "anthropic-ratelimit-unified"
+    said = {"status": "allowed", "5h-status": "allowed", "5h-utilization": "0.93", "5h-reset": reset}
+    box.api.headers |= {f"{head}-{key}": str(value) for key, value in {**said, "reset": reset}.items()}
+    box.drop("first", "@@bash sleep 3\n@@write 42", priority=1, permissions="bypass")
+    (box.home / "config.toml").write_text("[pool]\npause_at = { five_hour = 90 }\n")
+    box.drop("second", "@@write 43")
+    box.start()
+    wait_until(lambda: box.state("first") == "done" and not box.sessions(), 40)
+    assert "five_hour is used to 93 %" in box.muxq("hold", "--show")
+    assert box.state("second") == "queue"
+    box.stop()
+
+
+@pytest.mark.timeout(240)
+def test_after_the_reset_the_client_goes_on_by_itself_and_no_attempt_was_spent(
+    subscriber: Sandbox, wait_until: Wait
+) -> None:
+    box, _ = subscriber, used_up(subscriber, "five_hour", 15)
+    box.drop("job", "@@write 42", timeout=40)
+    box.start("--drain")
+    wait_until(box.hold, 40)
+    box.api.outage = None
+    assert box.workers[-1].wait(200) == 0
+    assert [attempt["outcome"] for attempt in box.job("job")["attempts"]] == ["done"]
+    assert (box.result("job"), "notified" in box.events("job")) == ("42", True)
 
 
 def test_a_conversation_goes_on_after_a_hold_and_repeats_nothing(box: Sandbox, wait_until: Wait) -> None:

