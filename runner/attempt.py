@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
-import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -234,7 +233,7 @@ class Attempt:
         """After a usage limit: whether the agent says that it waits in place; if so, the home is held meanwhile."""
         if not usage_limited(self.progress):
             self._waits_out, self._resets_at = False, None
-        elif not self._waits_out and profile.waits_out and re.search(profile.waits_out, await self._screen()):
+        elif not self._waits_out and profile.waits_out and screen.says(await self._screen(), profile.waits_out):
             self._resets_at = collect.resets_at(self.progress.transcript)
             self._waits_out = (self._resets_at or 0.0) > time.time()  # its transcript names the time a moment later
             with contextlib.suppress(OSError):

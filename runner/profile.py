@@ -170,6 +170,10 @@ def _read(name: str, path: Path) -> Profile:
     if said.get("trust") and said["trust"] not in WAYS:
         raise BadSetup(f"{path}: `trust` is one of {', '.join(WAYS)}, not {said['trust']!r}")
     _check_talk(said, path)
+    try:
+        re.compile(said.get("waits_out", ""))
+    except re.error as problem:
+        raise BadSetup(f"{path}: `waits_out` is no regular expression: {problem}") from None
     said["dialogs"] = [_dialog(item, path) for item in said.get("dialogs", [])]
     if said.get("interactive", True) and not said.get("hooks", False):
         said.setdefault("quiet", 2.0)

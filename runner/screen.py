@@ -1,6 +1,6 @@
 """Reads an agent's screen: which known dialog stands on it, and which key comes next; is it at work? Pure.
 
-Dialogs are those before the start: nearly everything later the agent tells by itself (progress.py).
+For start-up dialogs, and for what an agent says nowhere else; most of it the agent tells by itself (progress.py).
 """
 
 from __future__ import annotations
@@ -23,10 +23,14 @@ class Answer:
     final: bool
 
 
+def says(screen: str, pattern: str) -> bool:
+    """Whether the regular expression is found on the screen, its line breaks and runs of blanks taken as one blank."""
+    return re.search(pattern, " ".join(screen.split())) is not None
+
+
 def find(screen: str, dialogs: Sequence[Dialog]) -> Dialog | None:
     """The first of `dialogs` whose text stands on the screen."""
-    flat = " ".join(screen.split())
-    return next((dialog for dialog in dialogs if re.search(dialog.text, flat)), None)
+    return next((dialog for dialog in dialogs if says(screen, dialog.text)), None)
 
 
 def answer(screen: str, dialog: Dialog) -> Answer | None:

@@ -107,6 +107,7 @@ def test_what_a_profile_says_is_what_it_has(load: Callable[[str], Profile]) -> N
         ('command = ["x"]\ncomposer = 1', r"`composer` has the wrong type \(int\)"),
         ('command = ["x"]\nspecial = [1]', "`special` holds something that is no text"),
         ('command = ["x"]\ntranscript = "odd"', "`transcript` is one of claude-jsonl, not 'odd'"),
+        ('command = ["x"]\nwaits_out = "("', "`waits_out` is no regular expression"),
         ("command = [", "mine.toml: "),
         ("command = [1]", "`command`"),
         ('command = ["x"]\nenv = { A = 1 }', "`env`"),

@@ -6,7 +6,7 @@ import pytest
 
 from runner import profile, shipped
 from runner.profile import Dialog
-from runner.screen import Answer, answer, at_work, find, last_line, options, pick, words
+from runner.screen import Answer, answer, at_work, find, last_line, options, pick, says, words
 
 CLAUDE = profile.load("claude", [shipped.folder("sessions")])
 _, TRUST, BYPASS, API_KEY = CLAUDE.dialogs
@@ -65,6 +65,8 @@ NARROW = """
 
  ❯ 1. Yes, I trust this folder
    2. No, exit
+
+ Enter to confirm · Esc to cancel
 """
 KEY_NO = """
  Detected a custom API key in your environment
@@ -147,6 +149,11 @@ def test_enter_is_never_pressed_on_the_option_that_was_not_chosen() -> None:
 )
 def test_no_key_is_pressed_while_the_options_are_not_all_there(screen: str) -> None:
     assert answer(screen, TRUST) is None
+
+
+def test_words_are_found_where_a_narrow_screen_breaks_them() -> None:
+    shown = "  Continuing automatically\n  at 7:04am · Esc to\n  cancel\n"
+    assert (says(shown, CLAUDE.waits_out), says(shown.replace("Esc", "or"), CLAUDE.waits_out)) == (True, False)
 
 
 @pytest.mark.parametrize(
