@@ -82,9 +82,13 @@ def pick(options: Sequence[str], text: str) -> str:
 
 def words(screen: str, dialog: Dialog | None) -> str:
     """A dialog in its own words, on one line: the line it is known by; of an unknown one the last on the screen."""
-    lines = [" ".join(line.strip(" │|").split()) for line in screen.splitlines()]
-    known = (line for line in lines if dialog and re.search(dialog.text, line))
-    return next(known, dialog.name if dialog else last_line(screen))[:200]
+    lines = [" ".join(line.split()) for line in screen.splitlines() if line.strip()]
+    known, end = re.search(dialog.text, " ".join(lines)) if dialog else None, 0
+    for line in lines:
+        end += len(line) + 1
+        if known and known.start() < end:
+            return line.strip(" │|")[:200]
+    return dialog.name if dialog else last_line(screen)
 
 
 def last_line(screen: str) -> str:
