@@ -41,6 +41,8 @@ class Session:
             raise NotFound(f"job {self.job} is {place.state}, so it has no session yet")
         self.run: Run = found[-1]
         self.record = _record(self.run)
+        self._kept = place.state is State.DONE and keep.stands(self.run)
+        """The session was seen to stand after its job was done."""
 
     @property
     def name(self) -> str:
@@ -122,9 +124,12 @@ class Session:
             self.spool.unlock(lock)
 
     def _ended(self) -> str | None:
-        """Where the job has gone whose session is no more; None while it stands."""
+        """Where the job has gone whose session is no more, "gone" for one that was kept; None while it stands."""
         self.place = self.spool.locate(self.place.entry)
-        return None if self.stands() else self.place.state.value
+        if not self.stands():
+            return "gone" if self._kept else self.place.state.value
+        self._kept = self.place.state is State.DONE
+        return None
 
     def _talk(self) -> Talk:
         from runner.talk import Talk

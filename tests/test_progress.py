@@ -72,6 +72,18 @@ def test_nothing_told_is_nothing_known() -> None:
             ["prompt-accepted", ("tool-started", BASH), "seen-idle"],
             Progress(True, Turn.INTERRUPTED, waiting=(Attention("interrupted", IDLE, "t"),), events=3),
         ),
+        (
+            ["prompt-accepted", ("permission-asked", BASH | {"id": "a"}), "seen-idle"],
+            Progress(True, Turn.INTERRUPTED, waiting=(Attention("interrupted", IDLE, "t"),), events=3),
+        ),
+        (
+            ["prompt-accepted", "seen-idle", ("permission-asked", BASH | {"id": "a"}), ("tool-started", BASH)],
+            Progress(True, Turn.BUSY, doing=DOING, waiting=(Attention("permission", DOING, "t", "a"),), events=4),
+        ),
+        (
+            ["prompt-accepted", "seen-idle", ("turn-over", {"background_tasks": [1]})],
+            Progress(True, Turn.OVER, background=1, events=3),
+        ),
         (["prompt-accepted", "seen-idle", "prompt-accepted"], Progress(True, Turn.BUSY, events=3)),
         (["prompt-accepted", "seen-idle", "turn-over"], Progress(True, Turn.OVER, events=3)),
         (["prompt-accepted", "turn-over", "seen-idle"], Progress(True, Turn.OVER, events=3)),

@@ -416,7 +416,7 @@ def test_a_program_that_cannot_start_says_why(
 ) -> None:
     launch(tmux, "a-1", program, folder=folder)
     assert ended(tmux, folder / "events.jsonl", wait_until)["status"] in (126, 127)
-    assert any(word in run(tmux.screen("a-1")).lower() for word in [*said.split("|"), "no such file"])
+    wait_until(lambda: any(word in run(tmux.screen("a-1")).lower() for word in [*said.split("|"), "no such file"]))
 
 
 @lifecycle

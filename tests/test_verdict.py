@@ -249,6 +249,16 @@ ROWS: dict[str, tuple[dict[str, Any], Rules, Wait | Outcome]] = {
     },
     "manual, the turn failed by a limit: requeued": (
         {"progress": failed_turn("rate_limit"), "mode": Mode.MANUAL}, HOOKS, Requeued("throttle", "rate_limit")),
+    **{
+        f"manual, a usage limit that the agent waits out{what}": (
+            {"progress": failed_turn("rate_limit", "You've hit your session limit"), "mode": Mode.MANUAL,
+             "waits_out": True, "resets_at": NOW + 100, "now": now}, replace(HOOKS, waits_out=True), found)
+        for what, now, found in (
+            (": wait", NOW, Wait(NOW + 700)),
+            (", and it does not go on: requeued", NOW + 700,
+             Requeued("usage-limit", "rate_limit: You've hit your session limit")),
+        )
+    },
     "paused, the turn failed by a limit: wait": (
         {"progress": failed_turn("rate_limit"), "mode": Mode.PAUSED}, HOOKS, Wait(math.inf)),
     **{

@@ -85,6 +85,20 @@ def test_waiting_for_a_turn_has_an_end(site: Site, wait_until: Wait) -> None:
     assert site.workers[-1].wait(30) == 0
 
 
+def test_what_a_kept_session_asks_is_answered_as_ever(kept: Site, wait_until: Wait) -> None:
+    kept.queue.send("chat", "@ask Bash: make test")
+    wait_until(lambda: kept.job("chat")["attention"])
+    assert kept.job("chat")["status"] == "waiting"
+    with pytest.raises(Refused, match=r"waits for an answer .*: muxq approve .* or muxq deny"):
+        kept.queue.send("chat", "x")
+    assert kept.muxq("approve", "chat").returncode == 0
+    assert kept.queue.turn("chat", 20) == {
+        "job": kept.job("chat")["id"],
+        "how": "over",
+        "said": "Bash: make test: allowed",
+    }
+
+
 @pytest.mark.parametrize(
     ("prompt", "agent", "how"),
     [("Hello", "echo", "over"), ("true", "shell", "over"), ("exit 3", "shell", "gone"), ("@silent", "echo", "over")],
@@ -116,6 +130,29 @@ def test_while_a_person_drives_nothing_is_judged_and_nobody_sent_back(site: Site
     Path(site.job("job")["output_path"]).write_text("by hand")
     site.queue.mode("job", "driving")
     assert (site.workers[-1].wait(30), site.queue.output("job")) == (0, "by hand")
+
+
+def test_what_an_agent_asks_is_told_and_answered_whoever_drives(site: Site, wait_until: Wait) -> None:
+    at_gate(site, wait_until, "@ask Bash: make test")
+    site.queue.mode("job", "manual")
+    open_gate(site)
+    wait_until(lambda: site.events("job.attention"))
+    assert "manual, waits for you (permission): Bash: make test" in site.muxq("ls").stdout
+    site.queue.deny("job", reason="no")
+    assert site.queue.turn("job", 20)["how"] == "over"
+    site.queue.mode("job", "driving")
+    assert (site.workers[-1].wait(30), site.queue.output("job")) == (0, "Bash: make test: refused: no\n")
+
+
+def test_a_limit_is_waited_out_while_a_person_drives(site: Site, wait_until: Wait) -> None:
+    at_gate(site, wait_until, "@limit 2\nthere", timeout=4)
+    site.queue.mode("job", "manual")
+    open_gate(site)
+    wait_until(site.home.hold.exists, 20)
+    assert (site.job("job")["status"], site.queue.turn("job", 20)["how"]) == ("limited", "failed")
+    wait_until(lambda: site.job("job")["status"] == "idle", 20)
+    site.queue.mode("job", "driving")
+    assert (site.workers[-1].wait(30), site.queue.output("job"), len(site.job("job")["attempts"])) == (0, "there", 1)
 
 
 def test_a_mode_outlives_its_worker(site: Site, wait_until: Wait) -> None:
