@@ -13,6 +13,11 @@ def stamp(seconds: float | None = None) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def moment(text: str) -> float:
+    """A date and time as a person writes it, in local time where it names no offset; seconds since 1970. ValueError."""
+    return datetime.fromisoformat(text).astimezone().timestamp()
+
+
 def local(seconds: float) -> str:
     """`14:05`, or `Mon 23 Nov 14:05` where that is another day: for people, in their own time zone."""
     moment = datetime.fromtimestamp(seconds).astimezone()

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,9 @@ OF_ATTEMPT = (
     "seen-idle",
 )
 """The events of an attempt. docs/files.md says what each means."""
+
+BLOCK = 1 << 16
+"""Bytes within which a time is looked for line by line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,3 +105,27 @@ class Tail:
 def read(path: Path) -> list[Event]:
     """All events of a file."""
     return Tail(path).read()
+
+
+def since(path: Path, moment: float) -> Iterator[Event]:
+    """The events of a file from `moment` on (seconds since 1970), however long the file is: its lines are in order."""
+    wanted = clock.stamp(moment).encode()
+    try:
+        with os.fdopen(store.open_regular(path), "rb") as file:
+            low, high = 0, file.seek(0, os.SEEK_END)
+            while high - low > BLOCK:
+                file.seek((low + high) // 2)
+                file.readline()  # the rest of a line that began before
+                here, line = file.tell(), file.readline()
+                found = parse(line) if line else None
+                if here >= high or found is None or found.at.encode() >= wanted:
+                    high = (low + high) // 2
+                else:
+                    low = here
+            file.seek(low)
+            for line in file:
+                found = parse(line)
+                if found and found.at.encode() >= wanted:
+                    yield found
+    except (FileNotFoundError, BadInput):
+        return

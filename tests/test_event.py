@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runner import event
+from runner import clock, event
 from runner.event import Event, Tail
 
 
@@ -86,3 +86,15 @@ def test_what_an_agent_has_put_in_place_of_its_events_is_no_event(tmp_path: Path
     path = tmp_path / "events.jsonl"
     os.mkfifo(path) if kind == "fifo" else path.mkdir()
     assert event.read(path) == []
+
+
+def test_the_events_since_a_time_are_found_in_a_long_file(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    with path.open("w") as file:
+        for number in range(20_000):
+            at = clock.stamp(1_800_000_000 + number)
+            file.write(json.dumps({"version": 1, "at": at, "event": "x", "data": {"n": number}}) + "\n")
+    for first in (0, 1, 777, 10_000, 19_999, 20_000):
+        found = [one.data["n"] for one in event.since(path, 1_800_000_000 + first)]
+        assert found == list(range(first, 20_000))
+    assert list(event.since(tmp_path / "none", 0.0)) == []

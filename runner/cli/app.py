@@ -13,7 +13,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from runner import clock, home
-from runner.cli import act, look, make, person, talk
+from runner.cli import act, look, make, person, report, talk
 from runner.errors import MuxqError, told
 from runner.plain import plain
 
@@ -57,6 +57,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     *act.COMMANDS,
     *person.COMMANDS,
     *talk.COMMANDS,
+    *report.COMMANDS,
 )
 
 

@@ -1,0 +1,82 @@
+"""The command of the morning: report."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from runner import clock, duration
+from runner.cli.options import HomeOption, as_json, say
+from runner.errors import BadInput
+
+FORMATS = ("text", "md", "html", "json")
+
+
+def report(
+    since: Annotated[
+        str, typer.Option("--since", metavar="D|TIME", help="How far back: 24h, 2d, 18:00, or a date and time.")
+    ] = "24h",
+    form: Annotated[str, typer.Option("--format", metavar="|".join(FORMATS), help="What to print.")] = "text",
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", metavar="FILE", help="Write it there; the name says the format.")
+    ] = None,
+    json_too: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    notify: Annotated[bool, typer.Option("--notify", help="Send it to the places of config.toml, too.")] = False,
+    home_path: HomeOption = None,
+) -> None:
+    """Tell what was done, what was not and why, what it cost, and what waits for you."""
+    from runner import notify as notifications
+    from runner import report as reports
+    from runner.queue import Queue
+
+    wanted = _format("json" if json_too else form, output)
+    queue = Queue(home_path)
+    found = reports.report(queue, _moment(since))
+    shown: dict[str, Callable[[dict[str, Any]], str]] = {
+        "text": reports.text,
+        "md": reports.markdown,
+        "html": reports.html,
+        "json": lambda told: as_json(told, indent=2),
+    }
+    told = shown[wanted](found)
+    if output:
+        Path(output).expanduser().write_text(told.rstrip() + "\n", "utf-8")
+    elif wanted == "text":
+        for line in told.splitlines():
+            say(line)
+    else:
+        typer.echo(told)
+    if notify:
+        notifications.send(queue.home, f"muxq: {reports.summary(found)}", reports.text(found))
+
+
+def _format(said: str, output: str | None) -> str:
+    ending = Path(output).suffix.lstrip(".").lower() if output and said == "text" else ""
+    wanted = {"htm": "html", "markdown": "md", "txt": "text"}.get(ending, ending or said)
+    if wanted not in FORMATS:
+        raise typer.BadParameter(f"{wanted!r} is not one of {', '.join(FORMATS)}.", param_hint="--format")
+    return wanted
+
+
+def _moment(said: str) -> float:
+    """The time that `24h`, `18:00` (the last one that has been) or a date and time stands for."""
+    now = time.time()
+    try:
+        return now - duration.seconds(said)
+    except BadInput:
+        pass
+    try:
+        today = time.strptime(f"{time.strftime('%Y-%m-%d', time.localtime(now))} {said}", "%Y-%m-%d %H:%M")
+        found = time.mktime(today)
+        return found if found <= now else found - 86_400
+    except ValueError:
+        pass
+    try:
+        return clock.moment(said)
+    except ValueError:
+        raise BadInput(f"{said!r} is no time: give 24h, 18:00, or a date and time like 2026-03-01T18:00") from None
+
+
+COMMANDS: tuple[Callable[..., None], ...] = (report,)

@@ -1,0 +1,129 @@
+"""The morning's page: what is in it, what it costs, and that it needs nothing else to be looked at."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from runner import clock, event
+from runner import report as reports
+from runner.home import Home
+from runner.queue import Queue
+from runner.run import following
+from runner.spool import Place
+from runner.state import Move, State
+
+NOON = clock.seconds("2026-11-20T12:00:00.000Z")
+USAGE = {"input_tokens": 10, "output_tokens": 5, "cost_usd": 0.25}
+
+
+@pytest.fixture
+def queue(home: Home) -> Queue:
+    return Queue(home.path)
+
+
+@pytest.fixture
+def ended(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """`ended(NAME, MOVE, START, END)`: a job with one attempt, in seconds after NOON."""
+
+    def make(name: str, move: Move, start: float, end: float, **record: Any) -> str:
+        job = queue.add("x", agent="echo", name=name)["id"]
+        place = queue.spool.move(queue.find(job), Move.CLAIM)
+        run = following(queue.home, job)
+        output = {"path": str(run.path / "output.md")}
+        run.begin(queue.home, {"started_at": clock.stamp(NOON + start), "output": output})
+        said = {"outcome": WORD[move], "finished_at": clock.stamp(NOON + end), "exit_status": None, "usage": USAGE}
+        run.end(queue.home, said | record)
+        monkeypatch.setattr(clock, "stamp", _at(NOON + end))
+        queue.spool.move(Place(State.RUNNING, place.entry), move)
+        monkeypatch.setattr(clock, "stamp", STAMP)
+        return job
+
+    return make
+
+
+STAMP = clock.stamp
+WORD = {Move.FINISH: "done", Move.FAIL: "failed"}
+
+
+def _at(moment: float) -> Callable[..., str]:
+    return lambda seconds=None: STAMP(moment if seconds is None else seconds)
+
+
+def names(jobs: list[dict[str, Any]]) -> list[str]:
+    return [job["name"] for job in jobs]
+
+
+def test_only_what_ended_since_then_is_told(queue: Queue, ended: Callable[..., str]) -> None:
+    ended("old", Move.FINISH, 0, 10)
+    ended("good", Move.FINISH, 100, 160)
+    ended("bad", Move.FAIL, 100, 190, error="no-output", message="nothing was written")
+    queue.add("x", agent="echo", name="waiting")
+    found = reports.report(queue, NOON + 50, NOON + 200)
+    assert (names(found["done"]), names(found["failed"]), found["counts"]["queued"]) == (["good"], ["bad"], 1)
+    assert found["totals"] == {
+        "attempts": 2,
+        "seconds": 150.0,
+        "input_tokens": 20,
+        "output_tokens": 10,
+        "cost_usd": 0.5,
+    }
+    assert found["failed"][0]["error"] == {"kind": "no-output", "message": "nothing was written"}
+
+
+def test_attempts_side_by_side_have_lanes_of_their_own_and_others_share_one(
+    queue: Queue, ended: Callable[..., str]
+) -> None:
+    for name, start, end in (("a", 0, 100), ("b", 50, 120), ("c", 110, 130), ("d", 125, 140)):
+        ended(name, Move.FINISH, start, end)
+    found = reports.report(queue, NOON - 10, NOON + 200)["timeline"]
+    assert [(bar["name"], bar["lane"]) for bar in found] == [("a", 0), ("b", 1), ("c", 0), ("d", 1)]
+
+
+def test_holds_are_told_with_what_they_cost_and_none_is_counted_twice(
+    home: Home, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for at, until in ((0, 100), (50, 200)):
+        monkeypatch.setattr(clock, "stamp", _at(NOON + at))
+        event.emit(home.events, "hold.put", kind="usage-limit", reason="limit", until=STAMP(NOON + until))
+    monkeypatch.setattr(clock, "stamp", _at(NOON + 150))
+    event.emit(home.events, "hold.lifted", kind="usage-limit")
+    monkeypatch.setattr(clock, "stamp", STAMP)
+    found = reports.report(queue, NOON - 10, NOON + 300)
+    assert ([one["seconds"] for one in found["holds"]], found["held_seconds"]) == ([50.0, 100.0], 150.0)
+
+
+def test_a_night_without_work_is_a_page_too(queue: Queue) -> None:
+    found = reports.report(queue, NOON, NOON + 10)
+    assert reports.summary(found) == "nothing happened"
+    assert "nothing happened" in reports.html(found)
+    assert json.loads(json.dumps(found)) == found
+
+
+def test_the_page_needs_nothing_else_and_believes_no_name(queue: Queue, ended: Callable[..., str]) -> None:
+    ended("<script>alert(1)", Move.FINISH, 0, 10)
+    ended("bad", Move.FAIL, 0, 20, error="no-output", message="<img src=x onerror=y>")
+    page = reports.html(reports.report(queue, NOON - 10, NOON + 30))
+    assert "<script" not in page
+    assert "<img" not in page
+    assert set(re.findall(r'(?:href|src)="([a-z]+):', page)) <= {"file"}
+    assert re.findall(r"@import|url\(|https?:", page) == []
+
+
+def test_every_form_tells_the_same_jobs(queue: Queue, ended: Callable[..., str]) -> None:
+    ended("good", Move.FINISH, 0, 10)
+    ended("bad", Move.FAIL, 0, 20, error="no-output", message="nothing was written")
+    found = reports.report(queue, NOON - 10, NOON + 30)
+    for told in (reports.text(found), reports.markdown(found), reports.html(found)):
+        assert all(word in told for word in ("good", "bad", "nothing was written", "1 done, 1 failed", "$0.50"))
+
+
+def test_bars_and_ticks_lie_within_the_picture(queue: Queue, ended: Callable[..., str]) -> None:
+    ended("good", Move.FINISH, 0, 3600)
+    shown = reports.picture(reports.report(queue, NOON - 80_000, NOON + 4000))
+    assert all(0 <= bar["left"] <= bar["left"] + bar["width"] <= 100.2 for bar in shown["bars"])
+    assert 2 <= len(shown["ticks"]) <= 8
