@@ -17,7 +17,9 @@ from runner.progress import INTERRUPTED, Attention, Progress, Turn, fold
 from runner.run import following
 
 CLAUDE = profile.load("claude", [Path(__file__).parent.parent / "sessions"])
-TRUST = "Do you trust the files in this folder?\n ❯ 1. Yes, proceed\n   2. No, exit\n"
+TRUST = (
+    "Do you trust the files in this folder?\n ❯ 1. Yes, proceed\n   2. No, exit\n Enter to confirm · Esc to cancel\n"
+)
 ASKED = Attention("permission", "Bash: x", "2026-01-01T00:00:00Z", id="a")
 
 
