@@ -55,7 +55,7 @@ def decide(home: Home, run: Run, decision: Decision) -> Attention:
 def _refuse_other_kinds(run: Run, asked: Attention, decision: Decision) -> None:
     job, kind, what = run.job, asked.kind, f"{asked.kind}: {asked.detail}"
     if kind == progress.INTERRUPTED:
-        raise BadInput(f"job {job} waits for no answer ({asked.detail}); send it one: muxq send {job} TEXT")
+        raise BadInput(f"job {job} waits for a message, not for an answer; send it one: muxq send {job} TEXT")
     if kind not in ("permission", "question"):
         raise BadInput(f"job {job} waits for something else ({what}); choose an option: muxq answer {job} OPTION")
     if kind == "question" and decision.decision == "allow":

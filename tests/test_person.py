@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from runner import person
+from runner import event, person
 from runner.errors import BadInput, Unready
+from runner.home import Home
+from runner.permission import Decision
+from runner.run import following
 from runner.terminal import Tmux
 
 OPTIONS = ["Yes, I accept", "Perhaps", "No, exit"]
@@ -61,3 +64,12 @@ def test_a_dialog_that_does_not_obey_is_left_alone(monkeypatch: pytest.MonkeyPat
     with pytest.raises(Unready, match="does not obey the key Up"):
         asyncio.run(person.press(terminal, "s", "yes"))
     assert terminal.pressed == ["Up"]
+
+
+@pytest.mark.parametrize("decision", [Decision("allow"), Decision("deny"), Decision("answer", texts=("x",))])
+def test_an_interrupted_turn_is_answered_by_a_message(home: Home, decision: Decision) -> None:
+    run = following(home, "1m7y5q8nvn2kj7")
+    for name in ("prompt-accepted", "seen-idle"):
+        event.emit(run.events, name)
+    with pytest.raises(BadInput, match="send it one: muxq send 1m7y5q8nvn2kj7 TEXT"):
+        person.decide(home, run, decision)

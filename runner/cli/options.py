@@ -69,9 +69,9 @@ def say(text: object, *, err: bool = False) -> None:
 
 
 def say_lines(text: str, *, err: bool = False) -> None:
-    """say() for text that has lines of its own."""
+    """say() for text that has lines and tabs of its own."""
     for line in text.split("\n"):
-        say(line, err=err)
+        typer.echo("\t".join(map(plain, line.split("\t"))), err=err)
 
 
 def as_json(value: Any, indent: int | None = None) -> str:
