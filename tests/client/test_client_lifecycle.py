@@ -188,7 +188,8 @@ def test_a_question_that_is_open_when_its_worker_dies_stays_open_and_can_be_answ
     box.stop(signal.SIGKILL)
     box.start("--drain")
     wait_until(lambda: "taken over" in box.log.read_text())
-    assert box.job("job")["attention"] == {"kind": "permission", "detail": "Bash: curl --version >asked.txt"}
+    attention = box.job("job")["attention"]
+    assert (attention["kind"], attention["detail"]) == ("permission", "Bash: curl --version >asked.txt")
     pane = f"={box.record('job')['session']}:0.0"
     wait_until(lambda: "❯ 1. Yes" in box.tmux("capture-pane", "-p", "-t", pane))
     box.tmux("send-keys", "-t", pane, "1")
