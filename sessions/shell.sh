@@ -4,4 +4,5 @@ sh "$1" </dev/null >"$2.part"
 status=$?
 [ $status = 0 ] && exec mv -f "$2.part" "$2"
 rm -f "$2.part"
+sleep 0.1 # tmux 3.3 forgets what it has not read of a program's screen when the program ends
 exit $status

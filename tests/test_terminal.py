@@ -312,7 +312,7 @@ def test_it_works_with_the_environment_of_cron(
 @lifecycle
 def test_status_and_last_screen_outlive_the_program(tmux: Tmux, folder: Path, wait_until: Wait) -> None:
     lines = "".join(f"line {number}\n" for number in range(120))
-    launch(tmux, "a-1", "/bin/sh", "-c", f"printf '{lines}last'; exit 5", folder=folder)
+    launch(tmux, "a-1", "/bin/sh", "-c", f"printf '{lines}last'; sleep 0.2; exit 5", folder=folder)
     assert ended(tmux, folder / "events.jsonl", wait_until) == {"status": 5, "signal": None}
     pane = panes(tmux)["a-1"]
     assert (pane.dead, pane.status, pane.signal) == (True, 5, None)
