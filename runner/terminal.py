@@ -220,8 +220,10 @@ _SETTINGS = "\n".join(
 
 # Run in the session as `sh -c BEGIN muxq SHELL CWD ARGV…`: it becomes the program (same pid). tmux would hand a single
 # word to a shell, would expand formats in -c and fall back to another folder, and has set SHELL to its default-shell.
-# One that was given up before it began (outcome.json is there) must not begin beside its successor.
+# One that was given up before it began (outcome.json is there) must not begin beside its successor. Where the program
+# cannot be started the shell waits a moment before it ends: see Tmux.screen.
 _BEGIN = (
+    "trap 'sleep 0.1' EXIT; "
     '[ -z "$MUXQ_RUN_DIR" ] || [ ! -e "$MUXQ_RUN_DIR/outcome.json" ] || exit 125; '
     'SHELL=$1; export SHELL; cd "$2" && unset OLDPWD TMUX TMUX_PANE && shift 2 && exec "$@"'
 )

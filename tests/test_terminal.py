@@ -301,7 +301,7 @@ def test_it_works_with_the_environment_of_cron(
         monkeypatch.delenv(name)
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     monkeypatch.setenv("SHELL", "/usr/sbin/nologin")
-    launch(tmux, "a-1", "/bin/sh", "-c", "printf 'snow ☃ é 𝄞'; exit 3", folder=folder)
+    launch(tmux, "a-1", "/bin/sh", "-c", "printf 'snow ☃ é 𝄞'; sleep 0.2; exit 3", folder=folder)
     assert ended(tmux, folder / "events.jsonl", wait_until) == {"status": 3, "signal": None}
     assert run(tmux.screen("a-1")).strip() == "snow ☃ é 𝄞"
 
