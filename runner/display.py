@@ -51,6 +51,8 @@ def sentence(name: str, data: dict[str, Any]) -> str | None:
             return f"nobody was told ({data['what']}): {data['why']}"
         case "worker.trouble":
             return f"trouble: {data['why']}"
+        case "worker.closed":
+            return f"nothing more starts: {data['why']}; {data['running']} running"
         case "worker.stopping":
             left = {
                 "leave": "they go on; the next worker takes over",

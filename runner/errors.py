@@ -5,7 +5,8 @@
     │   └── Refused   4    not done, so as not to disturb a person or an agent; says why and what to do
     ├── NotFound      4    no such job, template or profile
     ├── BadSetup      4    the home's own config or a session profile cannot be used; no job is at fault
-    └── Unready       5    the environment lacks something: tmux, an agent's binary, room, rights
+    ├── Unready       5    the environment lacks something: tmux, an agent's binary, room, rights
+    └── Busy         75    another run holds the lock
 
 A programmer's mistake stays a ValueError or RuntimeError and ends in exit code 3 with a report.
 """
@@ -45,6 +46,12 @@ class Unready(MuxqError):  # noqa: N818
     """The environment lacks something the work needs."""
 
     exit_code = 5
+
+
+class Busy(MuxqError):  # noqa: N818
+    """Another run holds the lock of what may run only once."""
+
+    exit_code = 75
 
 
 def refuse_unknown(said: dict[str, Any], known: list[str], *, where: str) -> None:

@@ -133,6 +133,11 @@ def pause(pool: Pool, settings: Pause, now: float) -> Hold | None:
     return found
 
 
+def used(pool: Pool, now: float) -> dict[str, float]:
+    """Per cent used, by the agent's name of each limit that is not yet renewed."""
+    return {name: window.used for name, window in pool.windows.items() if now < window.resets_at}
+
+
 def gauge(pool: Pool, now: float) -> list[str]:
     """`five_hour 87 % until 14:05` for every window that is not yet renewed, in local time."""
     shown = []

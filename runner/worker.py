@@ -35,6 +35,7 @@ from runner.spool import PATIENCE, Listener, Place, Spool
 from runner.state import State
 from runner.terminal import Pane, Terminal
 from runner.watch import Watcher
+from runner.window import Window
 
 POLL = 5.0
 """Seconds between two slow looks."""
@@ -65,6 +66,10 @@ class Summary:
     """Jobs that were left waiting, since their agent or environment is not ready."""
     hold: Hold | None = None
     """The hold that ended a draining run."""
+    closed: str = ""
+    """Why a draining run began nothing more, though there may have been something."""
+    stopped: bool = False
+    """It was told to end."""
 
 
 class Worker:
@@ -76,17 +81,21 @@ class Worker:
         jobs: int | None = 1,
         drain: bool = False,
         on_stop: str = "leave",
+        window: Window | None = None,
         env: Mapping[str, str] | None = None,
         listener: Listener | None = None,
     ) -> None:
         self.home, self.terminal = home, terminal
         self.spool = Spool(home, listener)
         self.jobs, self.drain, self.on_stop = jobs, drain, on_stop
+        self.window = window or Window()
         self.env = os.environ if env is None else env
         self.summary = Summary()
         self.running: dict[str, Running] = {}
         """By job id."""
         self._tasks: dict[asyncio.Task[None], Running] = {}
+        self._started: set[str] = set()
+        """Ids of the jobs that this run has begun."""
         self.backlog = Backlog()
         self._orphans = False
         """There are running jobs without a worker, and no room to take them over."""
@@ -148,7 +157,7 @@ class Worker:
             self.on_stop = "leave"
             for task in list(self._tasks):
                 task.cancel()
-        self.stopping = True
+        self.stopping = self.summary.stopped = True
         self._wake()
 
     async def _step(self) -> None:
@@ -191,6 +200,7 @@ class Worker:
         await asyncio.sleep(0)  # the event's wait() below does not let the others run when it is set
         held = self._held()
         dated = [moment for moment in (self.backlog.due(), held and held.until, self._start_due) if moment]
+        dated += self.window.due(time.time())
         due = min(self._poll_due, self._drops_due, *(time.monotonic() + moment - time.time() for moment in dated))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, due - time.monotonic())):
@@ -314,7 +324,7 @@ class Worker:
     def _claim(self) -> None:
         """Claim in order while there is room and nothing holds the home; what takes long goes on at the next step."""
         until = time.monotonic() + AT_A_STRETCH
-        while self._room() and time.time() >= self._start_due and not self.stopping and not self._held():
+        while self._open() and self._room() and time.time() >= self._start_due and not self._held():
             if time.monotonic() > until:
                 return self._wake()
             found = self.backlog.next(time.time())
@@ -326,6 +336,15 @@ class Worker:
                 self.backlog.put_back(found)
                 raise
         return None
+
+    def _open(self) -> bool:
+        """Whether anything may start at all. A window that has closed stays so."""
+        if not self.summary.closed:
+            used = pool.used(pool.load(self.home), time.time()) if self.window.max_usage is not None else {}
+            self.summary.closed = self.window.closed(time.time(), len(self._started), used)
+            if self.summary.closed:
+                self.spool.emit("worker.closed", why=self.summary.closed, running=len(self.running))
+        return not self.stopping and not self.summary.closed
 
     def _room(self) -> bool:
         """Whether this worker may run one more; `auto` asks the machine."""
@@ -354,6 +373,7 @@ class Worker:
         if lock is None:
             self.backlog.forget(found)
         else:
+            self._started.add(found.id)
             self._begin(found, lock, made)
 
     def _examine(self, found: Entry) -> tuple[Plan, str] | None:
@@ -438,8 +458,12 @@ class Worker:
         """Whether the loop may end: told to stop, or draining and nothing left that can be done now."""
         if self._broken:
             raise self._broken
+        if self.running and self.window.over(time.time()):
+            self.stopping = True
         if self.stopping:
             return self.on_stop != "finish" or not self.running
+        if self.summary.closed or self.window.over(time.time()):
+            return not self.running
         if not self.drain or self.running or self._orphans or self._unfinished or self._drops_due <= time.monotonic():
             return False
         if not self.backlog.left(time.time()):

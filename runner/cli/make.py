@@ -2,13 +2,16 @@
 
 import json
 import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from runner.cli.options import HomeOption, complete_agent, complete_template, pairs, say
 from runner.errors import BadInput
 from runner.paths import expand
+
+if TYPE_CHECKING:
+    from runner.window import Window
 
 
 def add(
@@ -137,12 +140,30 @@ def work(
     drain: Annotated[
         bool, typer.Option("--drain", help="End when nothing is left to do; exit status 1 if a job failed.")
     ] = False,
+    until: Annotated[
+        str | None,
+        typer.Option("--until", metavar="HH:MM|+D", help="Start nothing after this time; only with --drain."),
+    ] = None,
+    grace: Annotated[
+        str | None,
+        typer.Option("--grace", metavar="D", help="How long running sessions may go on after --until (default: 10m)."),
+    ] = None,
+    max_jobs: Annotated[
+        int | None, typer.Option("--max-jobs", metavar="N", min=1, help="Start at most so many jobs; with --drain.")
+    ] = None,
+    max_usage: Annotated[
+        str | None,
+        typer.Option("--max-usage", metavar="P%", help="Start nothing once five_hour is used so far; with --drain."),
+    ] = None,
+    if_free: Annotated[
+        bool, typer.Option("--if-free", help="Exit status 0, not 75, where another run drains already.")
+    ] = False,
     on_stop: Annotated[
         str | None,
         typer.Option(
             "--on-stop",
             metavar="leave|finish|kill",
-            help="What Ctrl-C or TERM does with running sessions (default: leave).",
+            help="What Ctrl-C, TERM or the end of --grace does with running sessions (default: leave).",
         ),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing of each job.")] = False,
@@ -154,7 +175,25 @@ def work(
     """
     from runner.cli.working import run
 
-    raise typer.Exit(run(home, jobs=jobs, drain=drain, on_stop=on_stop, quiet=quiet))
+    asked = {"--until": until, "--grace": grace, "--max-jobs": max_jobs, "--max-usage": max_usage, "--if-free": if_free}
+    if not drain and (words := [word for word, said in asked.items() if said]):
+        raise typer.BadParameter("it is only for --drain.", param_hint=words[0])
+    window = _window(until, grace, max_jobs, max_usage)
+    raise typer.Exit(run(home, jobs=jobs, drain=drain, on_stop=on_stop, quiet=quiet, window=window, if_free=if_free))
+
+
+def _window(until: str | None, grace: str | None, max_jobs: int | None, max_usage: str | None) -> "Window":
+    import time
+
+    from runner import window
+    from runner.duration import seconds
+
+    return window.Window(
+        until=window.until(until, time.time()) if until else None,
+        grace=seconds(grace) if grace else window.GRACE,
+        max_jobs=max_jobs,
+        max_usage=window.per_cent(max_usage) if max_usage else None,
+    )
 
 
 def _from(source: str) -> dict[str, Any]:

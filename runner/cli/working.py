@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import typer
 
 from runner import config, home
 from runner.display import Lines, Live
+from runner.errors import Busy
 from runner.plain import plain
+from runner.spool import Spool
 from runner.state import State
 from runner.terminal import Tmux, find_tmux, socket_path
 from runner.watch import OnlyOverflows
+from runner.window import Window
 from runner.worker import Summary, Worker
 
 
-def run(path: str | None, *, jobs: str | None, drain: bool, on_stop: str | None, quiet: bool) -> int:
+def run(
+    path: str | None,
+    *,
+    jobs: str | None,
+    drain: bool,
+    on_stop: str | None,
+    quiet: bool,
+    window: Window | None = None,
+    if_free: bool = False,
+) -> int:
     """Run one worker on the home; returns the exit code."""
     place = home.locate(path).make()
     settings = config.load(place.config)
@@ -34,11 +48,36 @@ def run(path: str | None, *, jobs: str | None, drain: bool, on_stop: str | None,
     display = Live() if live else Lines(quiet=quiet)
     terminal = Tmux(socket_path(place.path), find_tmux())
     worker = Worker(
-        place, terminal, jobs=_jobs(jobs) if jobs else settings.jobs, drain=drain, on_stop=how, listener=display.event
+        place,
+        terminal,
+        jobs=_jobs(jobs) if jobs else settings.jobs,
+        drain=drain,
+        on_stop=how,
+        window=window,
+        listener=display.event,
     )
-    with display.showing(worker):
-        summary = asyncio.run(_until_stopped(worker, display))
-    return _tell(summary, drain)
+    try:
+        with _alone(worker.spool) if drain else contextlib.nullcontext(), display.showing(worker):
+            summary = asyncio.run(_until_stopped(worker, display))
+    except Busy as problem:
+        if not if_free:
+            raise
+        _say(problem)
+        return 0
+    left = sum(len(worker.spool.entries(state)) for state in (State.QUEUED, State.RUNNING)) if drain else 0
+    return _tell(summary, drain, left, quiet)
+
+
+@contextlib.contextmanager
+def _alone(spool: Spool) -> Iterator[None]:
+    """Hold the lock that one draining run of a home has at a time. Busy when another has it."""
+    lock = spool.lock("drain")
+    if lock is None:
+        raise Busy(f"another run drains this home and holds {spool.home.locks / 'drain.lock'}; nothing was started")
+    try:
+        yield
+    finally:
+        spool.unlock(lock)
 
 
 def _jobs(said: str) -> int | None:
@@ -63,14 +102,37 @@ async def _until_stopped(worker: Worker, display: Lines | Live) -> Summary:
     return await worker.run()
 
 
-def _tell(summary: Summary, drain: bool) -> int:
+def _tell(summary: Summary, drain: bool, left: int, quiet: bool) -> int:
     for why, jobs in summary.blocked.reasons().items():
         _say(f"{f'job {jobs[0]} waits' if len(jobs) == 1 else f'{len(jobs)} jobs wait'}: {why}")
     if summary.hold:
         _say(f"on hold: {summary.hold.reason}; lift it with: muxq release")
-    if drain and (summary.count[State.FAILED] or summary.count[State.CANCELLED]):
+    wrong = summary.count[State.FAILED] + summary.count[State.CANCELLED]
+    if drain and (wrong or (summary.closed and left) or not quiet):
+        _say(f"{_counted(summary, left)}; {_why(summary, left)}")
+    if drain and wrong:
         return 1
     return 5 if drain and (summary.blocked or summary.hold) else 0
+
+
+def _counted(summary: Summary, left: int) -> str:
+    """`3 done, 1 failed, 2 left`."""
+    words = [f"{summary.count[state]} {state}" for state in (State.DONE, State.FAILED)]
+    words += [f"{summary.count[State.CANCELLED]} cancelled"] if summary.count[State.CANCELLED] else []
+    return ", ".join([*words, f"{left} left"])
+
+
+def _why(summary: Summary, left: int) -> str:
+    """Why a draining run has ended."""
+    if summary.stopped:
+        return "told to stop"
+    if summary.closed and left:
+        return summary.closed
+    if summary.hold:
+        return "on hold"
+    if summary.blocked:
+        return "what is left cannot start"
+    return "what is left is for later" if left else "nothing is left to do"
 
 
 def _say(text: Any) -> None:

@@ -472,10 +472,12 @@ def test_a_tmux_server_killed_by_hand_costs_no_job(site: Site, wait_until: Wait)
 # --- many at once
 
 
-def test_two_workers_on_one_home_give_each_job_one_result(site: Site) -> None:
+def test_two_workers_on_one_home_give_each_job_one_result(site: Site, wait_until: Wait) -> None:
     for number in range(40):
         site.drop(f"job {number}", f"echo {number} >> {site.folder}/done; echo {number}")
-    workers = [site.work("--drain", "--jobs", "4") for _ in range(2)]
+    workers = [site.work(*words, "--jobs", "4") for words in ([], ["--drain"])]
+    wait_until(lambda: set(site.states().values()) == {"done"}, 90)
+    workers[0].send_signal(signal.SIGTERM)
     assert [worker.wait(timeout=90) for worker in workers] == [0, 0]
     assert {name: (ended(site, name), site.queue.output(name)) for name in site.states()} == {
         f"job {n}": (("done", 1, None), f"{n}\n") for n in range(40)
@@ -533,12 +535,15 @@ def test_never_more_run_side_by_side_than_asked_for(site: Site) -> None:
     assert max(int(site.queue.output(name)) for name in site.states()) <= 3
 
 
-def test_two_draining_workers_leave_no_drop_behind(site: Site) -> None:
+def test_a_drain_beside_a_worker_leaves_no_drop_behind(site: Site, wait_until: Wait) -> None:
     for number in range(250):
         (site.home.queue / f"bad {number}.json").write_bytes(b"[]")
     site.drop("good", "true")
-    workers = [site.work("--drain", "--quiet") for _ in range(2)]
-    assert [worker.wait(timeout=60) for worker in workers] == [0, 0]
+    workers = [site.work(*words, "--quiet") for words in ([], ["--drain"])]
+    assert workers[1].wait(timeout=60) == 0
+    wait_until(lambda: site.state("good") == "done")
+    workers[0].send_signal(signal.SIGTERM)
+    assert workers[0].wait(timeout=60) == 0
     assert (list(site.home.queue.iterdir()), len(list(site.home.rejected.iterdir()))) == ([], 500)
     assert site.state("good") == "done"
 

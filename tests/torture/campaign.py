@@ -129,7 +129,7 @@ class Campaign:
         """Start again what has ended; a worker that ended by itself and was not draining is a violation."""
         for slot, worker in enumerate(self.workers):
             if worker is not None and (code := worker.poll()) is not None:
-                if worker.pid not in self.expected and (worker.pid not in self.drains or code not in (0, 1, 5)):
+                if worker.pid not in self.expected and (worker.pid not in self.drains or code not in (0, 1, 5, 75)):
                     self.note("trouble", text=f"worker {worker.pid} ended by itself with {code}: {self._log(worker)}")
                 self.workers[slot] = None
                 self.rest[slot] = time.monotonic() + self._die() * 0.5
