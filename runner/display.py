@@ -51,6 +51,10 @@ def sentence(name: str, data: dict[str, Any]) -> str | None:
             return f"nobody was told ({data['what']}): {data['why']}"
         case "worker.trouble":
             return f"trouble: {data['why']}"
+        case "schedule.skipped":
+            return f"schedule {data['schedule']}: nothing added, {data['job']} still waits or runs"
+        case "schedule.trouble":
+            return f"schedule {data['schedule']}: {data['why']}"
         case "worker.closed":
             return f"nothing more starts: {data['why']}; {data['running']} running"
         case "worker.stopping":

@@ -18,6 +18,8 @@ FOLDERS = (
     "requests",
     "prompts",
     "sessions",
+    "schedules",
+    "logs",
     "tmp",
 )
 
@@ -72,6 +74,19 @@ class Home:
     @property
     def events(self) -> Path:
         return self.path / "events.jsonl"
+
+    @property
+    def schedules(self) -> Path:
+        return self.path / "schedules"
+
+    @property
+    def fired(self) -> Path:
+        return self.path / "fired.json"
+
+    @property
+    def logs(self) -> Path:
+        """What timers of the system have started writes here."""
+        return self.path / "logs"
 
     @property
     def prompts(self) -> tuple[Path, ...]:

@@ -54,6 +54,15 @@ class Queue:
         entry = self.spool.add(Job.check(said, where="add"))
         return self._described(entry)
 
+    def check(self, prompt: str | None = None, **keys: Any) -> dict[str, Any]:
+        """What add() would write, as the job file has it; nothing is added. BadInput when it cannot run."""
+        from runner.plan import plan
+
+        said = {key: value for key, value in {"prompt": prompt, **keys}.items() if value is not None}
+        job = Job.check(said, where="add")
+        plan(self.home, job)
+        return job.as_dict()
+
     def get(self, reference: str) -> dict[str, Any]:
         """The job that an id, a unique prefix of one, or a name stands for."""
         return self._described(self.find(reference).entry)

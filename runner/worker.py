@@ -29,6 +29,7 @@ from runner.hold import Hold
 from runner.home import Home
 from runner.outcome import Cancelled, Failed, Requeued, Retry
 from runner.plan import Plan, plan, ready
+from runner.recurring import Recurring
 from runner.run import Run, following, runs
 from runner.running import Running
 from runner.spool import PATIENCE, Listener, Place, Spool
@@ -91,6 +92,7 @@ class Worker:
         self.window = window or Window()
         self.env = os.environ if env is None else env
         self.summary = Summary()
+        self._recurring = Recurring(self.spool)
         self.running: dict[str, Running] = {}
         """By job id."""
         self._tasks: dict[asyncio.Task[None], Running] = {}
@@ -215,6 +217,8 @@ class Worker:
         self._poll_due = time.monotonic() + POLL
         self._looked = True
         self._read_settings()
+        for new in self._recurring.look():
+            self.backlog.remember(new)
         for name in self.backlog.unknown(self.spool.names(State.QUEUED)):
             if found := entries.parse(name):
                 self.backlog.remember(found)

@@ -13,7 +13,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from runner import clock, home
-from runner.cli import act, look, make, person, report, talk
+from runner.cli import act, look, make, person, report, talk, timing
 from runner.errors import MuxqError, told
 from runner.plain import plain
 
@@ -77,6 +77,7 @@ def _ends_with_its_reader(command: Callable[..., None]) -> Callable[..., None]:
 
 for command in COMMANDS:
     app.command()(_ends_with_its_reader(command))
+app.add_typer(timing.group(_ends_with_its_reader))
 
 
 def main() -> NoReturn:

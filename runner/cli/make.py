@@ -2,11 +2,12 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from runner.cli.options import HomeOption, complete_agent, complete_template, pairs, say
+from runner.cli.options import HomeOption, complete_agent, complete_template, pairs, print_json, say
 from runner.errors import BadInput
 from runner.paths import expand
 
@@ -83,6 +84,9 @@ def add(
     wait: Annotated[
         bool, typer.Option("--wait", "-w", help="Block until the job has ended; exit status 1 if it failed.")
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check the job and print it as JSON; add nothing.")
+    ] = False,
     home: HomeOption = None,
 ) -> None:
     """Add a job; its id is printed on stdout."""
@@ -112,9 +116,10 @@ def add(
         "keep": keep or None,
     }
     queue = Queue(home)
-    job = queue.add(
-        **{**(_from(source) if source else {}), **{key: value for key, value in said.items() if value is not None}}
-    )
+    wanted = {**(_from(source) if source else {}), **{key: value for key, value in said.items() if value is not None}}
+    if dry_run:
+        return print_json(queue.check(**wanted))
+    job = queue.add(**wanted)
     say(job["id"])
     if wait:
         sys.stdout.flush()
@@ -125,6 +130,7 @@ def add(
             why = f": {ended['error']['message']}" if ended["error"] else ""
             say(f"muxq: job {ended['id']} {ended['state']}{why}", err=True)
             raise typer.Exit(1)
+    return None
 
 
 def work(
@@ -175,24 +181,28 @@ def work(
     """
     from runner.cli.working import run
 
-    asked = {"--until": until, "--grace": grace, "--max-jobs": max_jobs, "--max-usage": max_usage, "--if-free": if_free}
-    if not drain and (words := [word for word, said in asked.items() if said]):
-        raise typer.BadParameter("it is only for --drain.", param_hint=words[0])
-    window = _window(until, grace, max_jobs, max_usage)
+    window = check_work(
+        {"drain": drain, "until": until, "grace": grace, "max_jobs": max_jobs, "max_usage": max_usage}
+        | {"if_free": if_free}
+    )
     raise typer.Exit(run(home, jobs=jobs, drain=drain, on_stop=on_stop, quiet=quiet, window=window, if_free=if_free))
 
 
-def _window(until: str | None, grace: str | None, max_jobs: int | None, max_usage: str | None) -> "Window":
+def check_work(said: Mapping[str, Any]) -> "Window":
+    """The window that these options of `work` ask for. BadParameter, BadInput for those that cannot be."""
     import time
 
     from runner import window
     from runner.duration import seconds
 
+    asked = [name for name in ("until", "grace", "max_jobs", "max_usage", "if_free") if said[name]]
+    if asked and not said["drain"]:
+        raise typer.BadParameter("it is only for --drain.", param_hint=f"--{asked[0].replace('_', '-')}")
     return window.Window(
-        until=window.until(until, time.time()) if until else None,
-        grace=seconds(grace) if grace else window.GRACE,
-        max_jobs=max_jobs,
-        max_usage=window.per_cent(max_usage) if max_usage else None,
+        until=window.until(said["until"], time.time()) if said["until"] else None,
+        grace=seconds(said["grace"]) if said["grace"] else window.GRACE,
+        max_jobs=said["max_jobs"],
+        max_usage=window.per_cent(said["max_usage"]) if said["max_usage"] else None,
     )
 
 

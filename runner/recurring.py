@@ -1,0 +1,58 @@
+"""Recurring jobs: adds the jobs of schedules when they come due. A worker looks with every slow look of its own."""
+
+from __future__ import annotations
+
+import time
+
+from runner import schedule
+from runner.entry import Entry
+from runner.errors import MuxqError
+from runner.home import Home
+from runner.schedule import Schedule
+from runner.spool import Spool
+from runner.state import State
+
+
+def alive(spool: Spool, name: str) -> Entry | None:
+    """A job of this name that waits or runs."""
+    places = (found for state in (State.QUEUED, State.RUNNING) for found in spool.entries(state))
+    return next((found for found in places if found.name == name), None)
+
+
+def add(spool: Spool, found: Schedule) -> Entry | None:
+    """Add the schedule's job; None where the last one still waits or runs. BadInput when it could not run."""
+    from runner.job import Job
+
+    said = {"name": found.name, **(found.job or {})}
+    if before := alive(spool, str(said["name"])):
+        spool.emit("schedule.skipped", schedule=found.name, job=before.id)
+        return None
+    return spool.add(Job.check(said, where=str(schedule.file(spool.home, found.name))))
+
+
+class Recurring:
+    """The schedules of a home, as a worker sees to them. Each trouble is told once, until the file is changed."""
+
+    def __init__(self, spool: Spool) -> None:
+        self._spool, self._told = spool, dict[str, str]()
+
+    def look(self) -> list[Entry]:
+        """Add the jobs that are due now; returns them. OSError when the disk says no."""
+        home, now, added = self._spool.home, time.time(), []
+        fired = schedule.fired(home) if (names := schedule.names(home)) else {}
+        for name in names:
+            try:
+                if (new := self._add(home, name, fired.get(name, 0.0), now)) is not None:
+                    added.append(new)
+                self._told.pop(name, None)
+            except MuxqError as problem:
+                if self._told.get(name) != str(problem):
+                    self._told[name] = str(problem)
+                    self._spool.emit("schedule.trouble", schedule=name, why=str(problem))
+        return added
+
+    def _add(self, home: Home, name: str, last: float, now: float) -> Entry | None:
+        found = schedule.load(home, name)
+        if found.job is None or found.due(last, now) is None or not schedule.take(home, found, now, only_due=True):
+            return None
+        return add(self._spool, found)

@@ -1,0 +1,87 @@
+"""Schedules as units of systemd and lists of launchd: the text of the files."""
+
+from __future__ import annotations
+
+import plistlib
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from runner import launchd, systemd
+from runner.errors import BadInput, Unready
+
+CALENDARS = {
+    "0 1 * * 1-5": ["Mon,Tue,Wed,Thu,Fri *-*-* 01:00:00"],
+    "*/20 8-9 * * *": ["*-*-* 08,09:00,20,40:00"],
+    "* * * * *": ["*-*-* *:*:00"],
+    "0 0 1,15 * *": ["*-*-01,15 00:00:00"],
+    "0 0 13 * 5": ["Fri *-*-* 00:00:00", "*-*-13 00:00:00"],
+    "0 0 */2 * 0": ["Sun *-*-01,03,05,07,09,11,13,15,17,19,21,23,25,27,29,31 00:00:00"],
+    "30 7 * 1,12 7": ["Sun *-01,12-* 07:30:00"],
+}
+
+
+@pytest.mark.parametrize("expression", CALENDARS)
+def test_a_cron_expression_as_systemd_says_it(expression: str) -> None:
+    assert systemd.calendar(expression, None) == CALENDARS[expression]
+    assert systemd.calendar(expression, "Europe/Berlin") == [f"{one} Europe/Berlin" for one in CALENDARS[expression]]
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze here")
+@pytest.mark.parametrize("expression", CALENDARS)
+def test_systemd_understands_it(expression: str) -> None:
+    for one in systemd.calendar(expression, "Europe/Berlin"):
+        told = subprocess.run(["systemd-analyze", "calendar", one], capture_output=True, text=True, check=False)
+        assert told.returncode == 0, told.stderr
+
+
+def test_the_units_of_a_schedule() -> None:
+    service = systemd.service("nightly (/q)", ["/bin/muxq", "schedule", "run", "a b%$c"])
+    assert 'ExecStart="/bin/muxq" "schedule" "run" "a b%%$$c"\n' in service
+    assert "KillMode=process\n" in service
+    timer = systemd.timer("nightly (/q)", "0 1 * * *", tz=None, once=True)
+    assert "OnCalendar=*-*-* 01:00:00\nPersistent=true\n" in timer
+    assert "Persistent=false\n" in systemd.timer("nightly (/q)", "0 1 * * *", tz=None, once=False)
+
+
+def test_where_systemd_does_not_answer_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "systemctl").write_text("#!/bin/sh\necho 'Failed to connect to bus' >&2; exit 1\n")
+    (tmp_path / "systemctl").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    with pytest.raises(Unready, match="Failed to connect to bus"):
+        systemd.install("muxq-x", {"service": "s", "timer": "t"})
+    assert list(systemd.folder().iterdir()) == []
+
+
+# --- launchd
+
+
+@pytest.mark.parametrize(
+    ("expression", "told"),
+    [
+        ("0 1 * * 1,2", [{"Minute": 0, "Hour": 1, "Weekday": 1}, {"Minute": 0, "Hour": 1, "Weekday": 2}]),
+        ("0 0 13 * 5", [{"Minute": 0, "Hour": 0, "Day": 13}, {"Minute": 0, "Hour": 0, "Weekday": 5}]),
+        ("* * * * *", [{}]),
+        ("5 * * 2 *", [{"Minute": 5, "Month": 2}]),
+    ],
+)
+def test_a_cron_expression_as_launchd_says_it(expression: str, told: list[dict[str, int]]) -> None:
+    assert launchd.intervals(expression) == told
+
+
+def test_more_times_than_launchd_can_take_are_refused() -> None:
+    with pytest.raises(BadInput, match="--cron"):
+        launchd.intervals("1-59 0-22 * 1-11 *")
+
+
+def test_the_list_of_a_schedule() -> None:
+    said = plistlib.loads(launchd.plist("muxq-n", ["/bin/muxq", "run"], "0 1 * * *", tz=None, once=True))
+    assert said == {
+        "Label": "muxq-n",
+        "ProgramArguments": ["/bin/muxq", "run", "--due"],
+        "StartCalendarInterval": [{"Minute": 0, "Hour": 1}],
+        "RunAtLoad": True,
+        "AbandonProcessGroup": True,
+    }
