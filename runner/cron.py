@@ -42,20 +42,25 @@ class Fields:
 
 def check(text: str) -> str:
     """The expression with single blanks. BadInput when it is none, or for a time that never comes."""
+    if why := _wrong(text):
+        raise BadInput(f"{text[:80]!r} is no cron expression ({why}); give {FORM}")
+    return " ".join(text.split())
+
+
+def _wrong(text: str) -> str:
     from cronsim import CronSimError
 
-    parts = text.split()
+    if (count := len(text.split())) != 5:
+        return f"it has {count} fields, not 5"
     try:
-        if len(parts) != 5:
-            raise CronSimError(f"it has {len(parts)} fields, not 5")
         sim = _sim(text, _YEAR_2000)
-        if any(isinstance(day, tuple) for day in sim.weekdays) or min(sim.days) < 0:
-            raise CronSimError("L and # are not known to every cron")
         next(sim)
-    except (CronSimError, StopIteration) as problem:
-        why = str(problem)[:1].lower() + str(problem)[1:] or "it never comes due"
-        raise BadInput(f"{text[:80]!r} is no cron expression ({why}); give {FORM}") from None
-    return " ".join(parts)
+    except CronSimError as problem:
+        return str(problem)[:1].lower() + str(problem)[1:]
+    except StopIteration:
+        return "it never comes due"
+    beyond = any(isinstance(day, tuple) for day in sim.weekdays) or min(sim.days) < 0
+    return "L and # are not known to every cron" if beyond else ""
 
 
 def zone(name: str | None) -> tzinfo:

@@ -119,12 +119,12 @@ def names(home: Home) -> list[str]:
 def load(home: Home, name: str) -> Schedule:
     """The schedule of this name. NotFound; BadInput when its file cannot be used."""
     path = file(home, name)
+    if not _NAME.fullmatch(name) or not path.exists():
+        raise NotFound(f"there is no schedule {name[:80]!r} in {home.schedules}; see: muxq schedule ls")
     try:
-        if not _NAME.fullmatch(name):
-            raise FileNotFoundError
         data, since = store.read_bounded(path, _MAX_BYTES), path.stat().st_mtime
     except FileNotFoundError:
-        raise NotFound(f"there is no schedule {name[:80]!r} in {home.schedules}; see: muxq schedule ls") from None
+        raise NotFound(f"schedule {name!r} has just been taken away") from None
     except BadInput as problem:
         raise BadInput(f"{path}: {problem}") from None
     try:

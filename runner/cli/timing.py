@@ -207,7 +207,7 @@ def run(
         timer.redirect(timer.log(place, name), [clock.stamp(), "muxq schedule run", name])
     found = schedule.load(place, name)
     if not schedule.take(place, found, time.time(), only_due=due):
-        return
+        return None
     if logged and due:
         timer.redirect(timer.log(place, name), [clock.stamp(), "muxq schedule run", name, "--due"])
     if found.job is not None:

@@ -90,7 +90,8 @@ class Site:
         return [said["data"] for said in map(json.loads, lines) if said["event"] == name]
 
     def log(self) -> str:
-        return (self.folder / "worker.log").read_text("utf-8", "replace")
+        path = self.folder / "worker.log"
+        return path.read_text("utf-8", "replace") if path.exists() else ""
 
     def ask_tmux(self, *words: str) -> subprocess.CompletedProcess[bytes]:
         """tmux on the home's own socket, asked without the code under test."""
