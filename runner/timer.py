@@ -91,16 +91,17 @@ def install(home: Home, new: Schedule) -> None:
         crontab.save(crontab.put(crontab.load(), new.name, str(home.path), lines))
 
 
-def remove(home: Home, name: str, timer: str | None) -> None:
-    """Take the schedule's lines or units away, and nothing else."""
+def remove(home: Home, name: str, timer: str | None) -> bool:
+    """Take the schedule's lines or units away, and nothing else; returns whether there were any."""
+    if timer is None or not installed(home, name, timer):
+        return False
     if timer == "systemd":
         systemd.remove(unit(home, name))
     elif timer == "launchd":
         launchd.remove(unit(home, name))
-    elif timer == "cron":
-        before = crontab.load()
-        if (after := crontab.without(before, name, str(home.path))) != before:
-            crontab.save(after)
+    else:
+        crontab.save(crontab.without(crontab.load(), name, str(home.path)))
+    return True
 
 
 def installed(home: Home, name: str, timer: str | None) -> bool:

@@ -22,7 +22,7 @@ from runner.state import Move
 
 Call = Callable[..., Result]
 Run = Callable[..., subprocess.CompletedProcess[str]]
-NAMES = [command.__name__ for command in COMMANDS]
+NAMES = [*(command.__name__ for command in COMMANDS), "schedule"]
 MUXQ = [sys.executable, "-c", "import sys; sys.argv[0] = 'muxq'; from runner.cli import main; main()"]
 PATH = os.pathsep.join([str(Path(sys.executable).parent), "/usr/local/bin", "/usr/bin", "/bin", "/opt/homebrew/bin"])
 
@@ -107,7 +107,7 @@ def test_the_commands_are_those_of_the_contract() -> None:
     assert set(NAMES) == set(
         (
             "add work ls show output logs schema doctor cancel retry wait hold release clean "
-            "approve deny answer notify attach mode send turn events transcript keep close adopt report"
+            "approve deny answer notify attach mode send turn events transcript keep close adopt report schedule"
         ).split()
     )
 

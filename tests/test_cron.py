@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import datetime
 from itertools import pairwise
 from zoneinfo import ZoneInfo
@@ -126,3 +128,13 @@ def test_the_machines_own_zone_has_its_changes_of_the_clocks(monkeypatch: pytest
     monkeypatch.setenv("TZ", "Europe/Berlin")
     offsets = [datetime(2026, month, 1, tzinfo=cron.local()).utcoffset() for month in (1, 7)]
     assert offsets[0] != offsets[1]
+
+
+def test_what_only_schedules_need_is_loaded_only_for_them() -> None:
+    told = subprocess.run(
+        [sys.executable, "-c", "import runner.cli, runner.queue, sys; print('cronsim' in sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout == "False\n"

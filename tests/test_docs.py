@@ -312,6 +312,13 @@ def test_the_variables_every_template_may_use_are_documented() -> None:
 
 
 GROUP: Any = typer.main.get_command(app)
+SUBCOMMANDS = {
+    f"{name} {word}": command
+    for name, group in GROUP.commands.items()
+    for word, command in getattr(group, "commands", {}).items()
+}
+COMMANDS: dict[str, Any] = {n: c for n, c in GROUP.commands.items() if not hasattr(c, "commands")} | SUBCOMMANDS
+"""By what is typed after `muxq`."""
 
 
 def options(command: Any) -> set[str]:
@@ -319,12 +326,12 @@ def options(command: Any) -> set[str]:
     return {word for param in said for word in (*param.opts, *param.secondary_opts)}
 
 
-@pytest.mark.parametrize("command", GROUP.commands)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_option_of_a_command_is_documented(command: str) -> None:
     text = section("docs/cli.md", f"muxq {command}")
     told = {cell.split()[0] for cell in first_cells(text)}
-    assert told == options(GROUP.commands[command]) - {"--help", "-h"}
-    arguments = [p for p in GROUP.commands[command].params if p.param_type_name == "argument"]
+    assert told == options(COMMANDS[command]) - {"--help", "-h"}
+    arguments = [p for p in COMMANDS[command].params if p.param_type_name == "argument"]
     assert not arguments or f"`muxq {command} " in text
 
 
@@ -332,7 +339,7 @@ def test_every_global_option_and_no_other_command_is_documented() -> None:
     text = (ROOT / "docs" / "cli.md").read_text("utf-8")
     told = {cell.split()[0] for cell in first_cells(section("docs/cli.md", "muxq"))}
     assert told == options(GROUP) | {"--help", "-h"}
-    assert set(re.findall(r"^## muxq (\w+)$", text, re.MULTILINE)) == set(GROUP.commands)
+    assert set(re.findall(r"^## muxq (\w+(?: \w+)?)$", text, re.MULTILINE)) == set(COMMANDS)
 
 
 def test_every_exit_code_is_documented() -> None:

@@ -263,6 +263,9 @@ def doctor(
     agent: Annotated[
         str | None, typer.Option("--agent", "-a", metavar="A", help="Check this agent (default: the home's).")
     ] = None,
+    as_cron: Annotated[
+        bool, typer.Option("--cron", help="Try it as cron would: no terminal, no locale, a short PATH.")
+    ] = False,
     as_json: JsonOption = False,
     home_path: HomeOption = None,
 ) -> None:
@@ -270,9 +273,9 @@ def doctor(
 
     And how to mend it; exit status 5 if jobs could not run.
     """
-    from runner.doctor import examine
+    from runner import doctor, rehearsal
 
-    checks = examine(home.locate(home_path), agent)
+    checks = (rehearsal if as_cron else doctor).examine(home.locate(home_path), agent)
     if as_json:
         print_json([check.as_dict() for check in checks])
     else:

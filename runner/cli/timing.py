@@ -12,7 +12,7 @@ import typer
 
 from runner import clock, home
 from runner.cli.options import HomeOption, JsonOption, print_json, say
-from runner.errors import BadInput, MuxqError, Unready
+from runner.errors import BadInput, MuxqError, NotFound, Unready
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A schedule's name.")]
 
@@ -228,14 +228,15 @@ def rm(name: NameArgument, as_json: JsonOption = False, home_path: HomeOption = 
     from runner import schedule, timer
 
     place = home.locate(home_path).make()
-    if name not in schedule.names(place):
-        schedule.load(place, name)  # NotFound
+    there = name in schedule.names(place)
     try:
         timer.remove(place, name, schedule.load(place, name).timer)
-    except BadInput:  # its file cannot say: look wherever it could be
+    except (BadInput, NotFound):  # its file cannot say: look wherever it could be
         for one in schedule.TIMERS:
             with contextlib.suppress(Unready):
-                timer.remove(place, name, one)
+                there = timer.remove(place, name, one) or there
+        if not there:
+            raise
     schedule.remove(place, name)
     if as_json:
         print_json({"name": name})

@@ -126,6 +126,7 @@ crontab -l >"$FOLDER/with"
 cron -f &
 until test -e "$FOLDER/stop"; do sleep 0.1; done
 kill $!
+rm "$MUXQ_HOME/schedules/nightly.json"
 "$MUXQ" schedule rm nightly
 "$MUXQ" schedule rm again
 crontab -l | cmp - "$FOLDER/others"
