@@ -6,7 +6,7 @@ import shutil
 import time
 from pathlib import Path
 
-from runner import store
+from runner import after, store
 from runner.spool import Place, Spool
 from runner.state import State
 
@@ -14,13 +14,15 @@ from runner.state import State
 def sweep(spool: Spool, age: float, *, keep: int = 0, dry_run: bool, purge: bool) -> list[str]:
     """Put away every finished job whose file came to its folder over `age` seconds ago, but for the `keep` youngest.
 
-    Returns their ids, the oldest first. One whose worker still ends its session stays for the next time.
+    Returns their ids, the oldest first. One whose worker still ends its session stays for the next time, and one that
+    a waiting or running job is after until that has ended.
     """
+    needed = _needed(spool)
     finished = [Place(state, entry) for state in State if state.final for entry in spool.entries(state)]
     gone = []
     for place in sorted(finished, key=lambda place: place.entry.id, reverse=True)[keep:]:
         try:
-            if time.time() - spool.path(place).stat().st_ctime < age:
+            if time.time() - spool.path(place).stat().st_ctime < age or place.entry.id in needed:
                 continue
             if not dry_run and not _put_away(spool, place, purge=purge):
                 continue
@@ -28,6 +30,13 @@ def sweep(spool: Spool, age: float, *, keep: int = 0, dry_run: bool, purge: bool
             continue  # somebody else took it
         gone.append(place.entry.id)
     return sorted(gone)
+
+
+def _needed(spool: Spool) -> set[str]:
+    """The ids of the jobs that live ones are after."""
+    live = [entry.id for state in (State.QUEUED, State.RUNNING) for entry in spool.entries(state)]
+    recorded = {path.stem for path in (spool.home.path / "after").glob("*.json")}
+    return {parent.entry.id for job in recorded.intersection(live) for parent in after.load(spool.home, job) or ()}
 
 
 def _put_away(spool: Spool, place: Place, *, purge: bool) -> bool:
@@ -49,15 +58,19 @@ def _move(spool: Spool, place: Place, *, purge: bool) -> None:
     put_away(spool, place)
     home = spool.home
     folder = home.path / "archive" / time.strftime("%Y-%m-%d")
-    for part in (place.state.folder, "runs"):
+    for part in (place.state.folder, "runs", "after"):
         store.make_folder(folder / part)
     file, run = _free(folder / place.state.folder / place.entry.file), _free(folder / "runs" / place.entry.id)
     store.move(spool.path(place), file)
     if (home.runs / place.entry.id).exists():
         (home.runs / place.entry.id).rename(run)
+    record, kept = home.parents(place.entry.id), _free(folder / "after" / f"{place.entry.id}.json")
+    if record.exists():
+        record.rename(kept)
     spool.emit("job.archived", job=place.entry.id, purged=purge)
     if purge:
         file.unlink()
+        kept.unlink(missing_ok=True)
         shutil.rmtree(run, ignore_errors=True)
 
 

@@ -15,7 +15,7 @@ MAX_FILE_NAME = 240
 """Bytes; file systems take 255, and temporary names need some."""
 
 _NAME = re.compile(rf"(?P<id>{ident.PATTERN})(?P<priority>[+-]\d{{1,7}})?(?:\.(?P<name>.+))?\.json", re.DOTALL)
-_ID_CHARS = ident.TIME_CHARS + ident.RANDOM_CHARS
+_ID_CHARS = ident.LENGTH
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ FOLDERS = (
     "runs",
     "locks",
     "requests",
+    "after",
+    "batches",
     "prompts",
     "sessions",
     "schedules",
@@ -54,6 +56,14 @@ class Home:
     def request(self, job_id: str) -> Path:
         """Where the wish to cancel a running job lies."""
         return self.requests / f"{job_id}.cancel"
+
+    def parents(self, job_id: str) -> Path:
+        """Where it is kept what a job is after."""
+        return self.path / "after" / f"{job_id}.json"
+
+    @property
+    def batches(self) -> Path:
+        return self.path / "batches"
 
     @property
     def tmp(self) -> Path:

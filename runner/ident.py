@@ -10,6 +10,7 @@ ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 """Crockford's base 32: no i, l, o or u, so that an id survives being read aloud."""
 
 TIME_CHARS, RANDOM_CHARS = 9, 5
+LENGTH = TIME_CHARS + RANDOM_CHARS
 PATTERN = rf"1[{ALPHABET}]{{{TIME_CHARS + RANDOM_CHARS - 1}}}"
 _ID = re.compile(PATTERN)
 _last = 0

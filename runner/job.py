@@ -20,6 +20,8 @@ VERSION = 1
 Format = Literal["text", "markdown", "json"]
 Permissions = Literal["ask", "edits", "deny", "bypass"]
 Retry = Literal["resume", "fresh"]
+When = Literal["ok", "any"]
+OnParentFailure = Literal["fail", "skip"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +29,14 @@ class FromEnv:
     """The value of an environment variable by reference: the worker's own `name`, read at launch, never stored."""
 
     name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class After:
+    """A job that has to end first: an id or a name, of a job or of a batch, as it was said."""
+
+    job: str
+    when: When = "ok"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,12 +80,16 @@ class Job:
     priority: int | None = None
     not_before: float | None = None
     """Seconds since 1970 UTC."""
+    after: tuple[After, ...] | None = None
+    on_parent_failure: OnParentFailure | None = None
     permissions: Permissions | None = None
     allow: tuple[str, ...] | None = None
     """Rules in the agent's own syntax; `deny` as well."""
     deny: tuple[str, ...] | None = None
     name: str | None = None
     tags: tuple[str, ...] | None = None
+    batch: str | None = None
+    """The id of the batch it belongs to."""
 
     @classmethod
     def read(cls, data: bytes, *, where: str) -> Self:
@@ -165,6 +179,14 @@ def _output_dict(output: Output) -> dict[str, Any]:
     return {key: value for key, value in said.items() if value is not None}
 
 
+def _after(value: list[str | dict[str, Any]]) -> tuple[After, ...]:
+    return tuple(After(job=said) if isinstance(said, str) else After(**said) for said in value)
+
+
+def _after_list(after: tuple[After, ...]) -> list[Any]:
+    return [said.job if said.when == "ok" else {"job": said.job, "when": said.when} for said in after]
+
+
 def _env(value: Mapping[str, str | dict[str, str]]) -> dict[str, str | FromEnv]:
     return {key: said if isinstance(said, str) else FromEnv(name=said["from_env"]) for key, said in value.items()}
 
@@ -186,6 +208,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "backoff": duration.seconds,
     "priority": int,
     "not_before": _moment,
+    "after": _after,
     "allow": tuple,
     "deny": tuple,
     "tags": tuple,
@@ -199,6 +222,7 @@ _WRITERS: dict[str, Callable[[Any], Any]] = {
     "env": _env_dict,
     "output": _output_dict,
     "not_before": _moment_text,
+    "after": _after_list,
     "allow": list,
     "deny": list,
     "tags": list,

@@ -11,7 +11,7 @@ from typing import Any
 from runner import duration
 from runner.jsontext import MAX_PROBLEMS, Keys, Problem, dotted, shown
 
-NOT_YET_SUPPORTED = {"after", "notify", "output.schema", "output.check"}
+NOT_YET_SUPPORTED = {"notify", "output.schema", "output.check"}
 """Keys of version 1 that this muxq cannot honour. Ignoring one would break a promise, so each is refused."""
 
 MUST_BE = {
@@ -43,6 +43,11 @@ MUST_BE = {
     "conversation": "must be the id of a conversation: a UUID in small letters",
     "priority": "must be a whole number from -1000000 to 1000000",
     "not_before": 'must be a date and time with its offset, such as "2026-03-01T02:00:00+01:00"',
+    "after": "must be a list of ids or names of jobs",
+    "after[]": 'must be the id or name of a job, or {"job": "NAME", "when": "ok" or "any"}',
+    "after[].job": "must be the id or name of a job, on one line",
+    "after[].when": 'must be "ok" or "any"',
+    "on_parent_failure": 'must be "fail" or "skip"',
     "permissions": 'must be "ask", "edits", "deny" or "bypass"',
     "allow": "must be a list of permission rules in the agent's own syntax",
     "allow[]": "must be a permission rule: a text that is not blank, on one line",
@@ -51,6 +56,7 @@ MUST_BE = {
     "name": "must be 1 to 200 characters, no path: without / and \\, control characters and blanks at its ends",
     "tags": "must be a list of strings, each of them once",
     "tags[]": "must be 1 to 64 characters, without control characters and blanks at its ends",
+    "batch": "must be the id of a batch; muxq batch gives it",
 }
 """What each value of the schema must be, for the sentence that says what is accepted."""
 

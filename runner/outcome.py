@@ -73,6 +73,7 @@ ERRORS = {
     "lost": "worker and agent vanished together, more than three times",
     "internal": "muxq itself failed; the report's path is in the message",
     "bad-job": "the job cannot be run any more: its template, files, folder or environment have gone",
+    "parent-failed": "a job that it is after has not been done, so it never started",
 }
 
 

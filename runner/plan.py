@@ -16,6 +16,7 @@ from runner.errors import BadInput, Unready
 from runner.home import Home
 from runner.job import FromEnv, Job
 from runner.output import SUFFIX
+from runner.parents import Expected, Parents
 from runner.paths import expand
 from runner.profile import Profile
 from runner.prompt import Template
@@ -60,7 +61,7 @@ class Plan:
         said = self.job.output.path if self.job.output else None
         return workdir / expand(said) if said else run / f"output{SUFFIX[self.format]}"
 
-    def prompt(self, *, workdir: Path, output: Path) -> str:
+    def prompt(self, *, workdir: Path, output: Path, after: Parents | Expected | None = None) -> str:
         """The text of prompt.md. BadInput when the template cannot be filled in."""
         files = [str(path) for path in files_of(self.job)]
         context = {
@@ -68,6 +69,7 @@ class Plan:
             "workdir": str(workdir),
             "output_path": str(output),
             "output_format": self.format,
+            "after": after or Expected(self.job.after or ()),
             **({"prompt": self.job.prompt} if self.job.prompt is not None else {}),
         }
         return prompt.render(self.template, self.job.vars or {}, context=context)

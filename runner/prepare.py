@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from runner import clock, keep, shipped, store
+from runner import clock, keep, parents, shipped, store
 from runner.home import Home
 from runner.output import Contract, identity
 from runner.plan import Plan
@@ -40,7 +40,7 @@ def prepare(home: Home, run: Run, plan: Plan, binary: str, before: dict[str, Any
     contract = Contract(str(output), plan.format, plan.min_bytes, stood)
     told = go_on(output) if before and before["attempt"] else instruction(run.prompt, output)
     places = _places(run, plan, workdir, contract, session_id, told)
-    text = plan.prompt(workdir=workdir, output=output)
+    text = plan.prompt(workdir=workdir, output=output, after=parents.of(home, run.job))
     store.write_whole(run.prompt, text.encode(), tmp=home.tmp, durable=False)
     store.write_whole(run.events, b"", tmp=home.tmp, durable=False)
     if plan.profile.settings:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner import home, store, view
+from runner import after, home, result, store, view
 from runner.entry import Entry, is_job
 from runner.errors import BadInput, NotFound
 from runner.ident import is_id
@@ -125,12 +125,7 @@ class Queue:
         if job["state"] != State.DONE:
             why = f": {job['error']['message']}" if job["error"] else ""
             raise BadInput(f"job {job['id']} has no result: it is {job['state']}{why}")
-        wanted = Path(job["output_path"])
-        kept = Path(job["run_dir"]) / f"output{wanted.suffix}"
-        for path in (wanted, kept):
-            if path.is_file():
-                return path
-        raise NotFound(f"the result of job {job['id']} has been taken away: {wanted}")
+        return result.file(self.home, job["id"])
 
     def screen(self, reference: str) -> str:
         """The last screen of the job's last attempt that has ended. NotFound when there is none."""
@@ -157,6 +152,20 @@ class Queue:
         entry = self.find(reference).entry
         self._steady(entry, self._retry)
         return self._described(entry)
+
+    def fallen(self, reference: str) -> Sequence[str]:
+        """The ids of the jobs that never started since this one was not done, and of those behind them."""
+        found = [self.find(reference).entry.id]
+        children = after.children(self.home)
+        for job_id in found:  # grows while it is gone through
+            found += [child for child in children.get(job_id, ()) if child not in found and self._skipped(child)]
+        return found[1:]
+
+    def _skipped(self, job_id: str) -> bool:
+        """Whether the job has ended, and that for a parent's sake."""
+        before = runs(self.home, job_id)
+        told = (before[-1].outcome() if before else None) or {}
+        return bool(told.get("parent")) and self.spool.find(job_id).state in (State.FAILED, State.CANCELLED)
 
     def approve(self, reference: str, *, always: bool = False) -> dict[str, Any]:
         """Allow what a running job asks for (the oldest request); returns that, as {"job", "kind", "detail", "chosen"}.

@@ -12,13 +12,15 @@ import itertools
 import os
 import stat
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runner import after as family
 from runner import entry as entries
 from runner import event, ident, store
+from runner.after import Parent
 from runner.entry import Entry
 from runner.errors import BadInput, BadSetup, MuxqError, NotFound
 from runner.home import Home
@@ -87,8 +89,11 @@ class Spool:
         """Write a checked job into the queue. BadInput when it could not run as things are now."""
         from runner.plan import plan
 
+        parents = self.parents(job)
         plan(self.home, job)
         new = entries.new(ident.new_id(), job.priority or 0, job.name)
+        if parents:
+            family.write(self.home, new.id, parents)
         store.write_json(self.home.queue / new.file, job.as_dict(), tmp=self.home.tmp)
         self.emit("job.added", job=new.id)
         return new
@@ -99,19 +104,24 @@ class Spool:
         No more than `limit` of them; looks only `among` these names in queue/, where the caller knows them.
         What may still be written to is left alone and named in `unfinished`.
         """
-        drops = Drops()
+        drops, children = Drops(), dict[str, Job]()
         dropped = self._dropped(self.names(State.QUEUED) if among is None else among)
         for number, name in enumerate(dropped):
             if limit is not None and len(drops.admitted) + len(drops.rejected) >= limit:
                 drops.left = dropped[number:]
                 break
-            try:
-                self._admit(name, drops)
-            except FileNotFoundError:
-                continue  # another process was faster, or the person took it back
-            except PermissionError as problem:
-                self._reject_foreign(name, f"it belongs to somebody else ({problem.strerror})", drops)
+            self._safely(self._admit, name, drops, children)
+        if children:
+            self._admit_children(children, drops, limit)
         return drops
+
+    def _safely(self, take_in: Callable[..., None], name: str, drops: Drops, *more: Any) -> None:
+        try:
+            take_in(name, drops, *more)
+        except FileNotFoundError:
+            pass  # another process was faster, or the person took it back
+        except PermissionError as problem:
+            self._reject_foreign(name, f"it belongs to somebody else ({problem.strerror})", drops)
 
     def _dropped(self, names: Iterable[str]) -> list[str]:
         """Those of the names in queue/ that are no job's yet, the oldest first."""
@@ -122,18 +132,17 @@ class Spool:
                     found.append(((self.home.queue / name).lstat().st_mtime_ns, name))
         return [name for _, name in sorted(found)]
 
-    def _admit(self, name: str, drops: Drops) -> None:
-        from runner.plan import plan
-
+    def _admit(self, name: str, drops: Drops, children: dict[str, Job]) -> None:
         path = self.home.queue / name
         try:
             if not name.endswith(".json"):
                 return self._left_over(path, drops)
             data = store.read_bounded(path, MAX_BYTES)
             job = Job.read(data, where=name)
-            with contextlib.suppress(BadSetup):  # the setup may be mended while it waits
-                plan(self.home, job)
-            self._enter(path, job, drops)
+            if job.after:
+                children[name] = job
+            else:
+                self._enter(path, job, drops)
         except NotYet as problem:
             if _settled(path):
                 self._reject(path, str(problem), drops)
@@ -143,11 +152,57 @@ class Spool:
             self._reject(path, str(problem), drops)
         return None
 
-    def _enter(self, path: Path, job: Job, drops: Drops) -> None:
-        """The one rename that makes a drop a waiting job."""
-        new = entries.new(ident.new_id(), job.priority or 0, job.name or path.name.removesuffix(".json"))
+    def _admit_children(self, children: dict[str, Job], drops: Drops, limit: int | None) -> None:
+        """Take in what is after others: these first, in whatever order all were dropped."""
+        words = {name: frozenset(said.job for said in job.after or ()) for name, job in children.items()}
+        order, circle = family.order({name: (_called(name, job), words[name]) for name, job in children.items()})
+        for name in circle:
+            self._safely(self._reject_circle, name, drops, sorted(circle))
+        whole = not (drops.unfinished or drops.left)
+        meant = self.meant(set().union(*words.values()))
+        for name in order:
+            if limit is not None and len(drops.admitted) + len(drops.rejected) >= limit:
+                drops.left.append(name)
+            else:
+                self._safely(self._admit_child, name, drops, children[name], meant, whole)
+
+    def _reject_circle(self, name: str, drops: Drops, circle: Collection[str]) -> None:
+        why = f"`after`: these wait for each other, so that none could ever start: {', '.join(circle)}"
+        self._reject(self.home.queue / name, why, drops)
+
+    def _admit_child(self, name: str, drops: Drops, job: Job, meant: dict[str, tuple[Entry, ...]], whole: bool) -> None:
+        path, called = self.home.queue / name, _called(name, job)
+        try:
+            parents = self.parents(job, meant)
+        except NotFound as problem:  # one that is just being dropped is waited for
+            if called not in meant and any(said.job == called for said in job.after or ()):
+                self._reject(path, f"`after`: {called!r} is this job itself", drops)
+            elif whole and _settled(path):
+                self._reject(path, str(problem), drops)
+            else:
+                drops.unfinished.append(name)
+            return
+        try:
+            self._enter(path, job, drops, parents)
+            meant[called] = (drops.admitted[-1],)
+        except MuxqError as problem:
+            self._reject(path, str(problem), drops)
+
+    def _enter(self, path: Path, job: Job, drops: Drops, parents: tuple[Parent, ...] = ()) -> None:
+        """The one rename that makes a drop a waiting job, once it is known that it can run."""
+        from runner.plan import plan
+
+        with contextlib.suppress(BadSetup):  # the setup may be mended while it waits
+            plan(self.home, job)
+        new = entries.new(ident.new_id(), job.priority or 0, _called(path.name, job))
         store.make_private(path)
-        store.move(path, self.home.queue / new.file, durable=False)
+        if parents:
+            family.write(self.home, new.id, parents)
+        try:
+            store.move(path, self.home.queue / new.file, durable=False)
+        except OSError:
+            self.home.parents(new.id).unlink(missing_ok=True)
+            raise
         self.emit("job.admitted", job=new.id, file=new.name)
         drops.admitted.append(new)
 
@@ -270,6 +325,36 @@ class Spool:
                 if part in name and (found := entries.parse(name)):
                     yield Place(state, found)
 
+    def meant(self, words: set[str]) -> dict[str, tuple[Entry, ...]]:
+        """The jobs that ids and names stand for in `after`: of several of one name the youngest.
+
+        What stands for none is left out. One listing of the folders, however many words.
+        """
+        found: dict[str, Entry] = {}
+        for _ in range(LOOKS):
+            for state in _LIVE_FIRST:
+                for file in self.names(state):
+                    for word in _words(file) & words:
+                        known = entries.parse(file)
+                        if known and word in (known.id, known.name) and known.id >= found.get(word, known).id:
+                            found[word] = known
+            if len(found) == len(words):
+                break
+        return {word: (known,) for word, known in found.items()}
+
+    def parents(self, job: Job, meant: Mapping[str, tuple[Entry, ...]] | None = None) -> tuple[Parent, ...]:
+        """The jobs that this one is after, each once. NotFound where a word of `after` stands for none."""
+        said = job.after or ()
+        known = self.meant({one.job for one in said}) if meant is None and said else meant or {}
+        found: dict[str, Parent] = {}
+        for one in said:
+            if one.job not in known:
+                raise NotFound(f"`after`: there is no job {one.job!r} in {self.home.path}; see: muxq ls --all")
+            for parent in known[one.job]:
+                if one.when == "ok" or parent.id not in found:
+                    found[parent.id] = Parent(parent, one.when)
+        return tuple(found.values())
+
     # -- moving -----------------------------------------------------------------------------------------------
 
     def move(self, place: Place, move: Move, why: str = "") -> Place:
@@ -323,6 +408,16 @@ def _pick(state: State, size: int, names: Iterable[str]) -> list[str]:
     if state.final:
         return heapq.nlargest(size, names)
     return heapq.nsmallest(size, names, key=entries.order if state is State.QUEUED else None)
+
+
+def _called(file: str, job: Job) -> str:
+    """What the job of a dropped file is called."""
+    return job.name or file.removesuffix(".json")
+
+
+def _words(file: str) -> set[str]:
+    """What a job's file can be meant by: its id and its name. Cheap: for a hundred thousand names at once."""
+    return {file[: ident.LENGTH], file.partition(".")[2].removesuffix(".json")}
 
 
 def _make_private(path: Path) -> None:

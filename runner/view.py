@@ -3,7 +3,7 @@
     {"id", "name", "state", "agent", "priority", "tags", "created_at", "started_at", "finished_at",
      "attempts": [{"number", "session", "started_at", "finished_at", "outcome", "error", "exit_status",
                    "doing", "screen", "prompt", "post_mortem", "usage", "run_dir"}],
-     "output_path", "error": {"kind", "message"},
+     "after": [ID], "waits_for": [ID], "batch", "output_path", "error": {"kind", "message"},
      "attention": {"kind", "detail", "since", "options", "screen"},
      "status", "mode", "kept", "command", "run_dir"}
 
@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from runner import byhand, clock, config, event, ident, keep, mode, progress
+from runner import after, byhand, clock, config, event, ident, keep, mode, progress
 from runner.errors import MuxqError
 from runner.run import Run, runs
 from runner.spool import Place, Spool
@@ -32,6 +32,7 @@ def describe(spool: Spool, place: Place, *, command: bool = False) -> dict[str, 
     With `command` also the one that would start its last attempt's session by hand; else that is null.
     """
     said = _said(spool, place)
+    parents = after.load(spool.home, place.entry.id) or ()
     folders = runs(spool.home, place.entry.id)
     kept = place.state is State.DONE and bool(folders) and keep.stands(folders[-1])
     live = place.state is State.RUNNING and bool(folders) and not _record(folders[-1].outcome)
@@ -46,6 +47,9 @@ def describe(spool: Spool, place: Place, *, command: bool = False) -> dict[str, 
         "agent": said.get("agent") or config.load(spool.home.config).agent,
         "priority": place.entry.priority,
         "tags": said.get("tags") or [],
+        "batch": said.get("batch"),
+        "after": [parent.entry.id for parent in parents],
+        "waits_for": _waits_for(spool, place, parents),
         "created_at": clock.stamp(ident.created(place.entry.id)),
         "started_at": next((a["started_at"] for a in attempts if a["started_at"]), None),
         "finished_at": _finished(spool, place, last),
@@ -61,6 +65,13 @@ def describe(spool: Spool, place: Place, *, command: bool = False) -> dict[str, 
     }
 
 
+def _waits_for(spool: Spool, place: Place, parents: tuple[after.Parent, ...]) -> list[str]:
+    """The ids of the jobs that have to end before a waiting one can start."""
+    if place.state is not State.QUEUED:
+        return []
+    return [one.entry.id for one in parents if after.pending(after.state(spool.home, one.entry))]
+
+
 def _said(spool: Spool, place: Place) -> dict[str, Any]:
     """What the job file says of its name, agent and tags, as far as it can be understood: the rest must still show."""
     from runner.jsontext import MAX_BYTES, parse
@@ -70,7 +81,7 @@ def _said(spool: Spool, place: Place) -> dict[str, Any]:
         said = parse(read_bounded(spool.path(place), MAX_BYTES), where=place.entry.file)
     except MuxqError:
         return {}
-    texts = {key: said[key] for key in ("name", "agent") if isinstance(said.get(key), str)}
+    texts = {key: said[key] for key in ("name", "agent", "batch") if isinstance(said.get(key), str)}
     tags = said.get("tags")
     return {**texts, "tags": [tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []}
 

@@ -12,14 +12,15 @@ import math
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from filelock import FileLock
 
-from runner import clock, config, ident, machine, outcome, pool, process, store
+from runner import after, clock, config, ident, machine, outcome, pool, process, store
 from runner import entry as entries
+from runner.after import Parent
 from runner.attempt import Attempt
 from runner.backlog import Backlog
 from runner.blocked import Blocked
@@ -27,6 +28,7 @@ from runner.entry import Entry
 from runner.errors import BadSetup, MuxqError, Unready, told
 from runner.hold import Hold
 from runner.home import Home
+from runner.job import Job
 from runner.outcome import Cancelled, Failed, Requeued, Retry
 from runner.plan import Plan, plan, ready
 from runner.recurring import Recurring
@@ -35,6 +37,7 @@ from runner.running import Running
 from runner.spool import PATIENCE, Listener, Place, Spool
 from runner.state import State
 from runner.terminal import Pane, Terminal
+from runner.waiting import Waiting
 from runner.watch import Watcher
 from runner.window import Window
 
@@ -99,6 +102,7 @@ class Worker:
         self._started: set[str] = set()
         """Ids of the jobs that this run has begun."""
         self.backlog = Backlog()
+        self.waiting = Waiting()
         self._orphans = False
         """There are running jobs without a worker, and no room to take them over."""
         self._dropped: set[str] = set()
@@ -128,6 +132,8 @@ class Worker:
             open_things.enter_context(self._watcher.watch(self.home.queue, self._on_queue))
             open_things.enter_context(self._watcher.watch(self.home.requests, self._on_request))
             open_things.enter_context(self._watcher.watch(self.home.path, self._on_home))
+            for state in (state for state in State if state.final):
+                open_things.enter_context(self._watcher.watch(self.home.folder(state), self._on_end))
             open_things.enter_context(self._sign())
             await self.terminal.start()
             self.spool.emit("worker.started", pid=os.getpid(), jobs=self.jobs)
@@ -187,6 +193,11 @@ class Worker:
             self._drop(name)
         self._wake()
 
+    def _on_end(self, path: str) -> None:
+        found = entries.parse(os.path.basename(path)) if self.waiting else None
+        if found and self.waiting.entry(found.id):
+            self._release(found)
+
     def _on_request(self, _path: str) -> None:
         for job_id, running in self.running.items():
             if self.home.request(job_id).exists():
@@ -219,7 +230,10 @@ class Worker:
         self._read_settings()
         for new in self._recurring.look():
             self.backlog.remember(new)
-        for name in self.backlog.unknown(self.spool.names(State.QUEUED)):
+        names = self.spool.names(State.QUEUED)
+        if self.waiting:
+            self._find_ended(names)
+        for name in self.backlog.unknown(names):
             if found := entries.parse(name):
                 self.backlog.remember(found)
             else:
@@ -241,6 +255,22 @@ class Worker:
         """What config.toml says of the pool may change while we run; one that cannot be read changes nothing."""
         with contextlib.suppress(MuxqError):
             self._settings = config.load(self.home.config)
+
+    def _find_ended(self, queued: Iterable[str]) -> None:
+        """The jobs that are waited for and neither wait nor run have ended, or have been taken away."""
+        live = {name[: ident.LENGTH] for name in (*queued, *self.spool.names(State.RUNNING))}
+        for job_id in self.waiting.parents - live:
+            if parent := self.waiting.entry(job_id):
+                self._release(parent)
+
+    def _release(self, parent: Entry) -> None:
+        """If the job has ended, have those looked at that have waited for it."""
+        stands = after.state(self.home, parent)
+        if after.pending(stands):
+            return
+        for child in self.waiting.ended(parent.id, stands):
+            self.backlog.put_back(child)
+        self._wake()
 
     async def _close_orphans(self, panes: Mapping[str, Pane]) -> None:
         """End what is left of jobs that are running no more, but for sessions that are kept.
@@ -384,7 +414,11 @@ class Worker:
         """The plan and the agent's binary of a job that can start now; one that cannot is put where it belongs."""
         place = Place(State.QUEUED, found)
         try:
+            if self._waits(place):
+                return None
             job = self.spool.read(place)
+            if self._adopted(place, job) and self._waits(place):
+                return None
             again, worth = self._again(found)
             due = max(job.not_before or 0.0, again)
             if due > time.time():
@@ -401,10 +435,40 @@ class Worker:
             self.summary.blocked.lift(found.id)
             self.backlog.forget(found)
             if self.spool.path(place).exists():
-                self._refuse(place, problem)
+                self._refuse(place, Failed("bad-job", str(problem)))
             return None
         self.summary.blocked.lift(found.id)
         return made, binary
+
+    def _waits(self, place: Place) -> bool:
+        """Whether the job is after others that have not ended; one that can never start is ended here."""
+        parents = after.load(self.home, place.entry.id) or ()
+        stands = {parent.entry.id: after.state(self.home, parent.entry) for parent in parents}
+        for parent in parents:
+            if after.blocks(parent, stands[parent.entry.id]):
+                self._skip(place, parent, after.complaint(parent, stands[parent.entry.id]))
+                return True
+        if open_ones := [parent for parent in parents if after.pending(stands[parent.entry.id])]:
+            self.waiting.put(place.entry, open_ones)
+        return bool(open_ones)
+
+    def _adopted(self, place: Place, job: Job) -> bool:
+        """Whether the parents of a job were looked for only now: its record was lost, or it was moved here by hand."""
+        if not job.after or after.load(self.home, place.entry.id) is not None:
+            return False
+        after.write(self.home, place.entry.id, self.spool.parents(job))
+        return True
+
+    def _skip(self, place: Place, parent: Parent, why: str) -> None:
+        """A job that is after one that was not done fails without a session, or is cancelled if it says so."""
+        said = None
+        with contextlib.suppress(MuxqError):
+            said = self.spool.read(place).on_parent_failure
+        self.summary.blocked.lift(place.entry.id)
+        self.backlog.forget(place.entry)
+        if self.spool.path(place).exists():
+            ended = Cancelled() if said == "skip" else Failed("parent-failed", why)
+            self._refuse(place, ended, message=why, parent=parent.entry.id)
 
     def _again(self, found: Entry) -> tuple[float, bool]:
         """When a job that was tried may be tried again, in seconds since 1970 (0: now); and whether a drain waits."""
@@ -415,15 +479,17 @@ class Worker:
             ended.get("outcome") == Retry.kind or ended.get("reason") in outcome.HOLDING
         )
 
-    def _refuse(self, place: Place, problem: MuxqError) -> None:
-        """A waiting job that can no longer run (its template or a file has gone) fails without a session."""
+    def _refuse(self, place: Place, ended: Failed | Cancelled, **more: str) -> None:
+        """A waiting job that can no longer run (its template or a file has gone) ends without a session."""
         lock = self.spool.claim(place.entry)
         if lock is None:
             return
-        ended = Failed("bad-job", str(problem))
-        following(self.home, place.entry.id).end(self.home, outcome.record(ended) | {"finished_at": clock.stamp()})
-        self.summary.count[self.spool.move(Place(State.RUNNING, place.entry), ended.move).state] += 1
+        told = outcome.record(ended) | more | {"finished_at": clock.stamp()}
+        following(self.home, place.entry.id).end(self.home, told)
+        moved = self.spool.move(Place(State.RUNNING, place.entry), ended.move, why=more.get("message", ""))
+        self.summary.count[moved.state] += 1
         self.spool.unlock(lock)
+        self._release(place.entry)
 
     def _begin(self, found: Entry, lock: FileLock, made: tuple[Plan, str] | None) -> None:
         running = Running(self.spool, found, lock, self.terminal, self._watcher, self.env)
@@ -455,6 +521,7 @@ class Worker:
         if ended is not None and running.place.state.final:
             self.backlog.forget(entry)
             self.summary.count[running.place.state] += 1
+            self._release(entry)
         elif ended is not None:
             self.backlog.arrived(entry)
 
@@ -473,11 +540,16 @@ class Worker:
         if not self.backlog.left(time.time()):
             if not self._looked:  # perhaps no event has told of a drop that a command took in, or a worker has died
                 self._poll_due = 0.0
-            return self._looked
+            return self._looked and not self._elsewhere()
         held = self._held()
         if held and held.until is None:
             self.summary.hold = held
         return self.summary.hold is not None
+
+    def _elsewhere(self) -> bool:
+        """Whether jobs wait for one that another worker is running: it may soon be their turn."""
+        running = {found.id for found in self.spool.entries(State.RUNNING)} if self.waiting else set()
+        return not self.waiting.parents.isdisjoint(running)
 
     async def _end_attempts(self) -> None:
         """What `on_stop` says: leave the sessions to the next worker, or end them and put their jobs back."""

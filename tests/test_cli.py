@@ -239,7 +239,7 @@ BAD_ADDS = [
     (["add", "x", "-C", "~nobody-of-this-name/x"], "~nobody-of-this-name"),
     (["add", "x", "-o", "~nobody-of-this-name/x"], "~nobody-of-this-name"),
     (["add", "--from", "~nobody-of-this-name/x"], "~nobody-of-this-name"),
-    (["add", "x", "--after", "y"], "`after` is not yet supported"),
+    (["add", "x", "--after", "y"], "`after`: there is no job 'y'"),
     (["add", "x", "--name", "a/b"], "`name`"),
     (["add", "--from", "/no/such.json"], "there is no file /no/such.json"),
     (["add", "--from", "/dev"], "/dev: it is not a regular file"),

@@ -127,6 +127,8 @@ GOOD_VALUES: dict[str, st.SearchStrategy[Any]] = {
     "not_before": st.sampled_from(["2026-03-01T02:00:00+01:00", "9999-12-31T23:59:59.999999Z"]),
     "permissions": st.sampled_from(["ask", "edits", "deny", "bypass"]),
     "name": st.sampled_from(["report", "two words", "é" * 200, "𝄞" * 200, "[/red]", "+5", ID]),
+    "on_parent_failure": st.sampled_from(["fail", "skip"]),
+    "batch": st.just(ID),
     "tags": st.lists(st.sampled_from(["a", "b", "é"]), unique=True, max_size=3),
 }
 

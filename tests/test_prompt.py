@@ -11,6 +11,7 @@ from runner.errors import BadInput, NotFound
 
 SHIPPED = shipped.folder("prompts")
 CONTEXT: dict[str, Any] = {
+    "after": (),
     "files": ["/data/a b.csv", "/data/c.md"],
     "workdir": "/work here",
     "output_path": "/runs/1/output.md",

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from runner import after as family
 from runner import spool as spools
 from runner.entry import Entry
 from runner.errors import BadInput, MuxqError, NotFound
@@ -765,3 +766,72 @@ def test_of_many_workers_that_find_a_free_lock_exactly_one_takes_the_job_over(ho
         at_once(6, lambda _, number=number, held=held: held.append(Spool(home).lock(f"job-{number}")))  # type: ignore[misc]
         assert len([lock for lock in held if lock]) == 1
         assert time.monotonic() - start < 5
+
+
+# --- jobs after others
+
+
+def dropped(spool: Spool, name: str, *after: object, **keys: object) -> None:
+    said = {"prompt": "x", "agent": "echo", "after": list(after), **keys}
+    (spool.home.queue / f"{name}.json").write_text(json.dumps(said))
+
+
+def parents_of(spool: Spool, entry: Entry) -> list[tuple[str | None, str]]:
+    return [(parent.entry.name, parent.when) for parent in family.load(spool.home, entry.id) or ()]
+
+
+def test_names_of_drops_are_resolved_whatever_their_order(spool: Spool) -> None:
+    dropped(spool, "c", "b", {"job": "a", "when": "any"})
+    dropped(spool, "b", "a")
+    dropped(spool, "a")
+    found = {entry.name: parents_of(spool, entry) for entry in spool.admit().admitted}
+    assert found == {"a": [], "b": [("a", "ok")], "c": [("b", "ok"), ("a", "any")]}
+
+
+def test_a_child_is_taken_in_behind_a_limit_that_its_parent_is_within(spool: Spool) -> None:
+    dropped(spool, "b", "a")
+    dropped(spool, "a")
+    first = spool.admit(1)
+    assert ([entry.name for entry in first.admitted], first.left) == (["a"], ["b.json"])
+    assert [entry.name for entry in spool.admit(1).admitted] == ["b"]
+
+
+def test_a_drop_whose_parent_is_unknown_is_waited_for_and_then_rejected(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dropped(spool, "b", "a")
+    assert spool.admit().unfinished == ["b.json"]
+    monkeypatch.setattr(spools, "PATIENCE", 0.0)
+    assert "there is no job 'a'" in spool.admit().rejected[0][1]
+
+
+def test_a_drop_after_itself_is_rejected_at_once(spool: Spool) -> None:
+    dropped(spool, "a", "a")
+    assert spool.admit().rejected == [("a.json", "`after`: 'a' is this job itself")]
+
+
+def test_of_several_jobs_of_one_name_the_youngest_is_the_parent(spool: Spool, add: Callable[..., Entry]) -> None:
+    add(name="a")
+    young = add(name="a")
+    child = add(name="b", after=["a"])
+    assert [parent.entry for parent in family.load(spool.home, child.id) or ()] == [young]
+
+
+def test_a_parent_that_is_said_twice_must_be_done_if_one_word_says_so(spool: Spool, add: Callable[..., Entry]) -> None:
+    a = add(name="a")
+    child = add(after=[{"job": "a", "when": "any"}, a.id, {"job": a.id, "when": "any"}])
+    assert parents_of(spool, child) == [("a", "ok")]
+
+
+def test_a_job_without_a_name_is_not_meant_by_the_ending_of_its_file(spool: Spool, add: Callable[..., Entry]) -> None:
+    add()
+    with pytest.raises(NotFound, match="there is no job 'json'"):
+        add(after=["json"])
+
+
+def test_a_dropped_child_keeps_its_bytes(spool: Spool) -> None:
+    dropped(spool, "a")
+    dropped(spool, "b", "a")
+    before = (spool.home.queue / "b.json").read_bytes()
+    child = spool.admit().admitted[-1]
+    assert (spool.home.queue / child.file).read_bytes() == before

@@ -19,7 +19,8 @@ from runner.view import describe
 
 Add = Callable[..., Entry]
 KEYS = [
-    "id", "name", "state", "agent", "priority", "tags", "created_at", "started_at", "finished_at", "attempts",
+    "id", "name", "state", "agent", "priority", "tags", "batch", "after", "waits_for",
+    "created_at", "started_at", "finished_at", "attempts",
     "output_path", "error", "attention", "status", "mode", "kept", "command", "run_dir",
 ]  # fmt: skip
 STARTED, FINISHED = "2026-11-21T03:00:00.000Z", "2026-11-21T03:01:00.000Z"
@@ -54,6 +55,9 @@ def test_a_waiting_job_has_every_key_of_the_contract(spool: Spool, add: Add) -> 
         "agent": "echo",
         "priority": 5,
         "tags": ["a", "b"],
+        "batch": None,
+        "after": [],
+        "waits_for": [],
         "created_at": told["created_at"],
         "started_at": None,
         "finished_at": None,

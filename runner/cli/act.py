@@ -33,12 +33,20 @@ def cancel(jobs: Jobs, as_json: JsonOption = False, home_path: HomeOption = None
     )
 
 
-def retry(jobs: Jobs, as_json: JsonOption = False, home_path: HomeOption = None) -> None:
+def retry(
+    jobs: Jobs,
+    children: Annotated[
+        bool, typer.Option("--children", help="And the jobs that never started since one of these was not done.")
+    ] = False,
+    as_json: JsonOption = False,
+    home_path: HomeOption = None,
+) -> None:
     """Put failed or cancelled jobs back into the queue."""
     from runner.queue import Queue
 
     queue = Queue(home_path)
-    _each(jobs, queue.retry, as_json, lambda job: f"{job['id']} {job['state']}")
+    words = [*jobs, *(child for job in jobs for child in queue.fallen(job))] if children else jobs
+    _each(list(dict.fromkeys(words)), queue.retry, as_json, lambda job: f"{job['id']} {job['state']}")
 
 
 def wait(

@@ -12,6 +12,7 @@ import typer
 
 from runner import clock, config, duration, home, pool
 from runner.cli.options import HomeOption, JobArgument, JsonOption, print_json, say
+from runner.cli.tree import below, families
 from runner.plain import plain
 from runner.progress import INTERRUPTED
 from runner.state import State
@@ -29,6 +30,7 @@ def ls(
     tag: Annotated[str | None, typer.Option("--tag", metavar="S", help="Only jobs with this tag.")] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", metavar="N", min=1, help="At most so many jobs.")] = 50,
     everything: Annotated[bool, typer.Option("--all", help="All jobs, however many.")] = False,
+    tree: Annotated[bool, typer.Option("--tree", help="Show jobs below those that they are after.")] = False,
     as_json: JsonOption = False,
     home_path: HomeOption = None,
 ) -> None:
@@ -42,19 +44,21 @@ def ls(
     states = [_state(word) for word in state] if state else list(State)
     jobs = queue.list(states, limit=None if everything or tag else limit)
     jobs = [job for job in jobs if tag is None or tag in job["tags"]][: None if everything else limit]
+    jobs, depths = families(jobs) if tree else (jobs, [0] * len(jobs))
     for name, why in queue.drops.rejected:
         say(f"{name} rejected: {why}", err=True)
     if as_json:
         return print_json(jobs)
     for name in queue.drops.unfinished:
-        say(f"{name} is still being written", err=True)
+        say(f"{name} is still being written, or a job that it is after is", err=True)
     now = time.time()
     if held := pool.held(queue.home, config.load(queue.home.config), now):
         say(f"on hold until {held.end()}: {held.reason}", err=True)
     if gauge := pool.gauge(pool.load(queue.home), now):
         say(f"used: {', '.join(gauge)}", err=True)
     rows: list[tuple[str, ...]] = [
-        (job["id"], job["state"], _age(job), job["agent"], job["name"] or "", _what(job)) for job in jobs
+        (job["id"], job["state"], _age(job), job["agent"], below(depth, job["name"] or ""), _what(job))
+        for depth, job in zip(depths, jobs, strict=True)
     ]
     _table(("ID", "STATE", "AGE", "AGENT", "NAME", "WHAT"), rows)
     if sys.stderr.isatty():
@@ -92,6 +96,8 @@ def _what(job: dict[str, Any]) -> str:
         return f"{_mode(job)}waits for you ({job['attention']['kind']}): {job['attention']['detail']}"
     if job["error"]:
         return f"{job['error']['kind']}: {job['error']['message']}"
+    if job["waits_for"]:
+        return f"after {', '.join(job['waits_for'][:3])}{', …' if len(job['waits_for']) > 3 else ''}"
     if job["state"] == "running" and last:
         return f"{_mode(job)}{last['doing'] or job['status'] or 'starting'}"
     if job["kept"]:
@@ -144,13 +150,16 @@ def show(job: JobArgument, as_json: JsonOption = False, home_path: HomeOption = 
         "agent",
         "priority",
         "tags",
+        "batch",
+        "after",
+        "waits_for",
         "created_at",
         "started_at",
         "finished_at",
         "output_path",
     ):
         if found[key] not in (None, [], "") and (key, found[key]) != ("mode", "driving"):
-            say(f"{key + ':':13} {', '.join(found[key]) if key == 'tags' else found[key]}")
+            say(f"{key + ':':13} {', '.join(found[key]) if isinstance(found[key], list) else found[key]}")
     if found["error"]:
         say(f"{'error:':13} {found['error']['kind']}: {found['error']['message']}")
     if found["attention"]:

@@ -54,7 +54,11 @@ def add(
     ] = None,
     after: Annotated[
         list[str] | None,
-        typer.Option("--after", metavar="ID", help="Jobs to be done first (not supported yet)."),
+        typer.Option("--after", metavar="JOB", help="A job, or a batch, to be done first."),
+    ] = None,
+    on_parent_failure: Annotated[
+        str | None,
+        typer.Option("--on-parent-failure", metavar="fail|skip", help="What becomes of it if one of them is not done."),
     ] = None,
     permissions: Annotated[
         str | None, typer.Option("--permissions", metavar="ask|edits|deny|bypass", help="What passes unasked.")
@@ -106,6 +110,7 @@ def add(
         "not_before": _moment(not_before) if not_before else None,
         "retries": retries,
         "after": after or None,
+        "on_parent_failure": on_parent_failure,
         "permissions": permissions,
         "allow": allow or None,
         "deny": deny or None,
