@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -84,11 +85,21 @@ class Plan:
         return {**self.profile.environment(env), **own}
 
 
-def plan(home: Home, job: Job) -> Plan:
+class Setup:
+    """The home's config, profiles and templates, each read once: for the plans of many jobs at a time."""
+
+    def __init__(self, home: Home) -> None:
+        self.settings = config.load(home.config)
+        self.profile = cache(lambda name: profile.load(name, home.sessions))
+        self.template = cache(lambda name: prompt.load(name, home.prompts))
+
+
+def plan(home: Home, job: Job, setup: Setup | None = None) -> Plan:
     """The plan for `job`. BadInput or NotFound: it cannot run as things are now; BadSetup: not its fault."""
-    settings = config.load(home.config)
-    chosen = profile.load(job.agent or settings.agent, home.sessions)
-    template = prompt.load(job.template or chosen.template, home.prompts)
+    setup = setup or Setup(home)
+    settings = setup.settings
+    chosen = setup.profile(job.agent or settings.agent)
+    template = setup.template(job.template or chosen.template)
     _check_places(job)
     _check_conversation(job, chosen)
     made = Plan(

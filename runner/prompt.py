@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -16,6 +17,7 @@ from runner.errors import BadInput, NotFound
 from runner.job import Format
 
 if TYPE_CHECKING:
+    from jinja2 import Template as Compiled
     from jinja2.sandbox import SandboxedEnvironment
 
 BUILT_IN = frozenset({"prompt", "files", "workdir", "output_path", "output_format", "after"})
@@ -50,6 +52,16 @@ class Template:
     """The variables a job may leave out, with their values (front matter, `[vars]`)."""
     required: frozenset[str] = frozenset()
     """The variables a job must give: all that are used, here or in a part, without default and not built in."""
+
+    @cached_property
+    def lacking(self) -> dict[str, str]:
+        """Every variable the template and its parts want from outside, and where: "PATH, line N"."""
+        return _lacking(self)
+
+    @cached_property
+    def compiled(self) -> "Compiled":
+        """As jinja has it."""
+        return _environment(self).get_template(self.path.name)
 
 
 def names(folders: Sequence[Path]) -> dict[str, Path]:
@@ -308,7 +320,7 @@ def _refuse_clashes(template: Template, variables: Mapping[str, Any]) -> None:
 
 def _refuse_missing(template: Template, variables: Mapping[str, Any], given: Mapping[str, Any]) -> None:
     """BadInput that names every variable the template wants and nobody gives."""
-    lacking = _lacking(template)
+    lacking = template.lacking
     if "prompt" in lacking and "prompt" not in given:
         raise BadInput(f"template `{template.name}` is for jobs that say `prompt` ({lacking['prompt']})")
     if unset := [name for name in lacking if name in BUILT_IN and name not in given]:
@@ -323,7 +335,7 @@ def _filled_in(template: Template, given: Mapping[str, Any]) -> str:
     pieces: list[str] = []
     length = 0
     with _told(template):
-        for piece in _environment(template).get_template(template.path.name).generate(given):
+        for piece in template.compiled.generate(given):
             pieces.append(piece)
             length += len(piece)
             if length > MAX_CHARACTERS:

@@ -138,18 +138,18 @@ class Queue:
         """How many workers are at work on this home now."""
         return self.spool.held("worker-*")
 
-    def cancel(self, reference: str) -> dict[str, Any]:
+    def cancel(self, reference: str | Entry) -> dict[str, Any]:
         """Cancel a waiting job, or ask its worker to end a running one. Returns the job as it is then.
 
         A running job without a worker is ended here and now.
         """
-        entry = self.find(reference).entry
+        entry = reference if isinstance(reference, Entry) else self.find(reference).entry
         self._steady(entry, self._cancel)
         return self._described(entry)
 
-    def retry(self, reference: str) -> dict[str, Any]:
+    def retry(self, reference: str | Entry) -> dict[str, Any]:
         """Put a failed or cancelled job back into the queue. Returns it."""
-        entry = self.find(reference).entry
+        entry = reference if isinstance(reference, Entry) else self.find(reference).entry
         self._steady(entry, self._retry)
         return self._described(entry)
 

@@ -340,7 +340,18 @@ class Spool:
                             found[word] = known
             if len(found) == len(words):
                 break
-        return {word: (known,) for word, known in found.items()}
+        return {word: (known,) for word, known in found.items()} | self._batches(words.difference(found))
+
+    def _batches(self, words: set[str]) -> dict[str, tuple[Entry, ...]]:
+        """The jobs of the batches that words stand for."""
+        from runner import batch
+
+        found = {}
+        for word in words:
+            with contextlib.suppress(NotFound, BadInput):
+                one = batch.find(self.home, word)
+                found[word] = batch.members(one, batch.places(self, one.ids))
+        return found
 
     def parents(self, job: Job, meant: Mapping[str, tuple[Entry, ...]] | None = None) -> tuple[Parent, ...]:
         """The jobs that this one is after, each once. NotFound where a word of `after` stands for none."""

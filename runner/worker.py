@@ -18,7 +18,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from runner import after, clock, config, ident, machine, outcome, pool, process, store
+from runner import after, batch, clock, config, ident, machine, outcome, pool, process, store
 from runner import entry as entries
 from runner.after import Parent
 from runner.attempt import Attempt
@@ -230,6 +230,7 @@ class Worker:
         self._read_settings()
         for new in self._recurring.look():
             self.backlog.remember(new)
+        batch.complete(self.spool)
         names = self.spool.names(State.QUEUED)
         if self.waiting:
             self._find_ended(names)

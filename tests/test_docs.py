@@ -37,6 +37,7 @@ from runner.status import Status
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 EXAMPLES = sorted(ROOT.glob("examples/*.json"))
+SCRIPTS = sorted(ROOT.glob("examples/*/run.sh"))
 BLOCK = re.compile(r"^```(?P<kind>\w*)[^\n]*\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
 MARK = "=== end of command"
 
@@ -164,6 +165,18 @@ def test_the_demo_runs_without_anything_and_leaves_nothing() -> None:
     assert (told.returncode, told.stderr, left) == (0, "", [])
     for word in ("queued", "running", "done", "A job file went in"):
         assert word in told.stdout
+
+
+@pytest.mark.lifecycle
+@pytest.mark.parametrize("script", SCRIPTS, ids=named)
+def test_every_script_of_the_examples_prints_what_its_readme_says(script: Path) -> None:
+    with private_place() as (here, env):
+        home = {"MUXQ_HOME": str(here.parent / "home"), "AGENT": "echo"}
+        told = subprocess.run(
+            ["sh", str(script)], cwd=here, env=env | home, text=True, capture_output=True, timeout=60, check=False
+        )
+    expected = next(block.text for block in blocks(script.with_name("README.md")) if block.kind == "text")
+    assert (told.returncode, told.stdout) == (0, expected), told.stderr
 
 
 @pytest.mark.lifecycle
@@ -322,6 +335,9 @@ COMMANDS: dict[str, Any] = {n: c for n, c in GROUP.commands.items() if not hasat
 
 
 def options(command: Any) -> set[str]:
+    """Of a group: all that its commands have."""
+    if hasattr(command, "commands") and command is not GROUP:
+        return set().union(*map(options, command.commands.values()))
     said = [param for param in command.params if param.param_type_name == "option"]
     return {word for param in said for word in (*param.opts, *param.secondary_opts)}
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from runner import clock, home
-from runner.cli import act, look, make, person, report, talk, timing
+from runner.cli import act, batch, look, make, person, report, talk, timing
 from runner.errors import MuxqError, told
 from runner.plain import plain
 
@@ -78,6 +78,9 @@ def _ends_with_its_reader(command: Callable[..., None]) -> Callable[..., None]:
 for command in COMMANDS:
     app.command()(_ends_with_its_reader(command))
 app.add_typer(timing.group(_ends_with_its_reader))
+for command in batch.COMMANDS:
+    batch.app.command()(_ends_with_its_reader(command))
+app.add_typer(batch.app)
 
 
 def main() -> NoReturn:

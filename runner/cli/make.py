@@ -96,32 +96,9 @@ def add(
     """Add a job; its id is printed on stdout."""
     from runner.queue import Queue
 
-    said: dict[str, Any] = {
-        "prompt": prompt,
-        "template": template,
-        "vars": pairs(var or [], "--var") or None,
-        "agent": agent,
-        "model": model,
-        "workdir": str(expand(workdir).absolute()) if workdir else None,
-        "files": [str(expand(name).absolute()) for name in file or []] or None,
-        "output": _output(output, output_format, workdir),
-        "priority": priority,
-        "timeout": timeout,
-        "not_before": _moment(not_before) if not_before else None,
-        "retries": retries,
-        "after": after or None,
-        "on_parent_failure": on_parent_failure,
-        "permissions": permissions,
-        "allow": allow or None,
-        "deny": deny or None,
-        "env": _environment(env or []) or None,
-        "args": arg or None,
-        "name": name,
-        "tags": tag or None,
-        "keep": keep or None,
-    }
+    said = job_of(locals())
     queue = Queue(home)
-    wanted = {**(_from(source) if source else {}), **{key: value for key, value in said.items() if value is not None}}
+    wanted = {**(_from(source) if source else {}), **said}
     if dry_run:
         return print_json(queue.check(**wanted))
     job = queue.add(**wanted)
@@ -136,6 +113,35 @@ def add(
             say(f"muxq: job {ended['id']} {ended['state']}{why}", err=True)
             raise typer.Exit(1)
     return None
+
+
+def job_of(o: Mapping[str, Any]) -> dict[str, Any]:
+    """What the options of `add` (by the names of its parameters) say of a job, as keys of the job file."""
+    said: dict[str, Any] = {
+        "prompt": o["prompt"],
+        "template": o["template"],
+        "vars": pairs(o["var"] or [], "--var") or None,
+        "agent": o["agent"],
+        "model": o["model"],
+        "workdir": str(expand(o["workdir"]).absolute()) if o["workdir"] else None,
+        "files": [str(expand(name).absolute()) for name in o["file"] or []] or None,
+        "output": _output(o["output"], o["output_format"], o["workdir"]),
+        "priority": o["priority"],
+        "timeout": o["timeout"],
+        "not_before": _moment(o["not_before"]) if o["not_before"] else None,
+        "retries": o["retries"],
+        "after": o["after"] or None,
+        "on_parent_failure": o["on_parent_failure"],
+        "permissions": o["permissions"],
+        "allow": o["allow"] or None,
+        "deny": o["deny"] or None,
+        "env": _environment(o["env"] or []) or None,
+        "args": o["arg"] or None,
+        "name": o["name"],
+        "tags": o["tag"] or None,
+        "keep": o.get("keep") or None,
+    }
+    return {key: value for key, value in said.items() if value is not None}
 
 
 def work(

@@ -1,0 +1,180 @@
+"""A batch: many jobs that were added together, batches/ID.json. Not what its rows are: see rows.
+
+Jobs are written aside first, then the record, then each is renamed into the queue: a batch is there as a whole or not
+at all, and what a killed process has left to rename, anyone may.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from runner import after, clock, ident, store
+from runner import entry as entries
+from runner.entry import Entry
+from runner.errors import BadInput, NotFound
+from runner.home import Home
+from runner.job import Job
+from runner.spool import Place, Spool
+from runner.state import State
+
+STALE = 86400.0
+"""Seconds after which a batch that was never recorded belongs to a process that was killed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    id: str
+    name: str
+    source: str
+    count: int
+    ids: tuple[str, ...]
+    created_at: str
+    digest: str
+    """Of all that its jobs say: a second try of the same batch is known by it."""
+
+
+def add(spool: Spool, jobs: Sequence[Job], *, name: str, source: str) -> Batch:
+    """Add checked jobs as one batch; each gets its id as `batch`. OSError: nothing was added, or it is all there.
+
+    If a process was killed while it added the same, that batch is completed and returned.
+    """
+    digest = _digest(jobs)
+    if earlier := next((batch for batch in complete(spool) if batch.digest == digest), None):
+        return earlier
+    home, batch_id = spool.home, ident.new_id()
+    files = [entries.new(ident.new_id(), job.priority or 0, job.name) for job in jobs]
+    ids = tuple(entry.id for entry in files)
+    made = Batch(
+        id=batch_id, name=name, source=source, count=len(ids), ids=ids, created_at=clock.stamp(), digest=digest
+    )
+    aside = _adding(home) / batch_id
+    store.make_folder(aside)
+    meant = spool.meant({said.job for job in jobs for said in job.after or ()})
+    for entry, job in zip(files, jobs, strict=True):
+        if parents := spool.parents(job, meant):
+            after.write(home, entry.id, parents)
+        _write(aside / entry.file, job.as_dict() | {"batch": batch_id})
+    store.sync_folder(aside)
+    store.write_json(home.batches / f"{batch_id}.json", asdict(made), tmp=home.tmp)
+    _bring_in(spool, aside)
+    return made
+
+
+def _digest(jobs: Sequence[Job]) -> str:
+    found = hashlib.sha256()
+    for job in jobs:
+        found.update(json.dumps(job.as_dict(), sort_keys=True).encode() + b"\n")
+    return found.hexdigest()
+
+
+def _write(path: Path, said: Mapping[str, object]) -> None:
+    """A file that nobody reads before it is renamed; the folder is synced once, for all."""
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(json.dumps(said, ensure_ascii=False, indent=2).encode() + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _adding(home: Home) -> Path:
+    return home.batches / "adding"
+
+
+def _bring_in(spool: Spool, aside: Path) -> None:
+    """Rename what is left into the queue; several may do so side by side, and each file has one winner."""
+    for file in sorted(filter(entries.is_job, os.listdir(aside))):
+        with contextlib.suppress(FileNotFoundError):
+            (aside / file).rename(spool.home.queue / file)
+            spool.emit("job.added", job=entries.of(file).id)
+    store.sync_folder(spool.home.queue)
+    with contextlib.suppress(OSError):
+        aside.rmdir()
+
+
+def complete(spool: Spool) -> list[Batch]:
+    """Bring in what a killed process has left, and take away what it never came to record. Returns what came in."""
+    found = []
+    with contextlib.suppress(FileNotFoundError), os.scandir(_adding(spool.home)) as listing:
+        for item in listing:
+            with contextlib.suppress(FileNotFoundError):
+                if (spool.home.batches / f"{item.name}.json").exists():
+                    _bring_in(spool, Path(item.path))
+                    with contextlib.suppress(BadInput, NotFound):
+                        found.append(load(spool.home, item.name))
+                elif time.time() - item.stat().st_mtime > STALE:
+                    shutil.rmtree(item.path, ignore_errors=True)
+    return found
+
+
+def load(home: Home, batch_id: str) -> Batch:
+    """NotFound, BadInput for a damaged record."""
+    path = home.batches / f"{batch_id}.json"
+    said = store.read_json(path)
+    if said is None:
+        raise NotFound(f"no batch {batch_id!r} in {home.path}; see: muxq batch ls")
+    try:
+        return Batch(
+            id=batch_id,
+            name=str(said["name"]),
+            source=str(said["source"]),
+            count=int(said["count"]),
+            ids=tuple(filter(ident.is_id, said["ids"])),
+            created_at=str(said["created_at"]),
+            digest=str(said["digest"]),
+        )
+    except (KeyError, TypeError, ValueError):
+        raise BadInput(f"{path} is damaged; move it away") from None
+
+
+def known(home: Home) -> list[Batch]:
+    """Every batch, the youngest first; damaged records are passed over."""
+    found = []
+    for path in sorted(home.batches.glob("1*.json"), reverse=True):
+        with contextlib.suppress(BadInput, NotFound):
+            found.append(load(home, path.stem))
+    return found
+
+
+def find(home: Home, reference: str) -> Batch:
+    """The batch of an id, else the youngest of a name, else that of a unique prefix of an id. NotFound, BadInput."""
+    if ident.is_id(reference):
+        return load(home, reference)
+    batches = known(home)
+    for batch in batches:
+        if batch.name == reference:
+            return batch
+    found = [batch for batch in batches if ident.is_prefix(reference) and batch.id.startswith(reference)]
+    if len(found) > 1:
+        raise BadInput(f"{reference!r} stands for {len(found)} batches; see: muxq batch ls")
+    if not found:
+        raise NotFound(f"no batch {reference!r} in {home.path}; see: muxq batch ls")
+    return found[0]
+
+
+def places(spool: Spool, ids: Iterable[str]) -> dict[str, Place]:
+    """Where jobs are, by id: one listing of each folder, whatever their number. Those put away are left out."""
+    wanted, found = set(ids), dict[str, Place]()
+    for state in (*State, State.QUEUED):
+        for file in spool.names(state):
+            if file[: ident.LENGTH] in wanted and (entry := entries.parse(file)):
+                found[entry.id] = Place(state, entry)
+    return found
+
+
+def counts(batch: Batch, there: Mapping[str, Place]) -> dict[str, int]:
+    """How many of its jobs are in each state; `gone` have been put away."""
+    found = Counter(there[job].state.value if job in there else "gone" for job in batch.ids)
+    return {word: found[word] for word in (*State, "gone")}
+
+
+def members(batch: Batch, there: Mapping[str, Place]) -> tuple[Entry, ...]:
+    """Its jobs as parents; one that has been put away has only its id."""
+    return tuple(there[job].entry if job in there else entries.new(job, 0) for job in batch.ids)

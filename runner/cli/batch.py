@@ -1,0 +1,286 @@
+"""`muxq batch`: one template or prompt over many inputs; and what becomes of the jobs together."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from runner.cli import make
+from runner.cli.options import HomeOption, JsonOption, pairs, print_json, say
+from runner.errors import BadInput, MuxqError
+from runner.paths import expand
+
+if TYPE_CHECKING:
+    from runner.batch import Batch
+    from runner.job import Job
+    from runner.queue import Queue
+    from runner.rows import Row
+    from runner.spool import Place
+
+REASONS = 20
+"""So many failed jobs are told with their reasons; all of them in JSON."""
+
+
+class Group(TyperGroup):
+    """`muxq batch FILE` means `muxq batch add FILE`; a file that is called like a command is `./ls`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Say `add` where no command is said."""
+        known = (*self.commands, *ctx.help_option_names)
+        return super().parse_args(ctx, args if not args or args[0] in known else ["add", *args])
+
+
+app = typer.Typer(
+    name="batch",
+    cls=Group,
+    help="One template over many inputs: muxq batch FILE -t TEMPLATE adds a job for each row.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+BatchArgument = Annotated[str, typer.Argument(metavar="BATCH", help="A batch's id, a prefix of it, or its name.")]
+
+
+def add(
+    source: Annotated[
+        str | None,
+        typer.Argument(metavar="[FILE|-]", help="CSV with a header, JSON Lines, or lines.", show_default=False),
+    ] = None,
+    prompt: Annotated[
+        str | None, typer.Option("--prompt", metavar="TEXT", help="A prompt with {{ row.COLUMN }} in it.")
+    ] = None,
+    files: Annotated[
+        list[str] | None, typer.Option("--files", metavar="GLOB", help="A row for each file: path, name, stem, text.")
+    ] = None,
+    kind: Annotated[
+        str | None,
+        typer.Option("--input", metavar="csv|tsv|jsonl|lines", help="What FILE is; default: by its ending."),
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", "-n", metavar="S", help="What people call the batch.")] = None,
+    name_from: Annotated[
+        str | None, typer.Option("--name-from", metavar="COLUMN", help="The jobs' names (default: NAME-0001, …).")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the names and the first prompt; add nothing.")
+    ] = False,
+    as_json: JsonOption = False,
+    home: HomeOption = None,
+    **shared: Any,
+) -> None:
+    """Add a job for each row; the batch's id is printed on stdout.
+
+    Every option that `muxq add` has is for all jobs, and may say {{ row.COLUMN }}.
+    """
+    from runner import batch
+    from runner.queue import Queue
+
+    called, rows = name or _called(source), _rows(source, files, kind)
+    queue = Queue(home)
+    jobs, first = _jobs(queue, rows, {**shared, "prompt": prompt}, called, name_from)
+    if dry_run:
+        return _tell_dry(jobs, first, as_json)
+    made = batch.add(queue.spool, jobs, name=called, source=source or " ".join(files or []))
+    if as_json:
+        return print_json(_described(made, queue))
+    say(made.id)
+    say(f"{made.count} {'job' if made.count == 1 else 'jobs'} in batch {made.name}", err=True)
+    return None
+
+
+def _with_options_of_add(command: Callable[..., None]) -> None:
+    """Give the command the options of `muxq add` that are for many jobs as for one: there is one list of them."""
+    own = inspect.signature(command, eval_str=True).parameters
+    theirs = inspect.signature(make.add, eval_str=True).parameters
+    shared = [theirs[word] for word in theirs if word not in (*own, "prompt", "source", "wait")]
+    parameters = [own[word] for word in own if word != "shared"]
+    command.__signature__ = inspect.Signature([*parameters[:2], *shared, *parameters[2:]])  # type: ignore[attr-defined]
+
+
+_with_options_of_add(add)
+
+
+def _called(source: str | None) -> str:
+    return Path(source).stem if source and source != "-" else "batch"
+
+
+def _rows(source: str | None, files: list[str] | None, kind: str | None) -> list[Row]:
+    """The rows of a file, of stdin, or of globs. BadInput when there are none."""
+    from runner import rows
+    from runner.store import read_bounded
+
+    if (source is None) == (not files):
+        raise BadInput("say where the rows come from: a FILE (- is stdin), or --files GLOB")
+    if files:
+        found = rows.of_files(files)
+    else:
+        path = Path(source or "")
+        kind = kind or rows.KINDS.get(path.suffix.lower(), "lines")
+        if kind not in rows.KINDS.values() and kind != "lines":
+            raise typer.BadParameter(f"{kind!r} is not one of csv, tsv, jsonl, lines.", param_hint="--input")
+        try:
+            if source == "-":
+                data = sys.stdin.buffer.read()
+            else:
+                data = read_bounded(expand(str(path)).resolve(), rows.MAX_INPUT)
+            found = rows.read(data, kind)
+        except FileNotFoundError:
+            raise BadInput(f"there is no file {source}") from None
+        except BadInput as problem:
+            raise BadInput(f"{source}: {problem}") from None
+    if not found:
+        raise BadInput("there are no rows")
+    return found
+
+
+def _jobs(
+    queue: Queue, rows: list[Row], options: dict[str, Any], called: str, name_from: str | None
+) -> tuple[list[Job], str]:
+    """The jobs of the rows, all checked, and the first prompt. BadInput names the row."""
+    from runner.plan import Setup, plan
+    from runner.rows import Texts
+
+    setup, texts, jobs, first = Setup(queue.home), Texts(), [], ""
+    taken = _taken(setup, options)
+    width = max(4, len(str(len(rows))))
+    for number, row in enumerate(rows, 1):
+        said = {key: texts.fill(value, row, number) for key, value in options.items()}
+        said["name"] = row[name_from] if name_from else f"{called}-{number:0{width}}"
+        try:
+            job = _job(said, row, taken, number)
+            made = plan(queue.home, job, setup)
+        except MuxqError as problem:
+            text = str(problem)
+            raise BadInput(text if text.startswith("row ") else f"row {number}: {text}") from None
+        first = first or made.prompt(workdir=Path("WORKDIR"), output=Path("OUTPUT"))
+        jobs.append(job)
+    return jobs, first
+
+
+def _taken(setup: Any, options: dict[str, Any]) -> list[str]:
+    """The columns that the template takes and no --var gives."""
+    if not options["template"]:
+        return []
+    template = setup.template(options["template"])
+    return sorted({*template.required, *template.defaults} - set(pairs(options["var"] or [], "--var")))
+
+
+def _job(said: dict[str, Any], row: Row, taken: list[str], number: int) -> Job:
+    from runner.job import Job
+
+    keys = make.job_of(said)
+    if columns := {column: row[column] for column in taken if column in row}:
+        keys["vars"] = {**columns, **keys.get("vars", {})}
+    return Job.check(keys, where=f"row {number}")
+
+
+def _tell_dry(jobs: list[Job], first: str, as_json: bool) -> None:
+    if as_json:
+        return print_json({"names": [job.name for job in jobs], "prompt": first})
+    for job in jobs:
+        say(job.name)
+    say("the first prompt:", err=True)
+    typer.echo(first, err=True)
+    return None
+
+
+def ls(as_json: JsonOption = False, home: HomeOption = None) -> None:
+    """List the batches, the youngest first."""
+    from runner import batch
+    from runner.cli.look import _table
+    from runner.queue import Queue
+
+    queue = Queue(home)
+    batch.complete(queue.spool)
+    found = batch.known(queue.home)
+    there = batch.places(queue.spool, (job for one in found for job in one.ids))
+    if as_json:
+        return print_json([_summary(one, there) for one in found])
+    rows: list[tuple[str, ...]] = [
+        (one.id, str(one.count), one.name, _progress(batch.counts(one, there))) for one in found
+    ]
+    _table(("ID", "JOBS", "NAME", "PROGRESS"), rows)
+    return None
+
+
+def show(name: BatchArgument, as_json: JsonOption = False, home: HomeOption = None) -> None:
+    """Tell how far a batch has come, and why jobs of it have failed."""
+    queue, found = _found(name, home)
+    told = _described(found, queue)
+    if as_json:
+        return print_json(told)
+    for key in ("id", "name", "source", "count", "created_at"):
+        say(f"{key + ':':13} {told[key]}")
+    say(f"{'progress:':13} {_progress(told['counts'])}")
+    for job in told["failed"][:REASONS]:
+        say(f"  {job['id']}  {job['name']}  {job['error']['kind']}: {job['error']['message']}")
+    if len(told["failed"]) > REASONS:
+        say(f"  … and {len(told['failed']) - REASONS} more", err=True)
+    return None
+
+
+def cancel(name: BatchArgument, as_json: JsonOption = False, home: HomeOption = None) -> None:
+    """Cancel all jobs of a batch that have not ended."""
+    _each(name, home, ("queued", "running"), "cancel", as_json)
+
+
+def retry_failed(name: BatchArgument, as_json: JsonOption = False, home: HomeOption = None) -> None:
+    """Put the failed jobs of a batch back into the queue."""
+    _each(name, home, ("failed",), "retry", as_json)
+
+
+def _each(name: str, home: str | None, states: tuple[str, ...], verb: str, as_json: bool) -> None:
+    """Cancel or retry those of the jobs that are in one of the states; one that has just moved on is left alone."""
+    from runner import batch
+
+    queue, found = _found(name, home)
+    done, act = [], {"cancel": queue.cancel, "retry": queue.retry}[verb]
+    for place in batch.places(queue.spool, found.ids).values():
+        if place.state in states:
+            try:
+                done.append(act(place.entry)["id"])
+            except BadInput as problem:
+                say(f"muxq: {problem}", err=True)
+    if as_json:
+        return print_json(done)
+    for job in done:
+        say(job)
+    return None
+
+
+def _found(name: str, home: str | None) -> tuple[Queue, Batch]:
+    from runner import batch
+    from runner.queue import Queue
+
+    queue = Queue(home)
+    batch.complete(queue.spool)
+    return queue, batch.find(queue.home, name)
+
+
+def _progress(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} {word}" for word, count in counts.items() if count) or "no jobs"
+
+
+def _summary(found: Batch, there: dict[str, Place]) -> dict[str, Any]:
+    from runner import batch
+
+    keys = ("id", "name", "source", "count", "created_at")
+    return {**{key: getattr(found, key) for key in keys}, "counts": batch.counts(found, there)}
+
+
+def _described(found: Batch, queue: Queue) -> dict[str, Any]:
+    """The batch as JSON, with its ids and its failed jobs."""
+    from runner import batch, view
+
+    there = batch.places(queue.spool, found.ids)
+    failed = [view.describe(queue.spool, place) for place in there.values() if place.state == "failed"]
+    told = [{key: job[key] for key in ("id", "name", "error")} for job in failed]
+    return {**_summary(found, there), "ids": list(found.ids), "failed": told}
+
+
+COMMANDS: tuple[Callable[..., None], ...] = (add, ls, show, cancel, retry_failed)

@@ -1,0 +1,148 @@
+"""A batch: there as a whole or not at all, whatever kills who adds it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from runner import Queue, batch
+from runner.cli.app import app
+from runner.errors import BadInput, MuxqError, NotFound
+from runner.home import Home
+from runner.job import Job
+from runner.spool import Place, Spool
+from runner.state import Move, State
+
+
+def jobs(count: int, **keys: Any) -> list[Job]:
+    said = {"prompt": "x", "agent": "echo", **keys}
+    return [Job.check({**said, "name": f"b-{number}"}, where="x") for number in range(count)]
+
+
+def muxq(home: Home, *words: str, text: str | None = None) -> str:
+    done = CliRunner().invoke(app, ["--home", str(home.path), *words], input=text, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def test_the_jobs_of_a_batch_are_ordinary_and_say_which_it_is(home: Home, spool: Spool) -> None:
+    made = batch.add(spool, jobs(3), name="b", source="x.csv")
+    told = Queue(home.path).list()
+    assert [(job["id"], job["name"], job["batch"]) for job in told] == [
+        (job, f"b-{number}", made.id) for number, job in enumerate(made.ids)
+    ]
+    assert batch.load(home, made.id) == made
+    assert os.listdir(home.batches / "adding") == []
+    assert {(home.queue / name).stat().st_mode & 0o777 for name in os.listdir(home.queue)} == {0o600}
+
+
+@pytest.mark.parametrize("killed_at", range(11))
+def test_a_batch_that_was_killed_is_there_as_a_whole_or_not_at_all_and_never_twice(
+    home: Home, spool: Spool, monkeypatch: pytest.MonkeyPatch, killed_at: int
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    steps = iter(range(100))
+
+    def step(real: Any) -> Any:
+        def run(*args: Any, **keys: Any) -> Any:
+            if next(steps) == killed_at:
+                raise Killed
+            return real(*args, **keys)
+
+        return run
+
+    with monkeypatch.context() as patched, contextlib.suppress(Killed):
+        for module, name in [(batch, "_write"), (batch.store, "write_json"), (batch.store, "sync_folder")]:
+            patched.setattr(module, name, step(getattr(module, name)))
+        patched.setattr(Path, "rename", step(Path.rename))
+        batch.add(spool, jobs(3), name="b", source="x")
+        pytest.fail("it was not killed")
+    again = batch.add(spool, jobs(3), name="b", source="x")
+    assert sorted(job["id"] for job in Queue(home.path).list()) == sorted(again.ids)
+    assert [found.id for found in batch.known(home)] == [again.id]
+
+
+def test_what_was_never_recorded_is_taken_away_after_a_day(home: Home, spool: Spool) -> None:
+    old = home.batches / "adding" / "1m7y5q8nvn2kj7"
+    old.mkdir(parents=True)
+    assert (batch.complete(spool), old.exists()) == ([], True)
+    os.utime(old, (0, 0))
+    assert (batch.complete(spool), old.exists()) == ([], False)
+
+
+def test_a_batch_is_found_by_id_prefix_and_name_and_of_several_the_youngest(home: Home, spool: Spool) -> None:
+    first = batch.add(spool, jobs(1), name="b", source="x")
+    second = batch.add(spool, jobs(1), name="b", source="x")
+    assert [batch.find(home, word).id for word in (first.id, first.id[:-1], "b")] == [first.id, first.id, second.id]
+    with pytest.raises(NotFound, match="no batch 'c'"):
+        batch.find(home, "c")
+    with pytest.raises(BadInput, match="stands for 2 batches"):
+        batch.find(home, "1")
+
+
+@pytest.mark.parametrize("damage", ["", "[]", "{}"])
+def test_a_damaged_record_hides_no_other(home: Home, spool: Spool, damage: str) -> None:
+    made = batch.add(spool, jobs(1), name="b", source="x")
+    (home.batches / "1m7y5q8nvn2kj7.json").write_text(damage)
+    assert [found.id for found in batch.known(home)] == [made.id]
+
+
+def test_progress_is_counted_where_the_jobs_lie(home: Home, spool: Spool) -> None:
+    made = batch.add(spool, jobs(3), name="b", source="x")
+    there = batch.places(spool, made.ids)
+    spool.move(there[made.ids[0]], Move.FAIL)
+    spool.path(there[made.ids[1]]).unlink()
+    found = batch.counts(made, batch.places(spool, made.ids))
+    assert {word: count for word, count in found.items() if count} == {"queued": 1, "failed": 1, "gone": 1}
+
+
+def test_the_name_of_a_batch_stands_for_all_its_jobs_in_after(home: Home, spool: Spool) -> None:
+    made = batch.add(spool, jobs(3), name="parts", source="x")
+    assert Queue(home.path).add("x", agent="echo", after=["parts"])["after"] == list(made.ids)
+
+
+def test_a_row_that_is_wrong_adds_nothing_and_names_row_and_column(home: Home) -> None:
+    home.path.joinpath("in.csv").write_text("a\n1\n2\n")
+    for words, told in [
+        (["--prompt", "{{ row.b }}"], "row 1: no column `b`; there are: a"),
+        (["--template", "echo_test"], "row 1: template `echo_test`: missing from `vars`: `message`"),
+        (["--prompt", "x", "--file", "/no/{{ row.a }}"], "row 1: `files`: there is no /no/1"),
+        (["--prompt", "x", "--name-from", "b"], "row 1: no column `b`"),
+    ]:
+        with pytest.raises(MuxqError) as caught:
+            muxq(home, "batch", str(home.path / "in.csv"), "-a", "echo", *words)
+        assert told in str(caught.value)
+    assert (os.listdir(home.queue), os.listdir(home.batches)) == ([], [])
+
+
+def test_a_dry_run_prints_the_names_and_adds_nothing(home: Home) -> None:
+    told = muxq(home, "batch", "-", "--prompt", "{{ row.line }}", "-a", "echo", "--dry-run", "-n", "n", text="x\ny\n")
+    assert (told, os.listdir(home.queue)) == ("n-0001\nn-0002\n", [])
+
+
+def test_columns_are_the_variables_of_a_template_and_options_are_for_all(home: Home) -> None:
+    text = '{"message": "hi", "n": 1}\n'
+    muxq(home, "batch", "-", "--input", "jsonl", "-t", "echo_test", "-a", "echo", "-p", "5", "--tag", "{{ row.n }}",
+         text=text)  # fmt: skip
+    (job,) = Queue(home.path).list()
+    said = json.loads((home.queue / os.listdir(home.queue)[0]).read_text())
+    assert (said["vars"], job["priority"], job["tags"], job["name"]) == ({"message": "hi"}, 5, ["1"], "batch-0001")
+
+
+def test_a_batch_is_shown_cancelled_and_retried(home: Home, spool: Spool) -> None:
+    made = batch.add(spool, jobs(3), name="b", source="x")
+    place = batch.places(spool, made.ids)[made.ids[0]]
+    spool.move(place, Move.FAIL)
+    assert json.loads(muxq(home, "batch", "show", "b", "--json"))["failed"][0]["id"] == made.ids[0]
+    assert muxq(home, "batch", "retry-failed", "b").split() == [made.ids[0]]
+    assert sorted(muxq(home, "batch", "cancel", "b").split()) == sorted(made.ids)
+    assert "3 cancelled" in muxq(home, "batch", "ls")
+    assert spool.locate(place.entry) == Place(State.CANCELLED, place.entry)
