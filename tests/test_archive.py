@@ -179,3 +179,14 @@ def test_cleaning_beside_workers_adding_cancelling_and_trying_again_loses_no_job
     kept = {path.name[:14] for path in site.home.path.glob("archive/*/runs/*")}
     assert ({path.name for path in site.home.runs.iterdir()} - set(left), kept - set(archived)) == (set(), set())
     assert (list(site.home.path.glob("crash-*")), list(site.home.tmp.iterdir())) == ([], [])
+
+
+def test_what_a_live_job_is_after_stays_and_a_record_goes_with_its_job(spool: Spool, add: Callable[..., Entry]) -> None:
+    parent = add(name="a")
+    child = add(name="b", after=["a"])
+    spool.move(Place(State.QUEUED, parent), Move.FAIL)
+    assert sweep(spool, -1, dry_run=False, purge=False) == []
+    spool.move(Place(State.QUEUED, child), Move.FAIL)
+    assert sweep(spool, -1, dry_run=False, purge=False) == [parent.id, child.id]
+    assert list((spool.home.path / "after").iterdir()) == []
+    assert [path.stem for path in (spool.home.path / "archive").glob("*/after/*.json")] == [child.id]

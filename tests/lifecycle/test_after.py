@@ -248,3 +248,24 @@ def test_what_a_job_is_after_is_in_its_json_and_in_the_tree(site: Site) -> None:
     assert site.drain() == 0
     told = json.loads(site.muxq("show", "b", "--json").stdout)
     assert (told["after"], told["waits_for"]) == ([a["id"]], [])
+
+
+def test_a_job_whose_record_was_lost_still_waits_for_its_parent(site: Site) -> None:
+    site.queue.add(orderly(site, "a"), agent="shell", name="a")
+    child = site.queue.add(orderly(site, "b"), agent="shell", name="b", after=["a"], priority=9)
+    site.home.parents(child["id"]).unlink()
+    assert site.drain() == 0
+    assert order(site) == ["a", "b"]
+
+
+def test_a_batch_that_was_killed_while_it_was_added_is_brought_in_by_a_worker(site: Site) -> None:
+    made = site.muxq("batch", "-", "--prompt", "x", "-a", "echo", "--files", "x")
+    assert made.returncode == 4
+    (site.folder / "rows").write_text("a\nb\n")
+    batch = site.muxq("batch", f"{site.folder}/rows", "--prompt", "true # {{ row.line }}", "-a", "shell").stdout.strip()
+    aside = site.home.batches / "adding" / batch
+    aside.mkdir()
+    for path in site.home.queue.glob("*0002.json"):
+        path.rename(aside / path.name)
+    assert site.drain() == 0
+    assert site.states() == {"rows-0001": "done", "rows-0002": "done"}
