@@ -78,7 +78,10 @@ def test_every_folder_is_private_under_any_umask(tmp_path: Path) -> None:
 
 def test_the_folders_are_those_of_the_protocol(home: Home) -> None:
     assert sorted(item.name for item in home.path.iterdir()) == sorted(
-        "queue running done failed cancelled rejected runs locks requests prompts sessions schedules logs tmp after batches".split()
+        (
+            "queue running done failed cancelled rejected runs locks requests prompts sessions schedules logs tmp "
+            "after batches"
+        ).split()
     )
 
 
