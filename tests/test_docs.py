@@ -325,12 +325,17 @@ def test_the_variables_every_template_may_use_are_documented() -> None:
 
 
 GROUP: Any = typer.main.get_command(app)
+IN_ONE = {"batch"}
+"""Groups whose commands share a section: one of them is meant where none is named."""
 SUBCOMMANDS = {
     f"{name} {word}": command
     for name, group in GROUP.commands.items()
     for word, command in getattr(group, "commands", {}).items()
+    if name not in IN_ONE
 }
-COMMANDS: dict[str, Any] = {n: c for n, c in GROUP.commands.items() if not hasattr(c, "commands")} | SUBCOMMANDS
+COMMANDS: dict[str, Any] = {
+    name: command for name, command in GROUP.commands.items() if name in IN_ONE or not hasattr(command, "commands")
+} | SUBCOMMANDS
 """By what is typed after `muxq`."""
 
 
