@@ -78,7 +78,7 @@ def install(home: Home, new: Schedule) -> None:
     """Have the schedule's timer wake it. MuxqError says why not; nothing is left behind then."""
     words, label, once = argv(home, new.name), unit(home, new.name), new.made_up_for == "once"
     if new.timer == "systemd":
-        there = f"{new.name} ({home.path})"
+        there = f"{new.name} ({home.path})".replace("%", "%%")
         files = {
             "service": systemd.service(there, words),
             "timer": systemd.timer(there, new.cron, tz=new.tz, once=once),
