@@ -178,12 +178,14 @@ def test_a_drain_waits_for_the_parent_that_another_worker_runs(site: Site, wait_
     assert (first_full.wait(30), site.states()) == (0, {"a": "done", "b": "done"})
 
 
-def test_two_workers_run_every_job_of_a_web_once_and_after_its_parents(site: Site) -> None:
+def test_two_workers_run_every_job_of_a_web_once_and_after_its_parents(site: Site, wait_until: Wait) -> None:
     for row in range(4):
         for column in range(4):
             after = [f"{row - 1}-{near}" for near in (column, (column + 1) % 4)] if row else []
             site.drop(f"{row}-{column}", orderly(site, f"{row}-{column}"), after=after)
-    both = [site.work("--drain", "--jobs", "2") for _ in range(2)]
+    both = [site.work(*words, "--jobs", "2") for words in ([], ["--drain"])]
+    wait_until(lambda: set(site.states().values()) == {"done"}, 60)
+    both[0].terminate()
     assert [worker.wait(60) for worker in both] == [0, 0]
     done = order(site)
     assert sorted(done) == sorted(site.states())
