@@ -20,13 +20,14 @@ from runner.attention import Lookout
 from runner.errors import MuxqError, NotFound, Unready
 from runner.glance import Glance
 from runner.home import Home
+from runner.judge import Judge
 from runner.mode import Mode
 from runner.outcome import Done, Failed, Outcome, Retry
 from runner.output import Contract, Identity, identity, problem
 from runner.plan import Plan
 from runner.process import Proc
 from runner.profile import Profile
-from runner.progress import Attention
+from runner.progress import Attention, Turn
 from runner.run import Run
 from runner.terminal import Pane, Terminal
 from runner.verdict import Evidence, Output, Process, Rules, Wait, usage_limited, verdict
@@ -37,6 +38,9 @@ POST_MORTEM = ("timeout", "stalled")
 
 ANSWERED = ("tool-started", "turn-over")
 """Events that prove an answer of the service."""
+
+WORK = ("prompt-accepted", "tool-started", "tool-finished", "tool-failed", "turn-over", "repair")
+"""Events after which what an output was judged by may be otherwise."""
 
 ROUNDS = 10
 """How often what an attempt has started since the last look is ended."""
@@ -78,6 +82,10 @@ class Attempt:
         self._last_event = self._output_since = -math.inf
         self._seen: Identity | None = None
         self._judged: tuple[Identity, str] | None = None
+        self._work = 0
+        """How many events have told of work."""
+        self._invalid = False
+        """It ended with an output that is not what the job asked for."""
         self._waits_out = False
         self._resets_at: float | None = None
         self._rates: Identity | None = None
@@ -93,13 +101,17 @@ class Attempt:
         workdir = Path(record["workdir"])
         if way := trust.WAYS.get(plan.profile.trust):
             await asyncio.to_thread(way, workdir, env)
-        env |= {"MUXQ_ATTEMPT": self.run.session, "MUXQ_RUN_DIR": str(self.run.path)}
+        env |= self._marks()
         pane = await self.terminal.launch(
             self.run.session, record["argv"], cwd=workdir, env=env, events=self.run.events
         )
         self.pid = pane.pid
         self._launched = time.monotonic()
         event.emit(self.home.events, "attempt.launched", job=self.run.job, attempt=self.run.number)
+
+    def _marks(self) -> dict[str, str]:
+        """The environment by which the attempt's processes are known."""
+        return {"MUXQ_ATTEMPT": self.run.session, "MUXQ_RUN_DIR": str(self.run.path)}
 
     # -- watch ------------------------------------------------------------------------------------------------
 
@@ -142,12 +154,12 @@ class Attempt:
         except Unready as problem:  # the worker's slow look goes on asking
             event.emit(self.home.events, "worker.trouble", why=str(problem))
 
-    async def watch(self, profile: Profile, record: dict[str, Any]) -> Outcome:
-        """Wait for evidence until a verdict follows from it."""
-        rules = Rules(
-            profile.hooks, profile.interactive, profile.quiet, profile.patience, waits_out=bool(profile.waits_out)
-        )
+    async def watch(self, profile: Profile, record: dict[str, Any], env: Mapping[str, str]) -> Outcome:
+        """Wait for evidence until a verdict follows from it. `env` is the agent's."""
         contract = Contract.load(record["output"])
+        patience = profile.patience + (contract.check_timeout if contract.check else 0.0)  # its hook may be checking
+        rules = Rules(profile.hooks, profile.interactive, profile.quiet, patience, waits_out=bool(profile.waits_out))
+        judge = Judge(self.run.path, contract.path, {**env, **self._marks()}, self.wake)
         launched = _launched_at(record)
         limits = Limits(launched, launched + record["timeout"], record.get("stall") or math.inf)
         lookout = Lookout(
@@ -164,15 +176,29 @@ class Attempt:
                 watches.enter_context(self.watcher.watch(folder, self.wake))
             following = asyncio.create_task(self._follow_end())
             watches.callback(following.cancel)
+            watches.callback(judge.close)
             while True:
                 self._woken.clear()
                 evidence = await self._evidence(contract, rules, limits, profile)
                 found = verdict(evidence, rules)
+                if isinstance(found, Done) and contract.deep:
+                    evidence, found = self._judge(judge, evidence, rules)
                 if not isinstance(found, Wait):
+                    self._invalid = evidence.output is Output.INVALID
                     return found
                 due = await lookout.look(self.progress, driving=evidence.mode is Mode.DRIVING)
                 await self._glance.look(profile, self.progress, time.monotonic() - self._last_event)
                 await self._sleep(min(found.until, due))
+
+    def _judge(self, judge: Judge, evidence: Evidence, rules: Rules) -> tuple[Evidence, Wait | Outcome]:
+        """What follows once the output, which is all that is lacking, is judged by its whole contract."""
+        over = self.progress.turn is Turn.OVER and not self.progress.background
+        why = judge.problem(self._seen, self._work, hook=over) if self._seen else None
+        if why is None:
+            return evidence, Wait(math.inf)
+        if why:
+            evidence = replace(evidence, output=Output.INVALID, problem=why)
+        return evidence, verdict(evidence, rules)
 
     async def _sleep(self, until: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -221,6 +247,7 @@ class Attempt:
         """What the agent has told since the last look, folded in."""
         fresh = self._tail.read()
         self.progress = progress.fold(self.progress, fresh)
+        self._work += sum(said.name in WORK for said in fresh)
         return fresh
 
     def _look_at_rates(self) -> None:
@@ -279,6 +306,8 @@ class Attempt:
                 await self._post_mortem(ended.message)
             if ended.kind == Done.kind:
                 collect.result(self.home, self.run, Path(record["output"]["path"]))
+            elif self._invalid:
+                collect.invalid(self.home, self.run, Path(record["output"]["path"]))
             await collect.diff(self.home, self.run, Path(record["workdir"]))
         self.run.end(
             self.home,

@@ -33,6 +33,15 @@ def result(home: Home, run: Run, output: Path) -> None:
         store.write_whole(run.path / f"output{output.suffix}", output.read_bytes(), tmp=home.tmp)
 
 
+def invalid(home: Home, run: Run, output: Path) -> None:
+    """Keep what stands where the result should, to be looked at; the next attempt may write there."""
+    try:
+        data = store.read_bounded(output.resolve(), store.MAX_RECORD)
+    except (OSError, BadInput):
+        return
+    store.write_whole(run.invalid(output.suffix), data, tmp=home.tmp, durable=False)
+
+
 async def diff(home: Home, run: Run, workdir: Path) -> None:
     """The workdir's repository against its last commit, as diff.patch; nothing where there is none."""
     if workdir == run.work:

@@ -47,6 +47,12 @@ class Output:
     """Relative to the workdir and without `..`, or absolute, or beginning with `~/`."""
     format: Format | None = None
     min_bytes: int | None = None
+    schema: Mapping[str, Any] | str | None = None
+    """A JSON Schema, or the path of one: relative to the workdir, absolute, or beginning with `~/`."""
+    check: str | None = None
+    """A command for sh."""
+    check_timeout: float | None = None
+    """Seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +71,7 @@ class Job:
     args: tuple[str, ...] | None = None
     env: Mapping[str, str | FromEnv] | None = None
     output: Output | None = None
+    repairs: int | None = None
     timeout: float | None = None
     """Seconds."""
     stall: float | None = None
@@ -125,8 +132,9 @@ def _meanings(obj: dict[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
         try:
             said[key] = _READERS.get(key, _same)(value)
         except BadInput as problem:
-            keys = (key, "path") if key == "output" and isinstance(value, dict) else (key,)
-            problems.append(Problem(keys, f": {problem}"))
+            problems.append(Problem((key,), f": {problem}"))
+        except _InOutput as problem:
+            problems.append(Problem((key, problem.key) if isinstance(value, dict) else (key,), f": {problem}"))
     return said, problems
 
 
@@ -156,27 +164,57 @@ def _moment_text(moment: float) -> str:
     return (_EPOCH + timedelta(seconds=moment)).isoformat().replace("+00:00", "Z")
 
 
+class _InOutput(Exception):  # noqa: N818 - becomes a Problem
+    def __init__(self, key: str, says: object) -> None:
+        super().__init__(str(says))
+        self.key = key
+
+
+LONGEST_CHECK = 86400.0
+"""Seconds. The agent waits so long for its hook, and a little longer."""
+
+
 def _output(value: str | dict[str, Any]) -> Output:
     said: dict[str, Any] = {"path": value} if isinstance(value, str) else dict(value)
-    if "path" in said:
-        _refuse_path(said["path"])
-    if "min_bytes" in said:
-        said["min_bytes"] = int(said["min_bytes"])
+    for key, read in _OUTPUT_READERS.items():
+        if key in said:
+            try:
+                said[key] = read(said[key])
+            except BadInput as problem:
+                raise _InOutput(key, problem) from None
+    if "schema" in said and said.get("format", "json") != "json":
+        raise _InOutput("schema", f"a schema is for `json`, and `format` is {shown(said['format'])}")
     return Output(**said)
 
 
-def _refuse_path(path: str) -> None:
-    """BadInput for a path that cannot be that of a result file."""
+def _check_timeout(value: str | float) -> float:
+    limit = duration.seconds(value)
+    if limit > LONGEST_CHECK:
+        raise BadInput(f"a check may take a day at most, not {shown(value)}")
+    return limit
+
+
+def _schema(value: str | dict[str, Any]) -> str | dict[str, Any]:
+    if isinstance(value, dict):
+        from runner.outputschema import refuse as refuse_schema
+
+        refuse_schema(value, "it")
+    return value
+
+
+def _result_path(path: str) -> str:
+    """The path. BadInput for one that cannot be that of a result file."""
     parts = path.split("/")
     if parts[-1] in ("", ".", ".."):
         raise BadInput(f"the path {shown(path)} is that of a folder; say that of a file")
     if not path.startswith(("/", "~/")) and (".." in parts or path.startswith("~")):
         raise BadInput(f"the path {shown(path)} leaves the workdir; say an absolute one")
+    return path
 
 
 def _output_dict(output: Output) -> dict[str, Any]:
-    said = {"path": output.path, "format": output.format, "min_bytes": output.min_bytes}
-    return {key: value for key, value in said.items() if value is not None}
+    said = ((field.name, getattr(output, field.name)) for field in fields(output))
+    return {key: value for key, value in said if value is not None}
 
 
 def _after(value: list[str | dict[str, Any]]) -> tuple[After, ...]:
@@ -195,6 +233,13 @@ def _env_dict(env: Mapping[str, str | FromEnv]) -> dict[str, Any]:
     return {key: {"from_env": said.name} if isinstance(said, FromEnv) else said for key, said in env.items()}
 
 
+_OUTPUT_READERS: dict[str, Callable[[Any], Any]] = {
+    "path": _result_path,
+    "min_bytes": int,
+    "schema": _schema,
+    "check_timeout": _check_timeout,
+}
+
 _READERS: dict[str, Callable[[Any], Any]] = {
     "version": int,
     "vars": dict,
@@ -204,6 +249,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "output": _output,
     "timeout": duration.seconds,
     "stall": duration.seconds,
+    "repairs": int,
     "retries": int,
     "backoff": duration.seconds,
     "priority": int,

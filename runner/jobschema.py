@@ -11,7 +11,7 @@ from typing import Any
 from runner import duration
 from runner.jsontext import MAX_PROBLEMS, Keys, Problem, dotted, shown
 
-NOT_YET_SUPPORTED = {"notify", "output.schema", "output.check"}
+NOT_YET_SUPPORTED = {"notify"}
 """Keys of version 1 that this muxq cannot honour. Ignoring one would break a promise, so each is refused."""
 
 MUST_BE = {
@@ -30,10 +30,14 @@ MUST_BE = {
     "env": "must be an object of names and values",
     "env.*": 'must be a string or {"from_env": "NAME"}',
     "env.*.from_env": "must be the name of an environment variable: letters, digits and _ only, no digit first",
-    "output": "must be a path without control characters, or an object of `path`, `format` and `min_bytes`",
+    "output": "must be a path without control characters, or an object (`path`, `format`, …)",
     "output.path": "must be a path, not empty and without control characters",
     "output.format": 'must be "text", "markdown" or "json"',
     "output.min_bytes": "must be a whole number of bytes, 0 or more",
+    "output.schema": "must be a JSON Schema (an object), or the path of one",
+    "output.check": "must be a shell command that is not blank",
+    "output.check_timeout": f"must be {duration.FORMS}, above 0",
+    "repairs": "must be a whole number from 0 to 8",
     "timeout": f"must be {duration.FORMS}, above 0",
     "stall": f"must be {duration.FORMS}, above 0",
     "retries": "must be a whole number from 0 to 100",

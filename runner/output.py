@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+CHECK_TIMEOUT = 600.0
+"""Seconds that a check may take where the job does not say."""
+
 SUFFIX = {"text": ".txt", "markdown": ".md", "json": ".json"}
 
 
@@ -31,9 +34,25 @@ class Contract:
     format: str = "markdown"
     min_bytes: int = 1
     before: Identity | None = None
+    schema: Any = None
+    """A JSON Schema that the document must fit; None: any."""
+    check: str = ""
+    """A shell command that says by its exit status whether the work is right."""
+    check_timeout: float = CHECK_TIMEOUT
+    """Seconds."""
+
+    @property
+    def deep(self) -> bool:
+        """Whether there is more to it than `problem` sees: then judge.py has the last word."""
+        return bool(self.check) or self.schema is not None
 
     def words(self) -> list[str]:
-        """The contract as arguments of the Stop hook: path, format, min_bytes, and INODE,SIZE,MTIME_NS or -."""
+        """The contract as arguments of the Stop hook: path, format, min_bytes, and INODE,SIZE,MTIME_NS or -.
+
+        None for one that a look at the file does not settle.
+        """
+        if self.deep:
+            return []
         before = self.before
         old = f"{before.inode},{before.size},{before.mtime_ns}" if before else "-"
         return [self.path, self.format, str(self.min_bytes), old]
@@ -41,7 +60,15 @@ class Contract:
     @classmethod
     def load(cls, said: dict[str, Any]) -> Contract:
         before = said.get("before")
-        return cls(said["path"], said["format"], said["min_bytes"], Identity(**before) if before else None)
+        return cls(
+            said["path"],
+            said["format"],
+            said["min_bytes"],
+            Identity(**before) if before else None,
+            said.get("schema"),
+            said.get("check") or "",
+            said.get("check_timeout") or CHECK_TIMEOUT,
+        )
 
 
 def identity(path: str | Path) -> Identity | None:
@@ -58,7 +85,7 @@ def identity(path: str | Path) -> Identity | None:
 def problem(contract: Contract) -> str:
     """Why the file at the contract's path is no valid output, in words that follow "but"; "" when it is one.
 
-    An old or missing file is the caller's to tell apart; OSError when it cannot be read.
+    As far as size and format go. An old or missing file is the caller's to tell apart; OSError when it cannot be read.
     """
     with open(contract.path, "rb") as file:
         data = file.read() if contract.format == "json" else b""
@@ -81,5 +108,12 @@ def missing(contract: Contract) -> str:
     if now == contract.before:
         return f"The file {contract.path} is the old one. Write your own result to it now, in place of what is there."
     if wrong := problem(contract):
-        return f"Your result is not accepted: {wrong}. Write it to {contract.path} again, whole and right."
+        return refused(contract, wrong)
     return ""
+
+
+def refused(contract: Contract, wrong: str) -> str:
+    """`wrong`, which follows "but", as the agent's next instruction."""
+    if wrong.startswith("the check"):
+        return f"Your result is not accepted: {wrong}\nPut right what it says. The result belongs into {contract.path}."
+    return f"Your result is not accepted: {wrong}. Write it to {contract.path} again, whole and right."

@@ -5,6 +5,7 @@ Made at `add`, when a drop is taken in, before a claim and at prepare: what cann
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,12 +16,14 @@ from typing import Any
 from runner import config, profile, prompt
 from runner.errors import BadInput, Unready
 from runner.home import Home
-from runner.job import FromEnv, Job
-from runner.output import SUFFIX
+from runner.job import FromEnv, Job, Output
+from runner.jsontext import MAX_BYTES, parse
+from runner.output import CHECK_TIMEOUT, SUFFIX, Contract, Identity
 from runner.parents import Expected, Parents
 from runner.paths import expand
 from runner.profile import Profile
 from runner.prompt import Template
+from runner.store import read_bounded
 
 BACKOFF = 30.0
 
@@ -46,6 +49,9 @@ class Plan:
     """A further attempt goes on with the conversation, where it can."""
     format: str
     min_bytes: int
+    schema: Any
+    """The JSON Schema that the output must fit; None: any."""
+    repairs: int
 
     def adopted(self) -> dict[str, Any] | None:
         """What prepare() takes for an attempt before the first, for a job that goes on with a conversation."""
@@ -62,6 +68,12 @@ class Plan:
         said = self.job.output.path if self.job.output else None
         return workdir / expand(said) if said else run / f"output{SUFFIX[self.format]}"
 
+    def contract(self, output: Path, before: Identity | None) -> Contract:
+        """What the output must be; `before` stood at its path already."""
+        said = self.job.output or Output()
+        limit = said.check_timeout or CHECK_TIMEOUT
+        return Contract(str(output), self.format, self.min_bytes, before, self.schema, said.check or "", limit)
+
     def prompt(self, *, workdir: Path, output: Path, after: Parents | Expected | None = None) -> str:
         """The text of prompt.md. BadInput when the template cannot be filled in."""
         files = [str(path) for path in files_of(self.job)]
@@ -70,6 +82,8 @@ class Plan:
             "workdir": str(workdir),
             "output_path": str(output),
             "output_format": self.format,
+            "output_schema": "" if self.schema is None else json.dumps(self.schema, ensure_ascii=False, indent=2),
+            "output_check": (self.job.output.check if self.job.output else None) or "",
             "after": after or Expected(self.job.after or ()),
             **({"prompt": self.job.prompt} if self.job.prompt is not None else {}),
         }
@@ -102,6 +116,7 @@ def plan(home: Home, job: Job, setup: Setup | None = None) -> Plan:
     template = setup.template(job.template or chosen.template)
     _check_places(job)
     _check_conversation(job, chosen)
+    said = job.output or Output()
     made = Plan(
         job=job,
         profile=chosen,
@@ -114,8 +129,10 @@ def plan(home: Home, job: Job, setup: Setup | None = None) -> Plan:
         retries=job.retries or 0,
         backoff=job.backoff or BACKOFF,
         resume=job.retry != "fresh" and bool(chosen.resume),
-        format=(job.output.format if job.output else None) or template.output_format or "markdown",
-        min_bytes=chosen.min_bytes if job.output is None or job.output.min_bytes is None else job.output.min_bytes,
+        format=said.format or ("json" if said.schema is not None else template.output_format) or "markdown",
+        min_bytes=chosen.min_bytes if said.min_bytes is None else said.min_bytes,
+        schema=_schema(job),
+        repairs=_repairs(job, chosen),
     )
     if job.template:
         nowhere = Path("/")
@@ -127,6 +144,33 @@ def files_of(job: Job) -> list[Path]:
     """The job's files as absolute paths; relative ones start at its workdir."""
     base = expand(job.workdir) if job.workdir else Path("/")
     return [base / expand(name) for name in job.files or ()]
+
+
+def _schema(job: Job) -> Any:
+    """The JSON Schema that the job gives, or that lies where it says. BadInput."""
+    said = job.output.schema if job.output else None
+    if not isinstance(said, str):
+        return said
+    path = (expand(job.workdir) if job.workdir else Path("/")) / expand(said)
+    if not job.workdir and not expand(said).is_absolute():
+        raise BadInput(f"`output.schema`: {said!r} is relative, and the job has no workdir to start from")
+    try:
+        schema = parse(read_bounded(path.resolve(), MAX_BYTES), where=str(path))
+    except OSError as problem:
+        raise BadInput(f"`output.schema`: {path}: {problem.strerror}") from None
+    except BadInput as problem:
+        raise BadInput(f"`output.schema`: {problem}") from None
+    from runner.outputschema import refuse
+
+    refuse(schema, f"`output.schema`: {path}")
+    return schema
+
+
+def _repairs(job: Job, chosen: Profile) -> int:
+    """How often the agent is sent back at most. BadInput for one that cannot be."""
+    if job.repairs and not chosen.hooks:
+        raise BadInput(f"`repairs`: the agent {chosen.name!r} does not tell of its turns, so it cannot be sent back")
+    return chosen.repairs if job.repairs is None else job.repairs
 
 
 def _permissions(job: Job, chosen: Profile, settings: config.Config) -> str:

@@ -37,7 +37,7 @@ def prepare(home: Home, run: Run, plan: Plan, binary: str, before: dict[str, Any
     command = plan.profile.resume if before else plan.profile.command
     old = Contract.load(before["output"]) if before and before["attempt"] else None
     stood = old.before if old and old.path == str(output) else identity(output)  # what it has written is its own
-    contract = Contract(str(output), plan.format, plan.min_bytes, stood)
+    contract = plan.contract(output, stood)
     told = go_on(output) if before and before["attempt"] else instruction(run.prompt, output)
     places = _places(run, plan, workdir, contract, session_id, told)
     text = plan.prompt(workdir=workdir, output=output, after=parents.of(home, run.job))
@@ -63,7 +63,7 @@ def prepare(home: Home, run: Run, plan: Plan, binary: str, before: dict[str, Any
         "permissions": plan.permissions,
         "answer": plan.answer,
         "timeout": plan.timeout,
-        "repairs": plan.profile.repairs,
+        "repairs": plan.repairs,
         "stall": plan.stall,
         "resumes": before["attempt"] if before else None,
         "started_at": clock.stamp(),

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from jinja2 import Template as Compiled
     from jinja2.sandbox import SandboxedEnvironment
 
-BUILT_IN = frozenset({"prompt", "files", "workdir", "output_path", "output_format", "after"})
+BUILT_IN = frozenset(
+    {"prompt", "files", "workdir", "output_path", "output_format", "output_schema", "output_check", "after"}
+)
 """Variables that every template may use and no job may set: muxq gives them."""
 MAX_CHARACTERS = 16 * 2**20
 """The longest text a template may come to."""
@@ -93,9 +95,9 @@ def render(template: Template, variables: Mapping[str, Any], *, context: Mapping
     """The text of prompt.md. Write it as UTF-8 bytes, without translating line ends.
 
     `variables` are the job's own; `context` is what muxq gives, out of BUILT_IN: prompt (only for a job that has one),
-    files (absolute paths), workdir, output_path, output_format, after (parents.py). Raises BadInput that names
-    template, variables and lines: all missing ones at once, the first unknown one, and whatever goes wrong in the
-    template itself.
+    files (absolute paths), workdir, output_path, output_format, output_schema and output_check (both "" where there is
+    none), after (parents.py). Raises BadInput that names template, variables and lines: all missing ones at once, the
+    first unknown one, and whatever goes wrong in the template itself.
     """
     if unknown := set(context) - BUILT_IN:
         raise ValueError(f"not built in: {sorted(unknown)}")

@@ -70,6 +70,10 @@ class Run:
         """What stood still, after a timeout or a stall."""
         return self.path / "post-mortem.txt"
 
+    def invalid(self, suffix: str) -> Path:
+        """The copy of an output that was not what the job asked for."""
+        return self.path / f"invalid-output{suffix}"
+
     @property
     def work(self) -> Path:
         """The workdir of a job that names none."""

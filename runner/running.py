@@ -25,6 +25,7 @@ from runner.hold import Hold
 from runner.outcome import Cancelled, Done, Failed, Outcome, Requeued
 from runner.plan import BACKOFF, Plan, plan, ready
 from runner.prepare import prepare
+from runner.profile import Profile
 from runner.progress import Attention, Turn
 from runner.run import Run, following, runs
 from runner.spool import Place, Spool
@@ -126,11 +127,18 @@ class Running:
             self.attempt = self._attempt(following(self.spool.home, self.id))
             record = prepare(self.spool.home, self.attempt.run, chosen, binary, before)
             await self.attempt.launch(chosen, record)
-            return await self.attempt.watch(chosen.profile, record)
+            return await self.attempt.watch(chosen.profile, record, chosen.environment(self.env))
         if (told := self.attempt.run.outcome()) is not None:
             return outcome.load(told)
         self.attempt.take_over(await self._terminal.panes())
-        return await self.attempt.watch(profile.load(record["agent"], self.spool.home.sessions), record)
+        agent = profile.load(record["agent"], self.spool.home.sessions)
+        return await self.attempt.watch(agent, record, self._environment(agent))
+
+    def _environment(self, agent: Profile) -> dict[str, str]:
+        """That of an agent that runs already, as far as it is still known."""
+        with contextlib.suppress(MuxqError):
+            return self._plan()[0].environment(self.env)
+        return agent.environment(self.env)
 
     def _conversation(self) -> dict[str, Any] | None:
         """attempt.json of the last attempt that said a word, if its conversation is still there to go on with."""

@@ -2,7 +2,7 @@
 
     {"id", "name", "state", "agent", "priority", "tags", "created_at", "started_at", "finished_at",
      "attempts": [{"number", "session", "started_at", "finished_at", "outcome", "error", "exit_status",
-                   "doing", "screen", "prompt", "post_mortem", "usage", "run_dir"}],
+                   "doing", "screen", "prompt", "post_mortem", "invalid_output", "usage", "run_dir"}],
      "after": [ID], "waits_for": [ID], "batch", "output_path", "error": {"kind", "message"},
      "attention": {"kind", "detail", "since", "options", "screen"},
      "status", "mode", "kept", "command", "run_dir"}
@@ -106,6 +106,7 @@ def _attempt(run: Run, now: progress.Progress | None) -> dict[str, Any]:
         "screen": _present(run.screen),
         "prompt": _present(run.prompt),
         "post_mortem": _present(run.post_mortem),
+        "invalid_output": next((path for end in _suffixes(record) if (path := _present(run.invalid(end)))), None),
         "usage": ended["usage"] if isinstance(ended.get("usage"), dict) else None,
         "run_dir": str(run.path),
     }
@@ -121,6 +122,11 @@ def attention(found: progress.Attention, screen: str | None = None) -> dict[str,
         "options": list(found.options),
         "screen": screen if dialog else None,
     }
+
+
+def _suffixes(record: dict[str, Any]) -> list[str]:
+    output = record.get("output")
+    return [Path(str(output.get("path"))).suffix] if isinstance(output, dict) else []
 
 
 def _time(said: Any) -> str | None:

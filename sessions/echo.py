@@ -10,6 +10,7 @@ script, played in order; the other lines are the answer:
     @exit STATUS      leave at once                     @error WORD     let the turn fail with this error
     @stay             never end the turn                @run COMMAND    run a shell command
     @busy-while PATH  be turned away while PATH exists  @limit SECONDS  meet a usage limit, wait it out, go on
+    @again                       what follows is for the turn after this one was sent back
     @ask Bash: COMMAND           ask for a permission; what became of it is part of the answer
     @question TEXT? Yes, No      ask a question, with these options
 
@@ -25,7 +26,7 @@ import sys
 import termios
 import time
 import tty
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,13 @@ class Agent:
     def __init__(self, prompt: str, output: str, run: str, package: str, permissions: str) -> None:
         self.prompt, self.output, self.run, self.package = Path(prompt), Path(output), run, package
         self.permissions = permissions
+        self.lines: Iterator[str] = iter(())
+        """What is left of the script."""
         self.silent = self.pieces = False
+        self.again = False
+        """There may be more of the script, for after the turn was sent back."""
+        self.first = True
+        """The turn was not sent back yet."""
         self.answer: list[str] = []
         self.allowed: set[str] = set()
         """What was approved for the whole session."""
@@ -55,37 +62,51 @@ class Agent:
         return told.stdout
 
     def turn(self) -> None:
+        """The job's own: the answer is written."""
         self.begin("Read the prompt file.")
-        answer = self.play(self.prompt.read_text("utf-8"))
-        if not self.silent and not self.pieces:
-            self.write(answer)
-        self.end(answer)
+        self.respond(self.prompt.read_text("utf-8"), self.deliver)
 
     def follow_up(self, message: str) -> None:
         """A turn of its own for one message: the answer is said, not written."""
         self.begin(message)
-        answer = self.play(message).strip()
-        print(f"● {answer}", flush=True)
-        self.end(answer)
+        self.respond(message, self.say)
 
     def begin(self, asked: str) -> None:
         self.turns += 1
+        self.first = True
         self.record("user", asked)
         self.tell("prompt-accepted", prompt=asked)
 
-    def play(self, text: str) -> str:
-        """Play the script in `text`; returns the lines that are none, and what its own lines came to."""
-        self.answer = []
-        for line in text.splitlines(keepends=True):
+    def respond(self, text: str, give: Callable[[str], str]) -> None:
+        """Play the script in `text`, give the answer and end the turn; when it is sent back, what follows @again."""
+        self.lines = iter(text.splitlines(keepends=True))
+        answer = give(self.play())
+        self.record("assistant", answer)
+        while self.tell("turn-over", background_tasks=[], last_assistant_message=answer):
+            if self.again:  # sent back; else it has nothing better to say, and tries again
+                self.silent = self.pieces = self.first = False
+                answer = give(self.play())
+                self.record("assistant", answer)
+
+    def play(self) -> str:
+        """Play the script up to the end of a turn; returns the lines that are none, and what its own came to."""
+        self.answer, self.again = [], False
+        for line in self.lines:
             if line.startswith("@") and self.act(*line[1:].strip().partition(" ")[::2]):
+                if self.again:
+                    break
                 continue
             self.answer.append(line)
         return "".join(self.answer)
 
-    def end(self, answer: str) -> None:
-        self.record("assistant", answer)
-        while self.tell("turn-over", background_tasks=[], last_assistant_message=answer):
-            pass  # sent back: it has nothing better to say, and tries again
+    def deliver(self, answer: str) -> str:
+        if not self.silent and not self.pieces:
+            self.write(answer)
+        return answer
+
+    def say(self, answer: str) -> str:
+        print(f"● {answer.strip()}", flush=True)
+        return answer.strip()
 
     @property
     def transcript(self) -> Path:
@@ -108,9 +129,11 @@ class Agent:
             case "say":
                 print(rest, flush=True)
             case "write":
-                self.pieces = True
-                with self.output.open("a", encoding="utf-8") as file:
+                with self.output.open("a" if self.pieces or self.first else "w", encoding="utf-8") as file:
                     file.write(rest + "\n")
+                self.pieces = True
+            case "again":
+                self.again = True
             case "silent":
                 self.silent = True
             case "run":

@@ -12,6 +12,8 @@ import os
 import sys
 import time
 
+Any = object
+
 MAX_BYTES = 32_768
 """More than this of one event is cut down to its short values: a Write tool's event carries the whole file."""
 
@@ -82,9 +84,14 @@ def send_back(run: str, package_parent: str, data: bytes) -> str:
         attempt = json.load(file)
     with open(run + "/events.jsonl", "rb") as file:
         repairs = sum(b'","event":"repair","data":' in line[:80] for line in file)
-    if repairs >= attempt["repairs"] or json.loads(data).get("background_tasks"):
-        return ""
-    return missing(Contract.load(attempt["output"]))
+    contract = Contract.load(attempt["output"])
+    last = repairs >= attempt["repairs"] or bool(json.loads(data).get("background_tasks"))
+    reason = "" if last else missing(contract)
+    if reason or not contract.deep:
+        return reason
+    from runner import judge
+
+    return judge.at_the_end_of_a_turn(run, contract, last=last)
 
 
 def ask(run: str, package_parent: str, data: bytes) -> bool:

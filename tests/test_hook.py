@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from runner import event, permission, shipped
+from runner import event, judge, permission, shipped
 from runner.output import Contract, identity
 from runner.permission import Decision
 
@@ -423,3 +423,55 @@ def test_a_request_of_an_attempt_without_limits_is_told_and_not_waited_for(
         (run / "attempt.json").write_text(record)
     told = tell("permission-asked", MAKE)
     assert (told.returncode, told.stdout, events(run)) == (0, b"", [("permission-asked", MAKE)])
+
+
+# --- a contract with a schema or a check
+
+
+@pytest.fixture
+def checked(attempt: Callable[..., Path], run: Path) -> Callable[..., Path]:
+    """As `attempt`, with a workdir for the check; the output is written."""
+
+    def write(repairs: int = 2, data: str = "{}", **said: Any) -> Path:
+        output = attempt(repairs, **said)
+        record = json.loads((run / "attempt.json").read_text())
+        (run / "attempt.json").write_text(json.dumps(record | {"workdir": str(run)}))
+        output.write_text(data)
+        return output
+
+    return write
+
+
+def test_a_check_that_fails_sends_the_agent_back_with_what_it_said(
+    tell: Tell, run: Path, checked: Callable[..., Path]
+) -> None:
+    output = checked(check="echo two tests failed; exit 1")
+    reason = order(tell("turn-over", {"background_tasks": []}))
+    assert reason.startswith("Your result is not accepted: the check `echo two tests failed; exit 1` failed")
+    assert reason.endswith(f"two tests failed\nPut right what it says. The result belongs into {output}.")
+    assert events(run) == [("repair", {"reason": reason})]
+
+
+def test_json_that_does_not_fit_its_schema_sends_the_agent_back(tell: Tell, checked: Callable[..., Path]) -> None:
+    checked(format="json", schema={"required": ["a"]})
+    assert "does not fit its schema: $: 'a' is a required property" in order(tell("turn-over"))
+
+
+def test_a_check_that_succeeds_ends_the_turn_and_is_written_down(
+    tell: Tell, run: Path, checked: Callable[..., Path]
+) -> None:
+    output = checked(check="true")
+    assert (order(tell("turn-over")), [name for name, _ in events(run)]) == ("", ["turn-over"])
+    assert judge.told(run, identity(output)) == ""
+
+
+def test_after_the_last_turn_the_worker_judges(tell: Tell, run: Path, checked: Callable[..., Path]) -> None:
+    checked(1, check="echo >> ran; exit 1")
+    assert [bool(order(tell("turn-over"))) for _ in range(3)] == [True, False, False]
+    assert ((run / "ran").read_text(), (run / "judged.json").exists()) == ("\n", False)
+
+
+def test_no_check_runs_for_an_output_that_is_not_there(tell: Tell, run: Path, checked: Callable[..., Path]) -> None:
+    checked(check="touch ran").unlink()
+    assert "You have not written your result" in order(tell("turn-over"))
+    assert not (run / "ran").exists()

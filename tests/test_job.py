@@ -189,3 +189,30 @@ def test_importing_it_loads_no_library_but_pythons_own() -> None:
     folder = Path(job.__file__).parent.parent
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=folder)
     assert loaded.stdout.split() == []
+
+
+# --- the contract of the output
+
+
+def test_a_contract_becomes_the_same_job_again() -> None:
+    said = {"schema": {"type": "object"}, "check": "make test", "check_timeout": "5m"}
+    made = Job.check({"prompt": "x", "output": said, "repairs": 3}, where="the job")
+    assert made.output
+    assert (made.output.check_timeout, made.repairs) == (300.0, 3)
+    assert Job.check(made.as_dict(), where="the job") == made
+
+
+@pytest.mark.parametrize(
+    ("output", "says"),
+    [
+        ({"schema": {"type": "numbr"}}, "`output.schema`: it is no JSON Schema: $.type: 'numbr' is not valid"),
+        ({"schema": {"$ref": "http://x/y"}}, "`output.schema`: it refers to 'http://x/y'"),
+        ({"schema": {}, "format": "text"}, '`output.schema`: a schema is for `json`, and `format` is "text"'),
+        ({"check": "x", "check_timeout": "2d"}, '`output.check_timeout`: a check may take a day at most, not "2d"'),
+        ({"path": "../x"}, "`output.path`: the path"),
+    ],
+)
+def test_what_no_output_can_keep_is_refused(output: dict[str, Any], says: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        Job.check({"prompt": "x", "output": output}, where="the job")
+    assert says in str(caught.value)

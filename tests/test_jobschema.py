@@ -51,9 +51,12 @@ def refused(obj: object) -> str:
         ({"env": {"A": {"from_env": "1"}}}, "`env.A.from_env` (line 1) must be the name of an environment variable"),
         ({"env": {"A": {}}}, '`env.A` (line 1) must be a string or {"from_env": "NAME"}'),
         ({"env": {"A": {"from_env": "B", "or": "c"}}}, "unknown key `env.A.or` (line 1): known are from_env"),
-        ({"output": ""}, "`output` (line 1) must be a path without control characters, or an object of"),
-        ({"output": []}, "`output` (line 1) must be a path without control characters, or an object of `path`, `format`"
-         " and `min_bytes`, not a list"),
+        ({"output": ""}, "`output` (line 1) must be a path without control characters, or an object ("),
+        ({"output": []}, "`output` (line 1) must be a path without control characters, or an object (`path`, `format`,"
+         " …), not a list"),
+        ({"output": {"schema": []}}, "`output.schema` (line 1) must be a JSON Schema (an object), or the path of one,"),
+        ({"output": {"check": " "}}, '`output.check` (line 1) must be a shell command that is not blank, not " "'),
+        ({"repairs": 9}, "`repairs` (line 1) must be a whole number from 0 to 8, not 9"),
         ({"output": {"path": ""}}, f"`output.path` (line 1){PATH_RULE}"),
         ({"output": {"format": "html"}}, '`output.format` (line 1) must be "text", "markdown" or "json", not "html"'),
         ({"output": {"min_bytes": -1}}, "`output.min_bytes` (line 1) must be a whole number of bytes, 0 or more"),

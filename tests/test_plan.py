@@ -223,3 +223,51 @@ def test_a_conversation_that_cannot_be_gone_on_with_is_refused(
     with pytest.raises(BadInput) as caught:
         plan(**{"agent": "claude", "conversation": KNOWN, "workdir": str(held), **keys})
     assert words in str(caught.value)
+
+
+# --- the contract of the output
+
+
+def test_a_schema_may_lie_in_a_file(plan: Callable[..., Plan], tmp_path: Path) -> None:
+    (tmp_path / "s.json").write_text('{"type": "object"}')
+    for keys in (
+        {"output": {"schema": "s.json"}, "workdir": str(tmp_path)},
+        {"output": {"schema": f"{tmp_path}/s.json"}},
+    ):
+        made = plan(**keys)
+        assert (made.schema, made.format) == ({"type": "object"}, "json")
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "words"),
+    [
+        (None, "{}/s.json", "`output.schema`: "),
+        ("[]", "{}/s.json", "`output.schema`: "),
+        ("{", "{}/s.json", "`output.schema`: "),
+        ('{"type": 1}', "{}/s.json", "s.json is no JSON Schema: $.type"),
+        ("{}", "s.json", "`output.schema`: 's.json' is relative, and the job has no workdir to start from"),
+    ],
+)
+def test_a_file_that_holds_no_schema_is_found_at_once(
+    plan: Callable[..., Plan], tmp_path: Path, text: str | None, said: str, words: str
+) -> None:
+    if text is not None:
+        (tmp_path / "s.json").write_text(text)
+    with pytest.raises(BadInput) as caught:
+        plan(output={"schema": said.format(tmp_path)})
+    assert words in str(caught.value)
+
+
+def test_how_often_an_agent_is_sent_back_says_the_job_or_else_its_profile(plan: Callable[..., Plan]) -> None:
+    assert [plan(**said).repairs for said in ({}, {"repairs": 0}, {"repairs": 5})] == [2, 0, 5]
+
+
+def test_an_agent_that_cannot_be_sent_back_refuses_repairs(plan: Callable[..., Plan]) -> None:
+    with pytest.raises(BadInput, match="the agent 'shell' does not tell of its turns, so it cannot be sent back"):
+        plan(agent="shell", repairs=1)
+
+
+def test_the_contract_is_that_of_the_job(plan: Callable[..., Plan]) -> None:
+    made = plan(output={"check": "make test", "check_timeout": 5}).contract(Path("/o"), None)
+    assert (made.path, made.check, made.check_timeout, made.deep, made.words()) == ("/o", "make test", 5.0, True, [])
+    assert not plan().contract(Path("/o"), None).deep

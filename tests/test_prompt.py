@@ -16,6 +16,8 @@ CONTEXT: dict[str, Any] = {
     "workdir": "/work here",
     "output_path": "/runs/1/output.md",
     "output_format": "markdown",
+    "output_schema": "",
+    "output_check": "",
 }
 
 
@@ -292,6 +294,13 @@ def test_a_shipped_template_says_where_the_result_goes_and_leaves_no_gaps(
     assert ("a b.csv" in text) is (bool(files) and name != "echo_test")
     assert "\n\n\n" not in text
     assert text.endswith("end your turn.\n")
+
+
+def test_a_shipped_template_says_what_the_result_is_judged_by() -> None:
+    context = {**CONTEXT, "output_format": "json", "output_schema": '{\n  "a": 1\n}', "output_check": "make test"}
+    text = prompt.render(prompt.load("generic", [SHIPPED]), {}, context={**context, "prompt": "Do it."})
+    assert '- It fits this JSON Schema:\n\n    {\n      "a": 1\n    }\n\n- When you end your turn' in text
+    assert "exit status 0: `make test`\n" in text
 
 
 @pytest.mark.parametrize("text", ["#!/bin/sh\necho '{{ x }}'\n", "no line end", "\r\n\n  \n", "{#", "\ufeff\u2028"])

@@ -97,6 +97,7 @@ def test_a_running_job_tells_of_its_attempt(spool: Spool, running: Place, run: R
             "screen": None,
             "prompt": None,
             "post_mortem": None,
+            "invalid_output": None,
             "usage": None,
             "run_dir": str(run.path),
         }

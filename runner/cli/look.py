@@ -177,7 +177,8 @@ def show(job: JobArgument, as_json: JsonOption = False, home_path: HomeOption = 
             "because": said,
             "usage": usage,
             **{
-                key: attempt[key] for key in ("started_at", "finished_at", "run_dir", "prompt", "screen", "post_mortem")
+                key: attempt[key]
+                for key in ("started_at", "finished_at", "run_dir", "prompt", "screen", "invalid_output", "post_mortem")
             },
         }
         for key, value in rows.items():

@@ -42,6 +42,15 @@ def add(
     output_format: Annotated[
         str | None, typer.Option("--format", metavar="text|markdown|json", help="What the result must be.")
     ] = None,
+    output_schema: Annotated[
+        str | None, typer.Option("--output-schema", metavar="FILE", help="A JSON Schema that the result must fit.")
+    ] = None,
+    check: Annotated[
+        str | None, typer.Option("--check", metavar="COMMAND", help="Must end with exit status 0, else it is repaired.")
+    ] = None,
+    repairs: Annotated[
+        int | None, typer.Option("--repairs", metavar="N", help="How often the agent is sent back at most.")
+    ] = None,
     priority: Annotated[int | None, typer.Option("--priority", "-p", metavar="N", help="Larger first.")] = None,
     timeout: Annotated[
         str | None, typer.Option("--timeout", metavar="D", help="For the whole attempt: 90s, 30m, 2h.")
@@ -125,7 +134,8 @@ def job_of(o: Mapping[str, Any]) -> dict[str, Any]:
         "model": o["model"],
         "workdir": str(expand(o["workdir"]).absolute()) if o["workdir"] else None,
         "files": [str(expand(name).absolute()) for name in o["file"] or []] or None,
-        "output": _output(o["output"], o["output_format"], o["workdir"]),
+        "output": _output(o["output"], o["output_format"], o["workdir"], o["output_schema"], o["check"]),
+        "repairs": o["repairs"],
         "priority": o["priority"],
         "timeout": o["timeout"],
         "not_before": _moment(o["not_before"]) if o["not_before"] else None,
@@ -247,10 +257,17 @@ def _decoded(data: bytes, where: str) -> str:
         raise BadInput(f"{where} is not UTF-8 (byte {problem.start})") from None
 
 
-def _output(path: str | None, form: str | None, workdir: str | None) -> dict[str, str] | None:
+def _output(
+    path: str | None, form: str | None, workdir: str | None, schema: str | None, check: str | None
+) -> dict[str, str] | None:
     """`output` of the job; a relative path on the command line starts where a shell user expects: here."""
-    place = {"path": str(expand(path) if workdir else expand(path).absolute())} if path else {}
-    return {**place, **({"format": form} if form else {})} or None
+    said = {
+        "path": str(expand(path) if workdir else expand(path).absolute()) if path else None,
+        "format": form,
+        "schema": str(expand(schema).absolute()) if schema else None,
+        "check": check,
+    }
+    return {key: value for key, value in said.items() if value} or None
 
 
 def _environment(said: list[str]) -> dict[str, Any]:

@@ -47,6 +47,12 @@ def put(box: Sandbox, work: Path) -> None:
     box.drop("linked", "@@write there", output=str(box.root / "link" / "linked.md"), timeout=15)
     box.drop("repaired", '@@write {"a":\n@@wait\n@@write {"a": 1}', output={"format": "json"})
     box.drop("never-json", "@@write {", output={"format": "json"})
+    schema = {"properties": {"a": {"type": "number"}}}
+    box.drop("fitted", '@@write {"a": "x"}\n@@wait\n@@write {"a": 1}', output={"schema": schema})
+    box.drop("never-fits", '@@write {"a": "x"}', output={"schema": schema}, repairs=1)
+    check = f'echo >>{box.root}/checks; grep right "$MUXQ_OUTPUT" || {{ echo not right; exit 3; }}'
+    box.drop("checked", "@@write wrong\n@@wait\n@@write right", output={"check": check})
+    box.drop("slow-check", "@@write right", output={"check": "sleep 3"})
     box.drop("sent-back", "@@silent-then-write at last")
     box.drop("nothing", "@@say I have nothing to write.")
     box.drop("question", "@@ask May I?\n@@write answered")
@@ -106,6 +112,28 @@ def test_json_that_is_none_is_sent_back_and_repaired(box: Sandbox) -> None:
 def test_json_that_stays_broken_is_an_invalid_output(box: Sandbox) -> None:
     ended = box.outcome("never-json")
     assert (ended["outcome"], ended["error"], ended["repairs"]) == ("failed", "invalid-output", 2)
+
+
+def test_json_that_does_not_fit_its_schema_is_sent_back_and_repaired(box: Sandbox) -> None:
+    assert (json.loads(box.result("fitted")), box.outcome("fitted")["repairs"]) == ({"a": 1}, 1)
+    assert "$.a: 'x' is not of type 'number'" in json.dumps(box.turns("fitted")[-1]["messages"])
+
+
+def test_json_that_never_fits_is_an_invalid_output_and_kept(box: Sandbox) -> None:
+    ended = box.outcome("never-fits")
+    assert (ended["error"], ended["repairs"]) == ("invalid-output", 1)
+    assert "$.a: 'x' is not of type 'number'" in ended["message"]
+    assert (box.run("never-fits") / "invalid-output.json").read_text() == '{"a": "x"}'
+
+
+def test_what_a_check_says_goes_back_to_the_agent_and_each_version_is_checked_once(box: Sandbox) -> None:
+    assert (box.result("checked"), box.outcome("checked")["repairs"]) == ("right", 1)
+    assert "the end of what it said:\\nnot right" in json.dumps(box.turns("checked")[-1]["messages"])
+    assert len((box.root / "checks").read_text()) == 2
+
+
+def test_the_agent_waits_for_a_slow_check(box: Sandbox) -> None:
+    assert (box.state("slow-check"), box.outcome("slow-check")["repairs"]) == ("done", 0)
 
 
 def test_an_agent_that_ends_its_turn_without_writing_is_sent_back_and_writes(box: Sandbox) -> None:
