@@ -6,7 +6,7 @@ import shutil
 import time
 from pathlib import Path
 
-from runner import after, store
+from runner import after, store, worktree
 from runner.spool import Place, Spool
 from runner.state import State
 
@@ -62,6 +62,7 @@ def _move(spool: Spool, place: Place, *, purge: bool) -> None:
         store.make_folder(folder / part)
     file, run = _free(folder / place.state.folder / place.entry.file), _free(folder / "runs" / place.entry.id)
     store.move(spool.path(place), file)
+    worktree.remove(home, place.entry.id)
     if (home.runs / place.entry.id).exists():
         (home.runs / place.entry.id).rename(run)
     record, kept = home.parents(place.entry.id), _free(folder / "after" / f"{place.entry.id}.json")

@@ -301,6 +301,7 @@ class Attempt:
         """Keep what the attempt leaves, then write outcome.json."""
         self._read_events()  # one that others have ended was perhaps never looked at
         self._look_at_rates()
+        kept: dict[str, Any] = {"branch": None, "diff_stat": None}
         if record := self.run.attempt():
             if isinstance(ended, Failed | Retry) and ended.error in POST_MORTEM:
                 await self._post_mortem(ended.message)
@@ -308,7 +309,7 @@ class Attempt:
                 collect.result(self.home, self.run, Path(record["output"]["path"]))
             elif self._invalid:
                 collect.invalid(self.home, self.run, Path(record["output"]["path"]))
-            await collect.diff(self.home, self.run, Path(record["workdir"]))
+            kept = await collect.changes(self.home, self.run, record, done=ended.kind == Done.kind)
         self.run.end(
             self.home,
             {
@@ -318,6 +319,7 @@ class Attempt:
                 "repairs": self.progress.repairs,
                 "transcript": self.progress.transcript,
                 "usage": collect.usage(self.run, self.progress.transcript),
+                **kept,
             },
         )
 

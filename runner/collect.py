@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from runner import store
+from runner import event, store, worktree
 from runner.errors import BadInput, MuxqError
 from runner.home import Home
 from runner.run import Run
@@ -42,15 +42,16 @@ def invalid(home: Home, run: Run, output: Path) -> None:
     store.write_whole(run.invalid(output.suffix), data, tmp=home.tmp, durable=False)
 
 
-async def diff(home: Home, run: Run, workdir: Path) -> None:
-    """The workdir's repository against its last commit, as diff.patch; nothing where there is none."""
+async def diff(home: Home, run: Run, workdir: Path, base: str = "HEAD") -> dict[str, int] | None:
+    """The workdir's repository against a commit, as diff.patch; nothing where there is none. Returns worktree.stat."""
     if workdir == run.work:
-        return
+        return None
     git = None
     try:
         async with asyncio.timeout(GIT_SECONDS):
             git = await asyncio.create_subprocess_exec(
-                *("git", "-C", str(workdir), "diff", "--no-ext-diff", "HEAD"),
+                *("git", "-C", str(workdir), "diff", "--no-ext-diff", "--numstat", "--patch", base, "--"),
+                env=worktree.environment(),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.DEVNULL,
@@ -60,9 +61,31 @@ async def diff(home: Home, run: Run, workdir: Path) -> None:
         if git and git.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 git.kill()
-        return
-    if git.returncode == 0 and told:
-        store.write_whole(run.diff, told, tmp=home.tmp, durable=False)
+        return None
+    if git.returncode != 0:
+        return None
+    numbers, _, patch = told.partition(b"\n\n")
+    if patch:
+        store.write_whole(run.diff, patch, tmp=home.tmp, durable=False)
+    return worktree.stat(numbers.decode("utf-8", "replace") + "\n")
+
+
+async def changes(home: Home, run: Run, record: dict[str, Any], *, done: bool) -> dict[str, Any]:
+    """Keep what the agent has changed: {"branch", "diff_stat"} for outcome.json, null where there is none.
+
+    In a worktree of the job's own the changes of a job that is done are committed, if the job does not say otherwise.
+    """
+    tree, workdir = record.get("worktree"), Path(record["workdir"])
+    if not tree:
+        return {"branch": None, "diff_stat": await diff(home, run, workdir)}
+    try:
+        if done and record.get("commit"):
+            await asyncio.to_thread(worktree.commit, tree, record["commit"])
+        else:
+            await asyncio.to_thread(worktree.show_new, tree)
+    except MuxqError as problem:
+        event.emit(home.events, "worker.trouble", job=run.job, why=f"the changes were not committed: {problem}")
+    return {"branch": tree["branch"], "diff_stat": await diff(home, run, Path(tree["path"]), tree["base"])}
 
 
 def post_mortem(home: Home, run: Run, why: str, shown: str, tree: list[str], transcript: str | None) -> None:

@@ -53,6 +53,17 @@ class Plan:
     """The JSON Schema that the output must fit; None: any."""
     repairs: int
 
+    @property
+    def branch(self) -> str | None:
+        """The name that the job gives to the branch of its worktree."""
+        return self.job.worktree if isinstance(self.job.worktree, str) else None
+
+    @property
+    def alone(self) -> Path | None:
+        """The folder in which no other job may work meanwhile."""
+        wanted = self.job.workdir and not self.job.worktree and self.job.exclusive is not False
+        return self.workdir(Path("/")) if wanted else None
+
     def adopted(self) -> dict[str, Any] | None:
         """What prepare() takes for an attempt before the first, for a job that goes on with a conversation."""
         if self.job.conversation is None or self.job.workdir is None:
@@ -76,7 +87,7 @@ class Plan:
 
     def prompt(self, *, workdir: Path, output: Path, after: Parents | Expected | None = None) -> str:
         """The text of prompt.md. BadInput when the template cannot be filled in."""
-        files = [str(path) for path in files_of(self.job)]
+        files = [str(path) for path in files_of(self.job, workdir)]
         context = {
             "files": files,
             "workdir": str(workdir),
@@ -115,6 +126,7 @@ def plan(home: Home, job: Job, setup: Setup | None = None) -> Plan:
     chosen = setup.profile(job.agent or settings.agent)
     template = setup.template(job.template or chosen.template)
     _check_places(job)
+    _check_worktree(job)
     _check_conversation(job, chosen)
     said = job.output or Output()
     made = Plan(
@@ -140,9 +152,10 @@ def plan(home: Home, job: Job, setup: Setup | None = None) -> Plan:
     return made
 
 
-def files_of(job: Job) -> list[Path]:
-    """The job's files as absolute paths; relative ones start at its workdir."""
+def files_of(job: Job, workdir: Path | None = None) -> list[Path]:
+    """The job's files as absolute paths; relative ones start at its workdir, in its worktree if it has one."""
     base = expand(job.workdir) if job.workdir else Path("/")
+    base = workdir if job.worktree and workdir else base
     return [base / expand(name) for name in job.files or ()]
 
 
@@ -202,6 +215,8 @@ def _check_conversation(job: Job, chosen: Profile) -> None:
         raise BadInput(f"`conversation`: the agent {chosen.name!r} cannot go on with an earlier conversation")
     if not job.workdir:
         raise BadInput("`conversation`: the job needs the `workdir` that it was held in")
+    if job.worktree:
+        raise BadInput("`conversation`: it goes on in the folder that it was held in, and not in a `worktree`")
     from runner.transcript import FORMATS
 
     workdir = expand(job.workdir)
@@ -217,6 +232,18 @@ def _check_places(job: Job) -> None:
             raise BadInput(f"`{key}`: {problem}") from None
         except OSError as problem:
             raise BadInput(f"`{key}`: {problem.strerror}: {str(problem.filename)[:80]}…") from None
+
+
+def _check_worktree(job: Job) -> None:
+    if job.worktree and not job.workdir:
+        raise BadInput("`worktree` is of the repository that `workdir` lies in, and the job has none")
+    for key in ("base", "on_done"):
+        if getattr(job, key) is not None and not job.worktree:
+            raise BadInput(f"`{key}` is for a `worktree`, and the job has none")
+    if job.worktree and job.workdir:
+        folder = expand(job.workdir).resolve()
+        if not any((above / ".git").exists() for above in (folder, *folder.parents)):
+            raise BadInput(f"`worktree`: {folder} lies in no git repository")
 
 
 def _check_workdir(job: Job) -> None:

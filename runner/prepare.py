@@ -23,13 +23,22 @@ from runner.run import Run
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 
 
-def prepare(home: Home, run: Run, plan: Plan, binary: str, before: dict[str, Any] | None = None) -> dict[str, Any]:
+def prepare(
+    home: Home,
+    run: Run,
+    plan: Plan,
+    binary: str,
+    before: dict[str, Any] | None = None,
+    tree: dict[str, Any] | None = None,
+) -> dict[str, Any]:
     """Write what the agent will need, and attempt.json last; returns that. Nothing else is written.
 
     `before` is the attempt.json whose conversation goes on, in the same folder (agents look for it there); None: a
-    new conversation. One without a number was held before the job, which is its next task.
+    new conversation. One without a number was held before the job, which is its next task. `tree` is the job's
+    worktree, if it has one.
     """
-    workdir = Path(before["workdir"]) if before else plan.workdir(run.work)
+    default = Path(tree["workdir"]) if tree else plan.workdir(run.work)
+    workdir = Path(before["workdir"]) if before else default
     if workdir == run.work:
         store.make_folder(run.work)
     output = plan.output_file(run.path, workdir)
@@ -70,11 +79,18 @@ def prepare(home: Home, run: Run, plan: Plan, binary: str, before: dict[str, Any
         "boot": clock.boot(),
         "monotonic": time.monotonic(),
         "output": asdict(contract),
+        "worktree": tree and {key: tree[key] for key in ("path", "branch", "base", "repository")},
+        "commit": _message(run, plan) if tree and plan.job.on_done != "leave" else None,
     }
     if plan.job.keep or any(run.path.parent.glob(f"*/{run.keep.name}")):
         keep.ask(home, run)
     run.begin(home, record)
     return record
+
+
+def _message(run: Run, plan: Plan) -> str:
+    """What the commit of the job's changes says."""
+    return f"{plan.job.name or f'Job {run.job}'}\n\nmuxq job {run.job}, attempt {run.number}"
 
 
 def _places(run: Run, plan: Plan, workdir: Path, contract: Contract, session_id: str, told: str) -> dict[str, str]:

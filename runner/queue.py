@@ -56,11 +56,9 @@ class Queue:
 
     def check(self, prompt: str | None = None, **keys: Any) -> dict[str, Any]:
         """What add() would write, as the job file has it; nothing is added. BadInput when it cannot run."""
-        from runner.plan import plan
-
         said = {key: value for key, value in {"prompt": prompt, **keys}.items() if value is not None}
         job = Job.check(said, where="add")
-        plan(self.home, job)
+        self.spool.check(job)
         return job.as_dict()
 
     def get(self, reference: str) -> dict[str, Any]:

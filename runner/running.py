@@ -16,7 +16,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from runner import clock, hold, notify, outcome, pool, process, profile, store, view
+from runner import clock, hold, notify, outcome, pool, process, profile, store, view, worktree
 from runner.attempt import Attempt
 from runner.collect import resets_at
 from runner.entry import Entry
@@ -61,6 +61,8 @@ class Running:
     def __init__(
         self, spool: Spool, entry: Entry, lock: FileLock, terminal: Terminal, watcher: Watcher, env: Mapping[str, str]
     ) -> None:
+        self.workdir: int | None = None
+        """Holds its workdir (workdir.py)."""
         self.spool, self.place, self.lock, self.env = spool, Place(State.RUNNING, entry), lock, env
         self._terminal, self._watcher = terminal, watcher
         self.attempt = self._attempt(self._last() or following(spool.home, entry.id))
@@ -125,7 +127,8 @@ class Running:
             before = (self._conversation() if chosen.resume else None) or chosen.adopted()
             await self._end_earlier()
             self.attempt = self._attempt(following(self.spool.home, self.id))
-            record = prepare(self.spool.home, self.attempt.run, chosen, binary, before)
+            tree = await asyncio.to_thread(self._worktree, chosen) if chosen.job.worktree else None
+            record = prepare(self.spool.home, self.attempt.run, chosen, binary, before, tree)
             await self.attempt.launch(chosen, record)
             return await self.attempt.watch(chosen.profile, record, chosen.environment(self.env))
         if (told := self.attempt.run.outcome()) is not None:
@@ -133,6 +136,10 @@ class Running:
         self.attempt.take_over(await self._terminal.panes())
         agent = profile.load(record["agent"], self.spool.home.sessions)
         return await self.attempt.watch(agent, record, self._environment(agent))
+
+    def _worktree(self, chosen: Plan) -> dict[str, Any]:
+        job, home = chosen.job, self.spool.home
+        return worktree.make(home, self.id, chosen.workdir(home.path), job.base, chosen.branch)
 
     def _environment(self, agent: Profile) -> dict[str, str]:
         """That of an agent that runs already, as far as it is still known."""

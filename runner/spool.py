@@ -87,16 +87,25 @@ class Spool:
 
     def add(self, job: Job) -> Entry:
         """Write a checked job into the queue. BadInput when it could not run as things are now."""
-        from runner.plan import plan
-
         parents = self.parents(job)
-        plan(self.home, job)
+        self.check(job)
         new = entries.new(ident.new_id(), job.priority or 0, job.name)
         if parents:
             family.write(self.home, new.id, parents)
         store.write_json(self.home.queue / new.file, job.as_dict(), tmp=self.home.tmp)
         self.emit("job.added", job=new.id)
         return new
+
+    def check(self, job: Job) -> None:
+        """BadInput when the job could not run as things are now."""
+        from runner.plan import plan
+
+        made = plan(self.home, job)
+        if job.worktree:
+            from runner import worktree
+
+            base = None if job.after else job.base  # which may be a branch that they make
+            worktree.check(made.workdir(self.home.path), base, made.branch)
 
     def admit(self, limit: int | None = None, among: Iterable[str] | None = None) -> Drops:
         """Take in the files that people dropped: one rename each gives an id, or moves it to rejected/.

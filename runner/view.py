@@ -2,7 +2,8 @@
 
     {"id", "name", "state", "agent", "priority", "tags", "created_at", "started_at", "finished_at",
      "attempts": [{"number", "session", "started_at", "finished_at", "outcome", "error", "exit_status",
-                   "doing", "screen", "prompt", "post_mortem", "invalid_output", "usage", "run_dir"}],
+                   "doing", "screen", "prompt", "post_mortem", "invalid_output", "usage",
+                   "branch", "diff_stat", "run_dir"}],
      "after": [ID], "waits_for": [ID], "batch", "output_path", "error": {"kind", "message"},
      "attention": {"kind", "detail", "since", "options", "screen"},
      "status", "mode", "kept", "command", "run_dir"}
@@ -108,8 +109,16 @@ def _attempt(run: Run, now: progress.Progress | None) -> dict[str, Any]:
         "post_mortem": _present(run.post_mortem),
         "invalid_output": next((path for end in _suffixes(record) if (path := _present(run.invalid(end)))), None),
         "usage": ended["usage"] if isinstance(ended.get("usage"), dict) else None,
+        "branch": _branch(record),
+        "diff_stat": ended["diff_stat"] if isinstance(ended.get("diff_stat"), dict) else None,
         "run_dir": str(run.path),
     }
+
+
+def _branch(record: dict[str, Any]) -> str | None:
+    """That of the job's own worktree."""
+    tree = record.get("worktree")
+    return str(tree.get("branch")) if isinstance(tree, dict) else None
 
 
 def attention(found: progress.Attention, screen: str | None = None) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from runner import after, batch, clock, config, ident, machine, outcome, pool, process, store
+from runner import after, batch, clock, config, ident, machine, outcome, pool, process, store, workdir
 from runner import entry as entries
 from runner.after import Parent
 from runner.attempt import Attempt
@@ -115,6 +115,10 @@ class Worker:
         self._sweep_due = 0.0
         self._start_due = 0.0
         """When a job may start that has to wait for its turn, in seconds since 1970; 0: none has to."""
+        self._outside: list[Entry] = []
+        """Jobs that wait for their workdir; they are not in the backlog meanwhile."""
+        self._told_outside: set[str] = set()
+        """Their ids, and earlier ones': each is told of once."""
         self._short = False
         """There was too little memory for another session."""
         self._settings = config.Config()
@@ -227,6 +231,7 @@ class Worker:
             return
         self._poll_due = time.monotonic() + POLL
         self._looked = True
+        self._let_in()
         self._read_settings()
         for new in self._recurring.look():
             self.backlog.remember(new)
@@ -354,7 +359,14 @@ class Worker:
                 self.spool.unlock(lock)
                 continue
             self.spool.emit("job.taken-over", job=found.id)
-            self._begin(found, lock, None)
+            self._begin(found, lock, None, self._hold_again(found))
+
+    def _hold_again(self, found: Entry) -> int | None:
+        """The workdir of a job that works in it already; of another home's job that was faster we can hold nothing."""
+        with contextlib.suppress(MuxqError):
+            made = plan(self.home, self.spool.read(Place(State.RUNNING, found)))
+            return workdir.take(made.alone) if made.alone else None
+        return None
 
     def _claim(self) -> None:
         """Claim in order while there is room and nothing holds the home; what takes long goes on at the next step."""
@@ -400,16 +412,35 @@ class Worker:
         made = self._examine(found)
         if made is None:
             return
+        try:
+            held = workdir.take(made[0].alone) if made[0].alone else None
+        except Unready as problem:
+            self._shut_out(found, str(problem))
+            return
         self._start_due = pool.take_turn(self.home, found.id)
         if self._start_due:
+            workdir.release(held)
             self.backlog.put_back(found)
             return
         lock = self.spool.claim(found)
         if lock is None:
+            workdir.release(held)
             self.backlog.forget(found)
         else:
             self._started.add(found.id)
-            self._begin(found, lock, made)
+            self._begin(found, lock, made, held)
+
+    def _shut_out(self, found: Entry, why: str) -> None:
+        """Another job works in its folder: looked at again when one of ours ends, and at the slow look."""
+        if found.id not in self._told_outside:
+            self._told_outside.add(found.id)
+            self.spool.emit("job.blocked", job=found.id, why=why)
+        self._outside.append(found)
+
+    def _let_in(self) -> None:
+        """Those that wait for their folder have their turn again."""
+        while self._outside:
+            self.backlog.put_back(self._outside.pop())
 
     def _examine(self, found: Entry) -> tuple[Plan, str] | None:
         """The plan and the agent's binary of a job that can start now; one that cannot is put where it belongs."""
@@ -492,8 +523,10 @@ class Worker:
         self.spool.unlock(lock)
         self._release(place.entry)
 
-    def _begin(self, found: Entry, lock: FileLock, made: tuple[Plan, str] | None) -> None:
+    def _begin(self, found: Entry, lock: FileLock, made: tuple[Plan, str] | None, held: int | None = None) -> None:
         running = Running(self.spool, found, lock, self.terminal, self._watcher, self.env)
+        running.workdir = held
+        self._told_outside.discard(found.id)
         self.running[found.id] = running
         self._looked = False
         self.backlog.hold_on_to(found)
@@ -507,6 +540,8 @@ class Worker:
     def _ended(self, task: asyncio.Task[None]) -> None:
         running = self._tasks.pop(task)
         del self.running[running.id]
+        workdir.release(running.workdir)
+        self._let_in()
         self._wake()
         if task.cancelled():
             return
@@ -538,7 +573,7 @@ class Worker:
             return not self.running
         if not self.drain or self.running or self._orphans or self._unfinished or self._drops_due <= time.monotonic():
             return False
-        if not self.backlog.left(time.time()):
+        if not self.backlog.left(time.time()) and not self._outside:
             if not self._looked:  # perhaps no event has told of a drop that a command took in, or a worker has died
                 self._poll_due = 0.0
             return self._looked and not self._elsewhere()

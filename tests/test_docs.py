@@ -36,7 +36,7 @@ from runner.status import Status
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
-EXAMPLES = sorted(path for path in ROOT.glob("examples/*.json") if not path.name.endswith(".schema.json"))
+EXAMPLES = sorted(path for path in ROOT.glob("examples/**/*.json") if not path.name.endswith(".schema.json"))
 SCRIPTS = sorted(ROOT.glob("examples/*/run.sh"))
 BLOCK = re.compile(r"^```(?P<kind>\w*)[^\n]*\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
 MARK = "=== end of command"

@@ -213,6 +213,7 @@ def test_a_known_conversation_is_what_the_first_attempt_goes_on_with(plan: Calla
         ({"workdir": "/"}, f"the agent 'claude' knows no {KNOWN} in the folder /"),
         ({"conversation": KNOWN.replace("0", "1")}, "the agent 'claude' knows no 1e9d6c8a"),
         ({"workdir": "/nowhere"}, "there is no folder /nowhere"),
+        ({"worktree": True}, "in the folder that it was held in, and not in a `worktree`"),
         ({"conversation": "x"}, "must be the id of a conversation: a UUID in small letters"),
         ({"conversation": "../" + KNOWN}, "must be the id of a conversation: a UUID in small letters"),
     ],

@@ -99,6 +99,8 @@ def test_a_running_job_tells_of_its_attempt(spool: Spool, running: Place, run: R
             "post_mortem": None,
             "invalid_output": None,
             "usage": None,
+            "branch": None,
+            "diff_stat": None,
             "run_dir": str(run.path),
         }
     ]

@@ -176,6 +176,8 @@ def show(job: JobArgument, as_json: JsonOption = False, home_path: HomeOption = 
         rows = {
             "because": said,
             "usage": usage,
+            "branch": attempt["branch"],
+            "changed": ", ".join(f"{count} {key}" for key, count in (attempt["diff_stat"] or {}).items() if count),
             **{
                 key: attempt[key]
                 for key in ("started_at", "finished_at", "run_dir", "prompt", "screen", "invalid_output", "post_mortem")

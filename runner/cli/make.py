@@ -35,6 +35,15 @@ def add(
     ] = None,
     model: Annotated[str | None, typer.Option("--model", metavar="M", help="The agent's model.")] = None,
     workdir: Annotated[str | None, typer.Option("--workdir", "-C", metavar="D", help="Where the agent works.")] = None,
+    worktree: Annotated[
+        bool, typer.Option("--worktree", help="Work in a git worktree of its own, on the branch muxq/ID.")
+    ] = False,
+    branch: Annotated[
+        str | None, typer.Option("--branch", metavar="B", help="As --worktree, on a new branch of this name.")
+    ] = None,
+    base: Annotated[
+        str | None, typer.Option("--base", metavar="REF", help="Where that branch begins (default: HEAD).")
+    ] = None,
     file: Annotated[
         list[str] | None, typer.Option("--file", "-f", metavar="F", help="A file the agent should read.")
     ] = None,
@@ -133,6 +142,8 @@ def job_of(o: Mapping[str, Any]) -> dict[str, Any]:
         "agent": o["agent"],
         "model": o["model"],
         "workdir": str(expand(o["workdir"]).absolute()) if o["workdir"] else None,
+        "worktree": o["branch"] or o["worktree"] or None,
+        "base": o["base"],
         "files": [str(expand(name).absolute()) for name in o["file"] or []] or None,
         "output": _output(o["output"], o["output_format"], o["workdir"], o["output_schema"], o["check"]),
         "repairs": o["repairs"],

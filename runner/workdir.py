@@ -1,0 +1,38 @@
+"""The lock of a working folder: of the jobs that work in it one at a time runs, whatever home they are of.
+
+It is the kernel's lock (flock) of the folder itself: nothing is written there, and it goes with its worker. It says
+nothing of folders within each other.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+from runner.errors import Unready
+
+
+def take(folder: Path) -> int | None:
+    """A descriptor that holds the folder until it is closed; None where the file system knows no such locks.
+
+    Unready where another job has it.
+    """
+    try:
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return None  # whoever needs it says so
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        raise Unready(f"another job works in {folder}; it waits for that (`exclusive` false would not)") from None
+    except OSError:
+        os.close(fd)
+        return None
+    return fd
+
+
+def release(fd: int | None) -> None:
+    if fd is not None:
+        os.close(fd)

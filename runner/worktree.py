@@ -1,0 +1,168 @@
+"""A job's own git worktree and branch: made before its first attempt, shared by all of them, removed by `clean`.
+
+It lies in runs/JOB/worktree, and runs/JOB/worktree.json says of which repository. The user's own checkout, index and
+stash are not touched: of the repository only refs, objects and its list of worktrees change.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from runner import store
+from runner.errors import BadInput, MuxqError, Unready
+from runner.home import Home
+
+SECONDS = 300.0
+"""Longest git command: a checkout of a large repository."""
+
+NEUTRAL = ("-c", "user.name=muxq", "-c", "user.email=muxq@localhost")
+"""The author where git knows none."""
+
+
+def environment() -> dict[str, str]:
+    """Ours without what would lead git to another repository or index (a worker may be started by a git hook)."""
+    return {key: value for key, value in os.environ.items() if not key.startswith("GIT_")} | {
+        "GIT_TERMINAL_PROMPT": "0"
+    }
+
+
+def git(folder: Path, *words: str) -> str:
+    """What git says; none of the user's hooks runs. BadInput with git's reason, Unready without git."""
+    argv = ["git", "-C", str(folder), "-c", "core.hooksPath=/dev/null", *words]
+    try:
+        said = subprocess.run(
+            argv, env=environment(), stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=SECONDS
+        )
+    except FileNotFoundError:
+        raise Unready("`worktree` needs git, which is not on PATH") from None
+    except subprocess.TimeoutExpired:
+        raise BadInput(f"`git {words[0]}` in {folder} did not end within {SECONDS:.0f} s") from None
+    except subprocess.CalledProcessError as problem:
+        why = problem.stderr.decode("utf-8", "replace").strip().splitlines() or ["no reason given"]
+        raise BadInput(f"`git {words[0]}` in {folder}: {why[-1]}") from None
+    return said.stdout.decode("utf-8", "surrogateescape")
+
+
+def place(home: Home, job_id: str) -> Path:
+    return home.runs / job_id / "worktree"
+
+
+def _record(home: Home, job_id: str) -> Path:
+    return home.runs / job_id / "worktree.json"
+
+
+def check(workdir: Path, base: str | None, branch: str | None) -> None:
+    """BadInput where no worktree could be made of the repository around `workdir`."""
+    git(workdir, "rev-parse", "--show-toplevel")
+    git(workdir, "rev-parse", "--verify", "--end-of-options", f"{base or 'HEAD'}^{{commit}}")
+    if branch:
+        git(workdir, "check-ref-format", "--branch", branch)
+        if git(workdir, "for-each-ref", f"refs/heads/{branch}"):
+            raise BadInput(f"`worktree`: there is a branch {branch!r} already")
+
+
+def make(home: Home, job_id: str, workdir: Path, base: str | None, branch: str | None) -> dict[str, Any]:
+    """The worktree of the job, made if it is not there: {"path", "workdir", "branch", "base", "repository"}.
+
+    `workdir` in it is where the job's `workdir` is in the repository. BadInput when git says no.
+    """
+    record = _record(home, job_id)
+    said = store.read_json(record)
+    if said and said["ready"] and Path(said["workdir"]).is_dir():
+        return said
+    if said is None:
+        check(workdir, base, branch)
+        top = Path(git(workdir, "rev-parse", "--show-toplevel").rstrip("\n"))
+        path = place(home, job_id)
+        said = {
+            "path": str(path),
+            "workdir": str(path / workdir.resolve().relative_to(top.resolve())),
+            "branch": branch or f"muxq/{job_id}",
+            "base": git(workdir, "rev-parse", "--verify", "--end-of-options", f"{base or 'HEAD'}^{{commit}}").strip(),
+            "repository": str(top),
+            "ready": False,
+        }
+        store.make_folder(record.parent)
+        store.write_json(record, said, tmp=home.tmp)
+    _add(said)
+    if not Path(said["workdir"]).is_dir():
+        raise BadInput(f"`workdir`: there is no folder {workdir} in the commit {said['base'][:12]}")
+    said["ready"] = True
+    store.write_json(record, said, tmp=home.tmp)
+    return {"version": 1, **said}
+
+
+def _add(said: dict[str, Any]) -> None:
+    """Check the branch out; what an earlier try, killed in its midst, has left is done anew."""
+    repository, path = Path(said["repository"]), Path(said["path"])
+    shutil.rmtree(path, ignore_errors=True)
+    git(repository, "worktree", "prune")
+    there = git(repository, "for-each-ref", f"refs/heads/{said['branch']}")
+    words = [str(path), said["branch"]] if there else ["-b", said["branch"], str(path), said["base"]]
+    git(repository, "worktree", "add", "--quiet", *words)
+    path.chmod(0o700)
+
+
+def commit(said: dict[str, Any], message: str) -> None:
+    """All changes that the agent has not committed itself, as one commit; none where there are none. BadInput."""
+    path = Path(said["path"])
+    git(path, "add", "--all")
+    if git(path, "status", "--porcelain"):
+        git(path, *_author(path), "-c", "commit.gpgSign=false", "commit", "--quiet", "--message", message)
+
+
+def _author(path: Path) -> tuple[str, ...]:
+    try:
+        known = all(git(path, "config", key).strip() for key in ("user.name", "user.email"))
+    except BadInput:
+        known = False
+    return () if known else NEUTRAL
+
+
+def show_new(said: dict[str, Any]) -> None:
+    """Have git's diff show the files that are new and not added."""
+    git(Path(said["path"]), "add", "--all", "--intent-to-add")
+
+
+def remove(home: Home, job_id: str) -> None:
+    """Take the worktree away with what is uncommitted in it; its branch too where that has nothing of its own.
+
+    Whatever git says, the folder goes: a repository may have gone long ago.
+    """
+    try:
+        said = store.read_json(_record(home, job_id))
+    except BadInput:
+        said = None
+    path = place(home, job_id)
+    if said is not None:
+        repository, branch = Path(said["repository"]), str(said["branch"])
+        shutil.rmtree(path, ignore_errors=True)
+        try:
+            git(repository, "worktree", "prune")
+            if _merged(repository, branch, str(said["base"])):
+                git(repository, "branch", "--quiet", "-D", branch)
+        except MuxqError:
+            return
+
+
+def _merged(repository: Path, branch: str, base: str) -> bool:
+    """Whether all of the branch is in the repository's current one, or was there when it began."""
+    for other in ("HEAD", base):
+        try:
+            git(repository, "merge-base", "--is-ancestor", f"refs/heads/{branch}", other)
+        except BadInput:
+            continue
+        return True
+    return False
+
+
+def stat(numbers: str) -> dict[str, int]:
+    """The lines of `git diff --numstat` added up: {"files", "insertions", "deletions"}; binary files have no lines."""
+    found = re.findall(r"^(\d+|-)\t(\d+|-)\t", numbers, re.MULTILINE)
+    added, removed = (sum(int(row[at]) for row in found if row[at] != "-") for at in (0, 1))
+    return {"files": len(found), "insertions": added, "deletions": removed}
