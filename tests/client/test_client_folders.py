@@ -208,3 +208,27 @@ def test_a_worker_started_by_the_client_itself_runs_clients_of_their_own(box: Sa
     box.work()
     seen = (box.run("job") / "work" / "seen.txt").read_text()
     assert (box.result("job"), "SSE_PORT=1" in seen, "00000000-0000" in seen) == ("42", False, False)
+
+
+def test_two_jobs_work_on_one_repository_in_worktrees_of_their_own(box: Sandbox) -> None:
+    folder = repository(box.root / "shared")
+    where = {"workdir": str(folder / "sub"), "worktree": True}
+    box.drop("bash", "@@bash echo after >changed.txt; echo new >added.txt\n@@write done", permissions="bypass", **where)
+    box.drop("write", "@@write a report", output="report.md", **where)
+    box.work("--jobs", "2")
+    assert (box.result("bash"), box.result("write")) == ("done", "a report")
+    branches = {name: box.outcome(name)["branch"] for name in ("bash", "write")}
+    assert git(folder, "show", f"{branches['bash']}:sub/changed.txt") == "after"
+    assert git(folder, "show", "--stat", "--format=", branches["write"]).startswith("sub/report.md | 1 +")
+    assert (git(folder, "status", "--porcelain"), git(folder, "stash", "list")) == ("", "")
+    assert [box.events(name).count("permission-asked") for name in branches] == [0, 0]
+    assert [box.events(name).count("dialog") for name in branches] == [0, 0]
+
+
+def test_a_check_in_a_worktree_has_the_agent_mend_its_work(box: Sandbox) -> None:
+    folder = repository(box.root / "checked")
+    steps = "@@bash echo wrong >sub/changed.txt\n@@write done\n@@wait\n@@bash echo right >sub/changed.txt"
+    check = {"check": "grep right sub/changed.txt"}
+    box.drop("mend", steps, workdir=str(folder), worktree="mended", permissions="bypass", output=check)
+    box.work()
+    assert (git(folder, "show", "mended:sub/changed.txt"), box.outcome("mend")["repairs"]) == ("right", 1)
