@@ -126,8 +126,8 @@ def plan(home: Home, job: Job, setup: Setup | None = None) -> Plan:
     chosen = setup.profile(job.agent or settings.agent)
     template = setup.template(job.template or chosen.template)
     _check_places(job)
-    _check_worktree(job)
     _check_conversation(job, chosen)
+    _check_worktree(job)
     said = job.output or Output()
     made = Plan(
         job=job,
