@@ -20,6 +20,7 @@ import psutil
 
 LONGEST_PAUSE = 0.04  # seconds between two looks at processes that are to end
 LONGEST_LOOK = 0.25  # seconds between two looks at a process that may run for hours
+EXEC_SECONDS = 0.5  # how long a process may be without an environment while it becomes another program
 KILL_SECONDS = 2.0  # how long a killed process may take: longer only in an uninterruptible wait of the kernel
 
 
@@ -88,15 +89,19 @@ def _marked_linux(mark: str) -> list[int]:
 
 def _raw(pid: str) -> bytes:
     """/proc/PID/environ; b"" for others' processes. One that is just becoming another program has none for a moment."""
-    for pause in (0.001, 0.005, 0.02, 0.0):
-        try:
+    deadline, none = time.monotonic() + EXEC_SECONDS, 0
+    with suppress(OSError, IndexError):
+        while True:
             with open(f"/proc/{pid}/environ", "rb") as file:
                 if found := file.read():
                     return found
             os.readlink(f"/proc/{pid}/exe")  # kernel threads and the dead have neither
-        except OSError:
-            break
-        time.sleep(pause)
+            with open(f"/proc/{pid}/stat", "rb") as file:
+                ends = int(file.read().rpartition(b")")[2].split()[48])  # where its environment ends in its memory
+            none += ends != 0  # it has become one meanwhile, or really has no environment
+            if none > 3 or time.monotonic() > deadline:
+                break
+            time.sleep(0.002)
     return b""
 
 

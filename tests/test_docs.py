@@ -193,9 +193,7 @@ def test_the_demo_leaves_nothing_when_it_is_interrupted(wait_until: Callable[...
         wait_until(lambda: list(here.parent.glob("muxq-demo.*/home/running/*.json")))
         os.killpg(demo.pid, signal.SIGINT)
         try:
-            status = demo.wait(
-                90
-            )  # Python may swallow an interrupt in the middle of an import: `wait` then ends by its time
+            status = demo.wait(90)
         finally:
             if demo.poll() is None:
                 os.killpg(demo.pid, signal.SIGKILL)

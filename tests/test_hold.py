@@ -12,7 +12,7 @@ from runner.errors import BadInput
 from runner.hold import Hold
 from runner.home import Home
 
-SOON, LATE = time.time() + 600, time.time() + 7200
+SOON, LATE = time.time() + 86_400, time.time() + 2 * 86_400
 
 
 def told(home: Home) -> Hold | None:

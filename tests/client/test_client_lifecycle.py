@@ -220,12 +220,14 @@ def test_a_worker_that_ends_while_it_closes_a_session_leaves_none_for_ever(
     assert box.still_running() == []
 
 
-def test_two_workers_share_the_jobs_and_run_each_once(box: Sandbox) -> None:
+def test_two_workers_share_the_jobs_and_run_each_once(box: Sandbox, wait_until: Wait) -> None:
     names = [f"job{n}" for n in range(4)]
     for name in names:
         box.drop(name, f"@@write {name}")
+    box.start("--jobs", "2")
     box.start("--drain", "--jobs", "2")
-    box.start("--drain", "--jobs", "2")
+    wait_until(lambda: all(box.state(name) == "done" for name in names), 60)
+    box.workers[0].terminate()
     for worker in box.workers:
         assert worker.wait(60) == 0, box.story()
     assert [box.result(name) for name in names] == names

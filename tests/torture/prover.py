@@ -21,8 +21,11 @@ from typing import Any
 import psutil
 from plan import BAD
 
+CANNOT = ("echo", "shell")
+"""Agents that cannot go on with an earlier conversation."""
 FINAL = ("done", "failed", "cancelled")
 STATES = ("queue", "running", *FINAL)
+SECOND = re.compile(r"\.\d+(?=\.[^.]+(?:\.error\.txt)?$)")
 FILE = re.compile(r"(?P<id>1[0-9a-hjkmnp-tv-z]{13})(?:[+-]\d{1,7})?(?:\.(?P<name>.+))?\.json", re.DOTALL)
 LOST_OFTEN = 3
 RETURNS = ("lost", "launch", "stopped")
@@ -349,7 +352,7 @@ class Prover:
                 said.append(f"attempt {attempt.number} began anew, and the conversation of {talked} is there")
             if attempt.why == "not-resumed":
                 talked = None
-            elif Path(outcome.get("transcript") or "/").is_file():
+            elif record.get("agent") not in CANNOT and Path(outcome.get("transcript") or "/").is_file():
                 talked = attempt.number
         return said
 
@@ -369,7 +372,8 @@ class Prover:
 
     def _rejected(self) -> None:
         wanted = {planned["name"]: planned["kind"] for planned in self.plan["bad"]}
-        there = {path.name: path for path in (self.home / "rejected").iterdir()}
+        # Of two that refuse a drop at once, the one that moves it may have taken the second name.
+        there = {SECOND.sub("", path.name): path for path in (self.home / "rejected").iterdir()}
         for name, kind in wanted.items():
             path = there.pop(name, None)
             if path is None:
