@@ -800,7 +800,8 @@ def test_a_home_that_turns_read_only_is_told_and_waited_out_and_nothing_is_lost(
     small.drop("dropped", "echo dropped")
     subprocess.run(["mount", "--bind", home, home], check=True)
     try:
-        subprocess.run(["mount", "-o", "remount,bind,ro", home], check=True)
+        remount = ["mount", "-o", "remount,bind,ro", home]
+        wait_until(lambda: subprocess.run(remount, capture_output=True, check=False).returncode == 0)  # busy in a write
         (small.folder / "gate").touch()
         wait_until(lambda: small.log().count("trouble: ") > 1)
         told = small.muxq("add", "x", "--agent", "echo")
