@@ -6,10 +6,13 @@ stash are not touched: of the repository only refs, objects and its list of work
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -100,12 +103,28 @@ def make(home: Home, job_id: str, workdir: Path, base: str | None, branch: str |
 def _add(said: dict[str, Any]) -> None:
     """Check the branch out; what an earlier try, killed in its midst, has left is done anew."""
     repository, path = Path(said["repository"]), Path(said["path"])
-    shutil.rmtree(path, ignore_errors=True)
-    git(repository, "worktree", "prune")
-    there = git(repository, "for-each-ref", f"refs/heads/{said['branch']}")
-    words = [str(path), said["branch"]] if there else ["-b", said["branch"], str(path), said["base"]]
-    git(repository, "worktree", "add", "--quiet", *words)
+    with _alone(repository):
+        shutil.rmtree(path, ignore_errors=True)
+        git(repository, "worktree", "prune")
+        there = git(repository, "for-each-ref", f"refs/heads/{said['branch']}")
+        words = [str(path), said["branch"]] if there else ["-b", said["branch"], str(path), said["base"]]
+        git(repository, "worktree", "add", "--quiet", *words)
     path.chmod(0o700)
+
+
+@contextmanager
+def _alone(repository: Path) -> Iterator[None]:
+    """Of all jobs, the only one that changes the repository's list of worktrees: git reads others' half-made entries,
+    and fails. It is the kernel's lock of the folder of that list's repository, as long as a file system knows such.
+    """
+    shared = git(repository, "rev-parse", "--path-format=absolute", "--git-common-dir").rstrip("\n")
+    fd = os.open(shared, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
 
 
 def commit(said: dict[str, Any], message: str) -> None:
@@ -143,7 +162,8 @@ def remove(home: Home, job_id: str) -> None:
         repository, branch = Path(said["repository"]), str(said["branch"])
         shutil.rmtree(path, ignore_errors=True)
         try:
-            git(repository, "worktree", "prune")
+            with _alone(repository):
+                git(repository, "worktree", "prune")
             if _merged(repository, branch, str(said["base"])):
                 git(repository, "branch", "--quiet", "-D", branch)
         except MuxqError:

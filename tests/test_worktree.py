@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,16 @@ def test_a_second_attempt_finds_it_as_it_was_left(home: Home, repository: Path) 
     (Path(made["path"]) / "new").touch()
     assert make(home, repository) == made
     assert (Path(made["path"]) / "new").exists()
+
+
+def test_many_jobs_make_theirs_at_once(home: Home, repository: Path) -> None:
+    jobs = [f"{JOB[:-2]}{number:02}" for number in range(40)]
+    with ThreadPoolExecutor(8) as several:
+        made = list(several.map(lambda job: worktree.make(home, job, repository, None, None), jobs))
+    assert all((Path(one["workdir"]) / "sub" / "a").exists() for one in made)
+    with ThreadPoolExecutor(8) as several:
+        list(several.map(lambda job: worktree.remove(home, job), jobs))
+    assert git(repository, "worktree", "list").count("\n") == 1
 
 
 def test_one_that_was_made_by_half_is_made_again(home: Home, repository: Path) -> None:

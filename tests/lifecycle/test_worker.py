@@ -68,6 +68,14 @@ def test_a_dropped_job_for_the_shell_becomes_its_result(site: Site) -> None:
     assert (ended(site, "sum"), site.queue.output("sum")) == (("done", 1, None), "42\n")
 
 
+def test_scripts_that_end_well_end_with_status_0(site: Site) -> None:
+    for number in range(60):
+        site.drop(f"s{number}", "true")
+    assert site.drain("--jobs", "4") == 0
+    told = [json.loads(path.read_text()) for path in site.home.runs.glob("*/1/outcome.json")]
+    assert [one["exit_status"] for one in told] == 60 * [0]
+
+
 def test_nothing_is_left_when_the_queue_is_drained(site: Site) -> None:
     site.drop("a", "x", agent="echo")
     site.drop("b", "true")
