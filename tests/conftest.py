@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,11 @@ from runner.entry import Entry
 from runner.home import Home
 from runner.job import Job
 from runner.spool import Spool
+
+
+# A suite in the background inherits that these are ignored; what it starts must not, as in a terminal.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)
