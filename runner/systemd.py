@@ -7,13 +7,12 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from runner import cron
+from runner import cron, window
 from runner.errors import Unready
 
 DAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")
 SECONDS = 30
 """How long systemctl may take."""
-
 
 # ---- the text
 
@@ -22,7 +21,8 @@ def service(label: str, argv: Sequence[str]) -> str:
     """KillMode: sessions outlive the run that began them."""
     return (
         f"[Unit]\nDescription=muxq schedule {label}\n\n"
-        f"[Service]\nType=oneshot\nKillMode=process\nExecStart={' '.join(map(_quoted, argv))}\n"
+        f"[Service]\nType=oneshot\nKillMode=process\nSuccessExitStatus={window.CLOSED}\n"
+        f"ExecStart={' '.join(map(_quoted, argv))}\n"
     )
 
 

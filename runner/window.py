@@ -13,6 +13,9 @@ from runner.errors import BadInput
 GRACE = 600.0
 """Seconds that running sessions may go on after the window has closed."""
 
+CLOSED = 6
+"""The exit code of a run whose window closed with jobs left: neither all done nor a failure."""
+
 _TIME = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)", re.ASCII)
 _PER_CENT = re.compile(r"(\d{1,3}(?:\.\d+)?)\s*%?", re.ASCII)
 

@@ -15,7 +15,6 @@ from runner.home import Home
 from runner.job import Job
 from runner.spool import Spool
 
-
 # A suite in the background inherits that these are ignored; what it starts must not, as in a terminal.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)

@@ -40,7 +40,7 @@ def test_systemd_understands_it(expression: str) -> None:
 def test_the_units_of_a_schedule() -> None:
     service = systemd.service("nightly (/q)", ["/bin/muxq", "schedule", "run", "a b%$c"])
     assert 'ExecStart="/bin/muxq" "schedule" "run" "a b%%$$c"\n' in service
-    assert "KillMode=process\n" in service
+    assert "KillMode=process\nSuccessExitStatus=6\n" in service
     timer = systemd.timer("nightly (/q)", "0 1 * * *", tz=None, once=True)
     assert "OnCalendar=*-*-* 01:00:00\nPersistent=true\n" in timer
     assert "Persistent=false\n" in systemd.timer("nightly (/q)", "0 1 * * *", tz=None, once=False)

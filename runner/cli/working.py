@@ -21,7 +21,7 @@ from runner.spool import Spool
 from runner.state import State
 from runner.terminal import Tmux, find_tmux, socket_path
 from runner.watch import OnlyOverflows
-from runner.window import Window
+from runner.window import CLOSED, Window
 from runner.worker import Summary, Worker
 
 
@@ -110,9 +110,13 @@ def _tell(summary: Summary, drain: bool, left: int, quiet: bool) -> int:
     wrong = summary.count[State.FAILED] + summary.count[State.CANCELLED]
     if drain and (wrong or (summary.closed and left) or not quiet):
         _say(f"{_counted(summary, left)}; {_why(summary, left)}")
-    if drain and wrong:
+    if not drain:
+        return 0
+    if wrong:
         return 1
-    return 5 if drain and (summary.blocked or summary.hold) else 0
+    if summary.blocked or summary.hold:
+        return 5
+    return CLOSED if summary.closed and left else 0
 
 
 def _counted(summary: Summary, left: int) -> str:

@@ -63,7 +63,7 @@ def test_at_the_end_of_the_window_nothing_new_starts_and_what_runs_may_finish(si
     wait_until((site.folder / "begun").exists)
     wait_until(lambda: site.events("worker.closed"))
     (site.folder / "gate").touch()
-    assert worker.wait(30) == 0
+    assert worker.wait(30) == 6
     assert site.states() == {"long": "done", "next": "queued"}
     assert "1 done, 0 failed, 1 left; the window closed at " in site.log()
 
@@ -71,7 +71,7 @@ def test_at_the_end_of_the_window_nothing_new_starts_and_what_runs_may_finish(si
 def test_a_grace_ends_the_run_and_the_sessions_go_on(site: Site, wait_until: Wait) -> None:
     site.drop("long", gated(site))
     worker = site.work("--drain", "--until", "+1s", "--grace", "0.5s")
-    assert worker.wait(30) == 0
+    assert worker.wait(30) == 6
     assert (site.states(), len(site.sessions())) == ({"long": "running"}, 1)
     (site.folder / "gate").touch()
     assert (site.drain(), site.states(), len(site.job("long")["attempts"])) == (0, {"long": "done"}, 1)
@@ -80,14 +80,14 @@ def test_a_grace_ends_the_run_and_the_sessions_go_on(site: Site, wait_until: Wai
 def test_a_grace_ends_the_sessions_where_it_is_told_to(site: Site, wait_until: Wait) -> None:
     site.drop("long", gated(site))
     worker = site.work("--drain", "--until", "+1s", "--grace", "0.5s", "--on-stop", "kill")
-    assert worker.wait(30) == 0
+    assert worker.wait(30) == 6
     assert (site.states(), site.sessions(), site.left()) == ({"long": "queued"}, [], [])
 
 
 def test_no_more_jobs_are_started_than_the_run_may(site: Site) -> None:
     for name in "abc":
         site.queue.add("echo x", agent="shell", name=name)
-    assert site.drain("--max-jobs", "2", "--jobs", "3") == 0
+    assert site.drain("--max-jobs", "2", "--jobs", "3") == 6
     assert site.states() == {"a": "done", "b": "done", "c": "queued"}
     assert "2 done, 0 failed, 1 left; 2 jobs were started, as many as --max-jobs allows" in site.log()
     assert site.drain("--max-jobs", "1") == 0
@@ -97,7 +97,7 @@ def test_no_more_jobs_are_started_than_the_run_may(site: Site) -> None:
 def test_nothing_starts_once_so_much_of_the_plan_is_used(site: Site) -> None:
     pool.tell_rates(site.home, {"five_hour": {"used_percentage": 61, "resets_at": time.time() + 3600}})
     site.drop("job", "echo x")
-    assert (site.drain("--max-usage", "60%"), site.states()) == (0, {"job": "queued"})
+    assert (site.drain("--max-usage", "60%"), site.states()) == (6, {"job": "queued"})
     assert "1 left; five_hour is used to 61 %, and --max-usage is 60 %" in site.log()
     assert (site.drain("--max-usage", "62%"), site.states()) == (0, {"job": "done"})
 
