@@ -131,7 +131,8 @@ class Texts:
         except BadInput:
             raise
         except Exception as problem:  # noqa: BLE001 - a template can go wrong in any way
-            raise BadInput(f"row {number}: {value[:60]!r}: {problem}") from None
+            there = ", ".join(f"row.{column}" for column in row)
+            raise BadInput(f"row {number}: {value[:60]!r}: {problem}; there are: {there}") from None
 
 
 def _text(path: Path, number: int) -> str:

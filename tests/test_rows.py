@@ -85,3 +85,9 @@ def test_a_text_that_cannot_be_filled_in_names_the_row(text: str, words: str) ->
     with pytest.raises(BadInput) as caught:
         Texts().fill(text, Row(3, {"a": 1}), 3)
     assert words in str(caught.value)
+
+
+def test_a_name_that_is_no_column_is_told_with_those_that_are() -> None:
+    (row,) = read(b"file,what\na.py,bugs\n", "csv")
+    with pytest.raises(BadInput, match=r"row 1: .*'file' is undefined; there are: row\.file, row\.what"):
+        Texts().fill("Review {{ file }}", row, 1)
