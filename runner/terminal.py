@@ -67,6 +67,11 @@ class Pane:
     status: int | None
     signal: int | str | None
 
+    @property
+    def wordless(self) -> bool:
+        """It ended, and tmux does not say how (tmux before 3.3 never does of a signal)."""
+        return self.dead and self.status is None and self.signal is None
+
 
 @dataclass(frozen=True, slots=True)
 class View:
@@ -323,7 +328,13 @@ class Tmux:
             pause = min(2 * pause + 0.002, 1.0)
 
     async def _panes(self) -> tuple[int, dict[str, Pane]]:
-        """The server's pid and its sessions."""
+        """The server's pid and its sessions. One that was reaped just after tmux spoke is asked for again."""
+        server, panes = await self._list()
+        if any(pane.wordless and not psutil.pid_exists(pane.pid) for pane in panes.values()):
+            server, panes = await self._list()
+        return server, panes
+
+    async def _list(self) -> tuple[int, dict[str, Pane]]:
         fields = "#{pid}:#{session_name}:#{pane_pid}:#{pane_dead}:#{pane_dead_status}:#{pane_dead_signal}"
         try:
             lines = (await self._run("list-panes", "-a", "-F", fields)).splitlines()
@@ -477,7 +488,7 @@ def _unreaped(pane: Pane) -> bool:
     removes its record of a closed terminal, which is just when the program ends: up to one end in three is missed. It
     stays a zombie, without a status, until the next SIGCHLD.
     """
-    return pane.dead and pane.status is None and pane.signal is None and psutil.pid_exists(pane.pid)
+    return pane.wordless and psutil.pid_exists(pane.pid)
 
 
 def _signal(told: str) -> int | str | None:

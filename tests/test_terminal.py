@@ -602,3 +602,20 @@ def fake(folder: Path, script: str) -> str:
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o700)
     return str(path)
+
+
+@pytest.mark.parametrize("ask", [lambda tmux: tmux.ended("s"), lambda tmux: panes_of(tmux, "s")])
+def test_how_a_program_ended_is_asked_again_where_tmux_learned_it_meanwhile(folder: Path, ask: Any) -> None:
+    program = subprocess.Popen(["true"])
+    program.wait()
+    told = iter([f"{os.getpid()}:s:{program.pid}:1::", *10 * [f"{os.getpid()}:s:{program.pid}:1:7:"]])
+
+    class Slow(Tmux):
+        async def _run(self, *words: str, given: str = "") -> str:
+            return next(told)
+
+    assert run(ask(Slow(folder / "tmux.sock"))).status == 7
+
+
+async def panes_of(tmux: Tmux, session: str) -> Pane:
+    return (await tmux.panes())[session]
