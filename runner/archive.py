@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 
 from runner import after, store, worktree
+from runner.keep import stands
+from runner.run import runs
 from runner.spool import Place, Spool
 from runner.state import State
 
@@ -30,6 +32,26 @@ def sweep(spool: Spool, age: float, *, keep: int = 0, dry_run: bool, purge: bool
             continue  # somebody else took it
         gone.append(place.entry.id)
     return sorted(gone)
+
+
+def clear_merged(spool: Spool, *, dry_run: bool = False) -> list[str]:
+    """Take away the worktrees, with their branches, of the jobs that are done and whose branch was merged since.
+
+    Returns the jobs' ids, the oldest first. One whose session is kept open stays.
+    """
+    gone = []
+    for job_id in sorted(entry.id for entry in spool.entries(State.DONE)):
+        if not worktree.merged(spool.home, job_id) or (lock := spool.lock(job_id)) is None:
+            continue
+        try:
+            if any(stands(run) for run in runs(spool.home, job_id)):
+                continue
+            if not dry_run:
+                worktree.remove(spool.home, job_id)
+        finally:
+            spool.unlock(lock)
+        gone.append(job_id)
+    return gone
 
 
 def _needed(spool: Spool) -> set[str]:

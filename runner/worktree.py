@@ -170,6 +170,24 @@ def remove(home: Home, job_id: str) -> None:
             return
 
 
+def merged(home: Home, job_id: str) -> bool:
+    """Whether all that the job's branch has of its own is in the repository's current branch, and nothing else is
+    in the worktree: it has served.
+    """
+    try:
+        said = store.read_json(_record(home, job_id))
+        if said is None or not place(home, job_id).is_dir():
+            return False
+        repository, path = Path(said["repository"]), Path(said["path"])
+        tip = git(repository, "rev-parse", "--verify", f"refs/heads/{said['branch']}").strip()
+        if tip == said["base"] or git(path, "status", "--porcelain"):
+            return False
+        git(repository, "merge-base", "--is-ancestor", tip, "HEAD")
+    except (MuxqError, OSError):
+        return False
+    return True
+
+
 def _merged(repository: Path, branch: str, base: str) -> bool:
     """Whether all of the branch is in the repository's current one, or was there when it began."""
     for other in ("HEAD", base):

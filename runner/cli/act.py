@@ -162,17 +162,21 @@ def clean(
     home_path: HomeOption = None,
 ) -> None:
     """Put finished jobs and their runs away."""
-    from runner.archive import sweep
+    from runner.archive import clear_merged, sweep
     from runner.duration import seconds
 
     place = home.locate(home_path).make()
     gone = sweep(Spool(place), seconds(older_than), keep=keep, dry_run=dry_run, purge=purge)
+    merged = clear_merged(Spool(place), dry_run=dry_run)
     if as_json:
         return print_json(gone)
     for job_id in gone:
         say(job_id)
     how = "would go" if dry_run else "deleted" if purge else "put into the archive"
     say(f"{len(gone)} {'job' if len(gone) == 1 else 'jobs'} {how}", err=True)
+    if merged:
+        many = "worktree of a branch" if len(merged) == 1 else "worktrees of branches"
+        say(f"{len(merged)} {many} that was merged {'would go' if dry_run else 'taken away'}", err=True)
     return None
 
 

@@ -89,6 +89,21 @@ def test_clean_takes_worktrees_away_and_keeps_branches_with_something_on_them(si
     assert git(repository, "worktree", "list").count("\n") == 1
 
 
+def test_a_worktree_goes_once_its_branch_is_merged_and_the_job_stays(site: Site, repository: Path) -> None:
+    for name in ("merged", "open", "busy"):
+        site.drop(name, f"echo x > {name}", workdir=str(repository), worktree=name)
+    assert site.drain("--jobs", "3") == 0
+    git(repository, "merge", "--quiet", "merged")
+    git(repository, "-c", "user.name=Ada", "-c", "user.email=a@example.org", "merge", "--quiet", "--no-edit", "busy")
+    (site.home.runs / site.job("busy")["id"] / "worktree" / "new").touch()
+    assert "1 worktree of a branch that was merged would go" in site.muxq("clean", "--dry-run").stderr
+    assert "1 worktree of a branch that was merged taken away" in site.muxq("clean").stderr
+    assert git(repository, "branch", "--format=%(refname:short)").split() == ["busy", "main", "open"]
+    assert git(repository, "worktree", "list").count("\n") == 3
+    assert site.states() == {"merged": "done", "open": "done", "busy": "done"}
+    assert "worktree" not in site.muxq("clean").stderr
+
+
 def test_what_cannot_be_a_worktree_is_said_at_once(site: Site, repository: Path) -> None:
     for words, says in (
         (["--worktree"], "the job has none"),
