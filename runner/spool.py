@@ -384,11 +384,15 @@ class Spool:
         self.emit(f"job.{target.state}", job=place.entry.id, **({"why": why} if why else {}))
         return target
 
-    def lock(self, name: str) -> FileLock | None:
-        """A lock, held; None when another holds it. One by a job's id, held, means: this job has its worker."""
+    def lock(self, name: str, wait: float = 0.0) -> FileLock | None:
+        """A lock, held; None when another holds it, and still does after `wait` seconds.
+
+        One by a job's id, held, means: this job has its worker.
+        """
         from filelock import FileLock, Timeout
 
-        lock = FileLock(self.home.locks / f"{name}.lock", blocking=False, mode=0o600, thread_local=False)
+        path = self.home.locks / f"{name}.lock"
+        lock = FileLock(path, timeout=wait, mode=0o600, thread_local=False, poll_interval=0.01)
         try:
             lock.acquire()
         except Timeout:

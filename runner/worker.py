@@ -50,6 +50,9 @@ SWEEP = 60.0
 LEFT_OVER = 86400.0
 """Seconds after which a file in tmp/ belongs to a writer that was killed."""
 
+SIGNING = 5.0
+"""Seconds that others may look at the lock of a worker that comes, to see whether it is a dead one's."""
+
 SETTLING = 10.0
 """Seconds that a worker which leaves gives to attempts whose outcome is known already."""
 
@@ -156,7 +159,7 @@ class Worker:
         """Hold a lock by which others see that a worker is here."""
         self.spool.held("worker-*")  # takes away what the dead left
         store.sweep(self.home.tmp, LEFT_OVER)
-        lock = self.spool.lock(f"worker-{os.getpid()}")
+        lock = self.spool.lock(f"worker-{os.getpid()}", wait=SIGNING)  # another that signs looks at it for a moment
         try:
             yield
         finally:

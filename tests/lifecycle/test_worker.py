@@ -508,6 +508,15 @@ for number in range(30):
 """
 
 
+def test_workers_that_come_at_once_all_sign_whoever_looks(site: Site, wait_until: Wait) -> None:
+    for _ in range(6):
+        site.work("--quiet")
+    while len(site.events("worker.started")) < 6:
+        site.queue.spool.held("worker-*")
+    wait_until(lambda: len(list(site.home.locks.glob("worker-*.lock"))) == 6, 1)
+    assert site.queue.spool.held("worker-*") == 6
+
+
 def test_of_a_claim_and_a_cancel_beside_it_one_wins_and_nothing_is_left_of_the_other(
     site: Site, wait_until: Wait
 ) -> None:
