@@ -14,14 +14,12 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from filelock import FileLock
 
-from runner import after, batch, clock, config, ident, machine, outcome, pool, process, store, workdir
+from runner import after, batch, clock, config, ident, machine, outcome, pool, store, workdir
 from runner import entry as entries
 from runner.after import Parent
-from runner.attempt import Attempt
 from runner.backlog import Backlog
 from runner.blocked import Blocked
 from runner.entry import Entry
@@ -29,23 +27,21 @@ from runner.errors import BadSetup, MuxqError, Unready, told
 from runner.hold import Hold
 from runner.home import Home
 from runner.job import Job
+from runner.leftover import Leftovers
 from runner.outcome import Cancelled, Failed, Requeued, Retry
 from runner.plan import Plan, plan, ready
 from runner.recurring import Recurring
-from runner.run import Run, following, runs
+from runner.run import following, runs
 from runner.running import Running
 from runner.spool import PATIENCE, Listener, Place, Spool
 from runner.state import State
-from runner.terminal import Pane, Terminal
+from runner.terminal import Terminal
 from runner.waiting import Waiting
 from runner.watch import Watcher
 from runner.window import Window
 
 POLL = 5.0
 """Seconds between two slow looks."""
-
-SWEEP = 60.0
-"""Seconds between two looks for processes of attempts that are over."""
 
 LEFT_OVER = 86400.0
 """Seconds after which a file in tmp/ belongs to a writer that was killed."""
@@ -115,7 +111,6 @@ class Worker:
         self._poll_due = 0.0
         self._looked = False
         """There was a slow look since the last job began, or was dropped."""
-        self._sweep_due = 0.0
         self._start_due = 0.0
         """When a job may start that has to wait for its turn, in seconds since 1970; 0: none has to."""
         self._outside: list[Entry] = []
@@ -136,6 +131,7 @@ class Worker:
         with contextlib.ExitStack() as open_things:
             self._settings = config.load(self.home.config)
             self._watcher = open_things.enter_context(Watcher(enabled=self._settings.watch))
+            self._leftovers = Leftovers(self.spool, self.terminal, self._watcher, self.env, self.running)
             open_things.enter_context(self._watcher.watch(self.home.queue, self._on_queue))
             open_things.enter_context(self._watcher.watch(self.home.requests, self._on_request))
             open_things.enter_context(self._watcher.watch(self.home.path, self._on_home))
@@ -256,8 +252,8 @@ class Worker:
             running.attempt.look(panes, asked)
             running.attempt.wake()
         self._on_request("")
-        await self._close_orphans(panes)
-        self._forget_requests()
+        await self._leftovers.close(panes)
+        self._leftovers.forget_requests()
         self._take_over()
 
     def _read_settings(self) -> None:
@@ -280,47 +276,6 @@ class Worker:
         for child in self.waiting.ended(parent.id, stands):
             self.backlog.put_back(child)
         self._wake()
-
-    async def _close_orphans(self, panes: Mapping[str, Pane]) -> None:
-        """End what is left of jobs that are running no more, but for sessions that are kept.
-
-        Their worker died between the job's move and the end, or the agent of a kept session has ended.
-        """
-        for run in self._left_over(panes):
-            lock = self.spool.lock(run.job)
-            if lock is None:
-                continue
-            try:
-                if all(found.id != run.job for found in self.spool.entries(State.RUNNING)):
-                    attempt = Attempt(self.home, run, self.terminal, self._watcher, self.env)
-                    if not await attempt.stay(panes):
-                        await attempt.close()
-            except MuxqError as problem:
-                self.spool.emit("worker.trouble", job=run.job, why=str(problem))
-            finally:
-                self.spool.unlock(lock)
-
-    def _forget_requests(self) -> None:
-        """Take away the requests that came too late, or whose worker died before it could: their job has ended."""
-        for path in self.home.requests.glob("*.cancel"):
-            if not ident.is_id(path.stem) or (lock := self.spool.lock(path.stem)) is None:
-                continue
-            live = [found.id for state in (State.QUEUED, State.RUNNING) for found in self.spool.entries(state)]
-            if path.stem not in live:
-                path.unlink(missing_ok=True)
-            self.spool.unlock(lock)
-
-    def _left_over(self, panes: Mapping[str, Pane]) -> list[Run]:
-        """The attempts that have a session, or (looked for now and then) a process of any kind."""
-        found = {tuple(session.rpartition("-")[::2]) for session in panes}
-        if time.monotonic() >= self._sweep_due:
-            self._sweep_due = time.monotonic() + SWEEP
-            folders = [Path(value) for value in process.values("MUXQ_RUN_DIR")]
-            found |= {(folder.parent.name, folder.name) for folder in folders if folder.parent.parent == self.home.runs}
-        known = [(job, number) for job, number in sorted(found) if ident.is_id(job) and number.isdecimal()]
-        return [
-            Run(job, int(number), self.home.runs / job / number) for job, number in known if job not in self.running
-        ]
 
     def _held(self) -> Hold | None:
         return pool.held(self.home, self._settings, time.time())
