@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import os
 import time
 from collections import Counter
@@ -26,6 +25,7 @@ from runner.entry import Entry
 from runner.errors import BadSetup, MuxqError, Unready, told
 from runner.hold import Hold
 from runner.home import Home
+from runner.intake import Intake
 from runner.job import Job
 from runner.leftover import Leftovers
 from runner.outcome import Cancelled, Failed, Requeued, Retry
@@ -33,7 +33,7 @@ from runner.plan import Plan, plan, ready
 from runner.recurring import Recurring
 from runner.run import following, runs
 from runner.running import Running
-from runner.spool import PATIENCE, Listener, Place, Spool
+from runner.spool import Listener, Place, Spool
 from runner.state import State
 from runner.terminal import Terminal
 from runner.waiting import Waiting
@@ -54,9 +54,6 @@ SETTLING = 10.0
 
 AT_A_STRETCH = 0.1
 """Seconds of looking for jobs that can start before file events, signals and attempts have their turn."""
-
-ADMIT_AT_ONCE = 1000
-"""Drops taken in before the first of them may start."""
 
 
 @dataclass(slots=True)
@@ -101,13 +98,10 @@ class Worker:
         self._started: set[str] = set()
         """Ids of the jobs that this run has begun."""
         self.backlog = Backlog()
+        self._intake = Intake(self.spool, self.backlog)
         self.waiting = Waiting()
         self._orphans = False
         """There are running jobs without a worker, and no room to take them over."""
-        self._dropped: set[str] = set()
-        """Names in queue/ that are no job's yet."""
-        self._drops_due = 0.0
-        self._unfinished = False
         self._poll_due = 0.0
         self._looked = False
         """There was a slow look since the last job began, or was dropped."""
@@ -177,7 +171,8 @@ class Worker:
             return
         try:
             await self._look_around()
-            await self._take_in()
+            if await self._intake.take_in():
+                self._looked = False
             self._claim()
         except OSError as problem:
             self._troubled_until = self._poll_due = time.monotonic() + POLL
@@ -193,7 +188,7 @@ class Worker:
         if found := entries.parse(name):
             self.backlog.arrived(found)
         else:
-            self._drop(name)
+            self._intake.drop(name)
         self._wake()
 
     def _on_end(self, path: str) -> None:
@@ -217,7 +212,7 @@ class Worker:
         held = self._held()
         dated = [moment for moment in (self.backlog.due(), held and held.until, self._start_due) if moment]
         dated += self.window.due(time.time())
-        due = min(self._poll_due, self._drops_due, *(time.monotonic() + moment - time.time() for moment in dated))
+        due = min(self._poll_due, self._intake.due, *(time.monotonic() + moment - time.time() for moment in dated))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, due - time.monotonic())):
                 await self._woken.wait()
@@ -242,7 +237,7 @@ class Worker:
             if found := entries.parse(name):
                 self.backlog.remember(found)
             else:
-                self._drop(name)
+                self._intake.drop(name)
         try:
             asked, panes = time.monotonic(), await self.terminal.panes()
         except MuxqError as problem:
@@ -279,30 +274,6 @@ class Worker:
 
     def _held(self) -> Hold | None:
         return pool.held(self.home, self._settings, time.time())
-
-    def _drop(self, name: str) -> None:
-        """Something in queue/ is no job's yet: take it in at the next step, without a look at all the others."""
-        if not name.startswith("."):
-            self._dropped.add(name)
-            self._drops_due = 0.0
-
-    async def _take_in(self) -> None:
-        """Take in drops, in a thread: thousands at once must not keep the running attempts waiting."""
-        if time.monotonic() < self._drops_due:
-            return
-        self._drops_due = math.inf
-        dropped, self._dropped = self._dropped, set()
-        self._looked = self._looked and not dropped
-        self._unfinished = bool(dropped)  # an error on the way leaves them to the next slow look
-        drops = await asyncio.to_thread(self.spool.admit, ADMIT_AT_ONCE, dropped)
-        for found in drops.admitted:
-            self.backlog.remember(found)
-        self._dropped.update(drops.unfinished, drops.left)
-        self._unfinished = bool(drops.unfinished)
-        if drops.left:
-            self._drops_due = 0.0
-        elif drops.unfinished:
-            self._drops_due = min(self._drops_due, time.monotonic() + PATIENCE / 10)
 
     # -- starting ---------------------------------------------------------------------------------------------
 
@@ -529,7 +500,7 @@ class Worker:
             return self.on_stop != "finish" or not self.running
         if self.summary.closed or self.window.over(time.time()):
             return not self.running
-        if not self.drain or self.running or self._orphans or self._unfinished or self._drops_due <= time.monotonic():
+        if not self.drain or self.running or self._orphans or self._intake.left():
             return False
         if not self.backlog.left(time.time()) and not self._outside:
             if not self._looked:  # perhaps no event has told of a drop that a command took in, or a worker has died
