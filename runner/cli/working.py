@@ -19,10 +19,11 @@ from runner.errors import Busy
 from runner.plain import plain
 from runner.spool import Spool
 from runner.state import State
+from runner.summary import Summary
 from runner.terminal import Tmux, find_tmux, socket_path
 from runner.watch import OnlyOverflows
 from runner.window import CLOSED, Window
-from runner.worker import Summary, Worker
+from runner.worker import Worker
 
 
 def run(
