@@ -6,8 +6,9 @@ import asyncio
 import math
 import time
 
+from runner import admission
 from runner.backlog import Backlog
-from runner.spool import PATIENCE, Spool
+from runner.spool import Spool
 
 ADMIT_AT_ONCE = 1000
 """Drops taken in before the first of them may start."""
@@ -38,7 +39,7 @@ class Intake:
         self.due = math.inf
         dropped, self._dropped = self._dropped, set()
         self._unfinished = bool(dropped)  # an error on the way leaves them to the next slow look
-        drops = await asyncio.to_thread(self.spool.admit, ADMIT_AT_ONCE, dropped)
+        drops = await asyncio.to_thread(admission.admit, self.spool, ADMIT_AT_ONCE, dropped)
         for found in drops.admitted:
             self.backlog.remember(found)
         self._dropped.update(drops.unfinished, drops.left)
@@ -46,7 +47,7 @@ class Intake:
         if drops.left:
             self.due = 0.0
         elif drops.unfinished:
-            self.due = min(self.due, time.monotonic() + PATIENCE / 10)
+            self.due = min(self.due, time.monotonic() + admission.PATIENCE / 10)
         return bool(dropped)
 
     def left(self) -> bool:

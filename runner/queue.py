@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner import after, home, result, store, view
+from runner.admission import Drops, admit
 from runner.entry import Entry, is_job
 from runner.errors import BadInput, NotFound
 from runner.ident import is_id
@@ -26,7 +27,7 @@ from runner.job import Job
 from runner.mode import Mode
 from runner.permission import Decision
 from runner.run import Run, following, runs
-from runner.spool import Drops, Place, Spool
+from runner.spool import Place, Spool
 from runner.state import TRANSITIONS, Move, State
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class Queue:
         """
         running = {entry.id: entry for entry in self.spool.entries(State.RUNNING, limit)}
         names = self.spool.names(State.QUEUED)
-        self.drops = self.spool.admit(among=names)
+        self.drops = admit(self.spool, among=names)
         names += [entry.file for entry in self.drops.admitted]
         running |= {entry.id: entry for entry in self.spool.entries(State.RUNNING, limit)}
         found: list[Place] = []
@@ -264,7 +265,7 @@ class Queue:
     def find(self, reference: str) -> Place:
         """Where the job is, drops taken in first where it may be one of them: none has an id yet."""
         if not is_id(reference):
-            self.spool.admit()
+            admit(self.spool)
         return self.spool.find(reference)
 
     def _steady(self, entry: Entry, act: Callable[[Place], Any]) -> Any:

@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import heapq
-import itertools
 import os
-import stat
-import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +19,10 @@ from runner import entry as entries
 from runner import event, ident, store
 from runner.after import Parent
 from runner.entry import Entry
-from runner.errors import BadInput, BadSetup, MuxqError, NotFound
+from runner.errors import BadInput, NotFound
 from runner.home import Home
 from runner.job import Job
-from runner.jsontext import MAX_BYTES, NotYet
-from runner.plain import plain
+from runner.jsontext import MAX_BYTES
 from runner.state import Move, State, after
 
 if TYPE_CHECKING:
@@ -34,17 +30,8 @@ if TYPE_CHECKING:
 
 Listener = Callable[[str, dict[str, Any]], None]
 
-PATIENCE = 10.0
-"""Seconds without a change after which a dropped file that is no JSON counts as finished, and so as broken."""
-
 LOOKS = 3
 """How often the folders are looked through for a job: one that goes back while we look may be seen in none."""
-
-LONGEST_SUFFIX = 20
-"""Bytes; what is longer is no kind of file, and may be cut."""
-
-MAX_REASON = 1000
-"""Characters of the reason of a refusal; some name what they refuse."""
 
 _LIVE_FIRST = (State.QUEUED, State.RUNNING, State.DONE, State.FAILED, State.CANCELLED)
 
@@ -55,19 +42,6 @@ class Place:
 
     state: State
     entry: Entry
-
-
-@dataclass(slots=True)
-class Drops:
-    """What became of the files dropped since the last look."""
-
-    admitted: list[Entry] = field(default_factory=list)
-    rejected: list[tuple[str, str]] = field(default_factory=list)
-    """(file name, why)"""
-    unfinished: list[str] = field(default_factory=list)
-    """Still being written, or perhaps so."""
-    left: list[str] = field(default_factory=list)
-    """Not looked at, the oldest first: so many were taken in as were allowed."""
 
 
 class Spool:
@@ -106,162 +80,6 @@ class Spool:
 
             base = None if job.after else job.base  # which may be a branch that they make
             worktree.check(made.workdir(self.home.path), base, made.branch)
-
-    def admit(self, limit: int | None = None, among: Iterable[str] | None = None) -> Drops:
-        """Take in the files that people dropped: one rename each gives an id, or moves it to rejected/.
-
-        No more than `limit` of them; looks only `among` these names in queue/, where the caller knows them.
-        What may still be written to is left alone and named in `unfinished`.
-        """
-        drops, children = Drops(), dict[str, Job]()
-        dropped = self._dropped(self.names(State.QUEUED) if among is None else among)
-        for number, name in enumerate(dropped):
-            if limit is not None and len(drops.admitted) + len(drops.rejected) >= limit:
-                drops.left = dropped[number:]
-                break
-            self._safely(self._admit, name, drops, children)
-        if children:
-            self._admit_children(children, drops, limit)
-        return drops
-
-    def _safely(self, take_in: Callable[..., None], name: str, drops: Drops, *more: Any) -> None:
-        try:
-            take_in(name, drops, *more)
-        except FileNotFoundError:
-            pass  # another process was faster, or the person took it back
-        except PermissionError as problem:
-            self._reject_foreign(name, f"it belongs to somebody else ({problem.strerror})", drops)
-
-    def _dropped(self, names: Iterable[str]) -> list[str]:
-        """Those of the names in queue/ that are no job's yet, the oldest first."""
-        found = []
-        for name in itertools.filterfalse(entries.is_job, names):
-            if not name.startswith("."):
-                with contextlib.suppress(FileNotFoundError):
-                    found.append(((self.home.queue / name).lstat().st_mtime_ns, name))
-        return [name for _, name in sorted(found)]
-
-    def _admit(self, name: str, drops: Drops, children: dict[str, Job]) -> None:
-        path = self.home.queue / name
-        try:
-            if not name.endswith(".json"):
-                return self._left_over(path, drops)
-            data = store.read_bounded(path, MAX_BYTES)
-            job = Job.read(data, where=name)
-            if job.after:
-                children[name] = job
-            else:
-                self._enter(path, job, drops)
-        except NotYet as problem:
-            if _settled(path):
-                self._reject(path, str(problem), drops)
-            else:
-                drops.unfinished.append(name)
-        except MuxqError as problem:
-            self._reject(path, str(problem), drops)
-        return None
-
-    def _admit_children(self, children: dict[str, Job], drops: Drops, limit: int | None) -> None:
-        """Take in what is after others: these first, in whatever order all were dropped."""
-        words = {name: frozenset(said.job for said in job.after or ()) for name, job in children.items()}
-        order, circle = family.order({name: (_called(name, job), words[name]) for name, job in children.items()})
-        for name in circle:
-            self._safely(self._reject_circle, name, drops, sorted(circle))
-        whole = not (drops.unfinished or drops.left)
-        meant = self.meant(set().union(*words.values()))
-        for name in order:
-            if limit is not None and len(drops.admitted) + len(drops.rejected) >= limit:
-                drops.left.append(name)
-            else:
-                self._safely(self._admit_child, name, drops, children[name], meant, whole)
-
-    def _reject_circle(self, name: str, drops: Drops, circle: Collection[str]) -> None:
-        why = f"`after`: these wait for each other, so that none could ever start: {', '.join(circle)}"
-        self._reject(self.home.queue / name, why, drops)
-
-    def _admit_child(self, name: str, drops: Drops, job: Job, meant: dict[str, tuple[Entry, ...]], whole: bool) -> None:
-        path, called = self.home.queue / name, _called(name, job)
-        try:
-            parents = self.parents(job, meant)
-        except NotFound as problem:  # one that is just being dropped is waited for
-            if called not in meant and any(said.job == called for said in job.after or ()):
-                self._reject(path, f"`after`: {called!r} is this job itself", drops)
-            elif whole and _settled(path):
-                self._reject(path, str(problem), drops)
-            else:
-                drops.unfinished.append(name)
-            return
-        try:
-            self._enter(path, job, drops, parents)
-            meant[called] = (drops.admitted[-1],)
-        except MuxqError as problem:
-            self._reject(path, str(problem), drops)
-
-    def _enter(self, path: Path, job: Job, drops: Drops, parents: tuple[Parent, ...] = ()) -> None:
-        """The one rename that makes a drop a waiting job, once it is known that it can run."""
-        from runner.plan import plan
-
-        with contextlib.suppress(BadSetup):  # the setup may be mended while it waits
-            plan(self.home, job)
-        new = entries.new(ident.new_id(), job.priority or 0, _called(path.name, job))
-        store.make_private(path)
-        if parents:
-            family.write(self.home, new.id, parents)
-        try:
-            store.move(path, self.home.queue / new.file, durable=False)
-        except OSError:
-            self.home.parents(new.id).unlink(missing_ok=True)
-            raise
-        self.emit("job.admitted", job=new.id, file=new.name)
-        drops.admitted.append(new)
-
-    def _left_over(self, path: Path, drops: Drops) -> None:
-        """A name without .json: perhaps the temporary name of a copy; refused once nothing happens to it."""
-        if not path.is_dir() and not _settled(path):
-            drops.unfinished.append(path.name)
-            return
-        self._reject(path, "its name does not end in .json", drops)
-
-    def _reject(self, path: Path, why: str, drops: Drops) -> None:
-        """The reason first: it takes the name for us alone, and nothing ever lies in rejected/ without one."""
-        shown, why = plain(path.name), plain(why.removeprefix(f"{path.name}: "))[:MAX_REASON]
-        target, reason = self._take_name(path.name, f"{shown} was not taken as a job: {why}\n".encode())
-        try:
-            _make_private(path)
-            store.move(path, target)
-        except OSError:
-            if not os.path.lexists(target):
-                reason.unlink(missing_ok=True)
-            raise
-        self.emit("job.rejected", file=shown, why=why)
-        drops.rejected.append((shown, why))
-
-    def _reject_foreign(self, name: str, why: str, drops: Drops) -> None:
-        """Somebody else's folder cannot even be moved: it is left where it is, unless it is the home that says no."""
-        try:
-            self._reject(self.home.queue / name, why, drops)
-        except FileNotFoundError:
-            pass
-        except PermissionError:
-            if not (os.access(self.home.queue, os.W_OK) and os.access(self.home.rejected, os.W_OK)):
-                raise
-
-    def _take_name(self, name: str, text: bytes) -> tuple[Path, Path]:
-        """A name in rejected/ that nobody else has, and its .error.txt, written; earlier refusals are kept."""
-        stem, suffix = os.path.splitext(name)
-        if len(os.fsencode(suffix)) > LONGEST_SUFFIX:
-            stem, suffix = name, ""
-        for number in itertools.count(1):
-            end = f"{f'.{number}' if number > 1 else ''}{suffix}"
-            head = os.fsencode(stem)[: entries.MAX_FILE_NAME - len(os.fsencode(end))].decode("utf-8", "ignore")
-            target = self.home.rejected / f"{head}{end}"
-            reason = target.with_name(f"{target.name}.error.txt")
-            if os.path.lexists(target) or os.path.lexists(reason):
-                continue
-            with contextlib.suppress(FileExistsError):
-                store.write_whole(reason, text, tmp=self.home.tmp, replace=False)
-                break
-        return target, reason
 
     # -- looking ----------------------------------------------------------------------------------------------
 
@@ -434,29 +252,6 @@ def _pick(state: State, size: int, names: Iterable[str]) -> list[str]:
     return heapq.nsmallest(size, names, key=entries.order if state is State.QUEUED else None)
 
 
-def _called(file: str, job: Job) -> str:
-    """What the job of a dropped file is called."""
-    return job.name or file.removesuffix(".json")
-
-
 def _words(file: str) -> set[str]:
     """What a job's file can be meant by: its id and its name. Cheap: for a hundred thousand names at once."""
     return {file[: ident.LENGTH], file.partition(".")[2].removesuffix(".json")}
-
-
-def _make_private(path: Path) -> None:
-    """What is ours, 0600 or, for a folder, 0700 (one without rights cannot even be moved)."""
-    with contextlib.suppress(BadInput, PermissionError):
-        if stat.S_ISDIR(path.lstat().st_mode):
-            path.chmod(0o700)
-        else:
-            store.make_private(path)
-
-
-def _settled(path: Path) -> bool:
-    """Whether nothing has happened to a file for PATIENCE seconds and nobody has it open for writing."""
-    info = path.lstat()
-    if not stat.S_ISREG(info.st_mode):
-        return True
-    quiet = time.time() - max(info.st_mtime, info.st_ctime)
-    return not 0 <= quiet < PATIENCE and not store.being_written(path)

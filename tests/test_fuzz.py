@@ -26,9 +26,9 @@ from hypothesis import strategies as st
 from hypothesis.configuration import set_hypothesis_home_dir
 from typer.main import get_command
 
-from runner import config, event, hold, ident, profile, progress, prompt, view
+from runner import admission, config, event, hold, ident, profile, progress, prompt, view
 from runner import entry as entries
-from runner import spool as spools
+from runner.admission import Drops, admit
 from runner.cli.app import app
 from runner.cli.story import Story
 from runner.errors import MuxqError
@@ -265,18 +265,18 @@ def test_a_drop_ends_in_exactly_one_place_whatever_it_is(
             continue
         dropped[os.lstat(path).st_ino] = (name, what if isinstance(what, bytes) else None)
     with pytest.MonkeyPatch.context() as patch:
-        check_places(home, dropped, spool.admit().unfinished)
-        patch.setattr(spools, "PATIENCE", 0.0)
-        assert spool.admit().unfinished == []
+        check_places(home, dropped, admit(spool).unfinished)
+        patch.setattr(admission, "PATIENCE", 0.0)
+        assert admit(spool).unfinished == []
         check_places(home, dropped, [])
-        assert spool.admit() == spools.Drops()
+        assert admit(spool) == Drops()
 
 
 @given(file_names(), near_jobs())
 def test_a_drop_that_was_taken_in_can_be_read_claimed_and_told(place: Home, name: bytes, data: bytes) -> None:
     spool = Spool(emptied(place))
     Path(os.fsdecode(os.fsencode(place.queue) + b"/" + name)).write_bytes(data)
-    for entry in spool.admit().admitted:
+    for entry in admit(spool).admitted:
         job = spool.read(Place(State.QUEUED, entry))
         assert (entry.priority, spool.find(entry.id).entry) == (job.priority or 0, entry)
         assert printed(view.describe(spool, Place(State.QUEUED, entry)))["state"] == "queued"

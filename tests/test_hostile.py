@@ -28,8 +28,8 @@ import pytest
 from lifecycle.conftest import HASTY, MUXQ, Site
 from lifecycle.conftest import site as site
 
-from runner import hold, store
-from runner import spool as spools
+from runner import admission, hold, store
+from runner.admission import admit
 from runner.errors import MuxqError, Unready
 from runner.home import Home
 from runner.jsontext import MAX_BYTES
@@ -50,7 +50,7 @@ Wait = Callable[..., None]
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever looks unfinished counts as finished at once, unless somebody has it open."""
-    monkeypatch.setattr(spools, "PATIENCE", 0.0)
+    monkeypatch.setattr(admission, "PATIENCE", 0.0)
 
 
 def names(folder: Path) -> list[str]:
@@ -160,7 +160,7 @@ def test_a_drop_that_is_swapped_while_it_is_taken_in_lets_nothing_in_and_nothing
     deadline = time.monotonic() + 0.4
     try:
         while time.monotonic() < deadline:
-            admitted += spool.admit().admitted
+            admitted += admit(spool).admitted
     finally:
         stop.set()
         swapper.join()
@@ -187,7 +187,7 @@ def test_a_drop_that_turns_into_a_link_after_it_was_read_stops_no_other(
         real(path)
 
     monkeypatch.setattr(store, "make_private", swapped)
-    drops = spool.admit()
+    drops = admit(spool)
     assert ([entry.name for entry in drops.admitted], [name for name, _ in drops.rejected]) == (["y"], ["x.json"])
 
 
@@ -207,7 +207,7 @@ def test_a_drop_that_is_taken_back_while_it_is_read_stops_no_other(
         return data
 
     monkeypatch.setattr(store, "read_bounded", taken_back)
-    assert [entry.name for entry in spool.admit().admitted] == ["y"]
+    assert [entry.name for entry in admit(spool).admitted] == ["y"]
 
 
 def test_a_file_that_grows_while_it_is_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -264,7 +264,7 @@ def test_what_is_no_job_file_is_put_aside_as_it_is_without_waiting(
     make(spool.home.queue / name, secret)
     before = (spool.home.queue / name).lstat()
     (spool.home.queue / "good.json").write_bytes(JOB)
-    drops = spool.admit()
+    drops = admit(spool)
     assert ([name for name, _ in drops.rejected], [entry.name for entry in drops.admitted]) == ([name], ["good"])
     after = (spool.home.rejected / name).lstat()
     assert (after.st_ino, stat.S_IFMT(after.st_mode)) == (before.st_ino, stat.S_IFMT(before.st_mode))
@@ -286,7 +286,7 @@ def test_any_number_of_hidden_files_keeps_no_job_out(spool: Spool) -> None:
     for name in hidden:
         (spool.home.queue / name).touch()
     (spool.home.queue / "job.json").write_bytes(JOB)
-    (entry,) = spool.admit().admitted
+    (entry,) = admit(spool).admitted
     assert names(spool.home.queue) == sorted([*hidden, entry.file])
 
 
@@ -296,7 +296,7 @@ def test_what_was_said_of_a_refused_file_does_not_overwrite_another_one(spool: S
     for number, (name, data) in enumerate(sorted(dropped.items(), reverse=True)):
         (spool.home.queue / name).write_bytes(data)
         os.utime(spool.home.queue / name, (number, number))
-    assert len(spool.admit().rejected) == 2
+    assert len(admit(spool).rejected) == 2
     kept = [path.read_bytes() for path in spool.home.rejected.iterdir()]
     assert [data for data in dropped.values() if data not in kept] == []
 
@@ -306,11 +306,11 @@ def killed_at(home: Home, call: str) -> None:
     program = f"""
 import os, sys
 from pathlib import Path
-from runner import spool, store
+from runner import admission, spool, store
 from runner.home import Home
 {call} = lambda *_, **__: os._exit(9)
-spool.PATIENCE = 0
-spool.Spool(Home(Path(sys.argv[1]))).admit()
+admission.PATIENCE = 0
+admission.admit(spool.Spool(Home(Path(sys.argv[1]))))
 """
     assert subprocess.run([sys.executable, "-c", program, str(home.path)], check=False).returncode == 9
 
@@ -321,7 +321,7 @@ def test_a_refusal_that_was_killed_in_the_middle_is_done_by_the_next(home: Home,
     (home.queue / "bad.json").write_bytes(b"[]")
     killed_at(home, call)
     assert names(home.queue) == ["bad.json"]
-    assert [name for name, _ in Spool(home).admit().rejected] == ["bad.json"]
+    assert [name for name, _ in admit(Spool(home)).rejected] == ["bad.json"]
     (kept,) = [path for path in home.rejected.iterdir() if not path.name.endswith(".error.txt")]
     assert (kept.read_bytes(), names(home.queue)) == (b"[]", [])
     assert "bad.json was not taken as a job" in kept.with_name(f"{kept.name}.error.txt").read_text()
@@ -345,13 +345,13 @@ def test_two_refusals_at_the_same_moment_never_share_a_name(spool: Spool, monkey
         monkeypatch.setattr(store, "write_whole", real)
         (spool.home.queue / "x.json").rename(spool.home.queue / ".first")
         (spool.home.queue / "x.json").write_bytes(b"[1]")
-        spool.admit()
+        admit(spool)
         (spool.home.queue / ".first").rename(spool.home.queue / "x.json")
         real(path, data, **more)
 
     monkeypatch.setattr(store, "write_whole", meanwhile)
     (spool.home.queue / "x.json").write_bytes(b"[]")
-    spool.admit()
+    admit(spool)
     assert names(spool.home.rejected) == ["x.2.json", "x.2.json.error.txt", "x.json", "x.json.error.txt"]
     kept = {(spool.home.rejected / name).read_bytes() for name in ("x.json", "x.2.json")}
     assert kept == {b"[]", b"[1]"}
@@ -363,7 +363,7 @@ def test_what_is_refused_is_private_from_then_on(spool: Spool) -> None:
     (spool.home.queue / "folder.json").mkdir()
     for path in spool.home.queue.iterdir():
         path.chmod(0o777)
-    spool.admit()
+    admit(spool)
     modes = {path.name: oct(path.stat().st_mode & 0o777) for path in spool.home.rejected.iterdir()}
     assert (modes["bad.json"], modes["folder.json"]) == ("0o600", "0o700")
 
@@ -371,7 +371,7 @@ def test_what_is_refused_is_private_from_then_on(spool: Spool) -> None:
 @pytest.mark.parametrize("name", ["\r.json", "\x1b]0;x\x07.json", "\x9b5m.json", "a\nb.json", "\u202egnp.json"])
 def test_the_reason_of_a_refusal_can_be_shown_on_a_terminal(spool: Spool, name: str) -> None:
     (spool.home.queue / name).write_bytes(b'{"prompt": "x", "\\u001b[2J": 1}')
-    spool.admit()
+    admit(spool)
     (reason,) = spool.home.rejected.glob("*.error.txt")
     text = reason.read_text()
     assert (text[:-1].isprintable(), text[-1]) == (True, "\n")
@@ -400,10 +400,11 @@ MUCH: dict[str, Callable[[], str]] = {
 ADMIT = """
 import resource, sys
 from pathlib import Path
+from runner.admission import admit
 from runner.home import Home
 from runner.spool import Spool
 resource.setrlimit(resource.RLIMIT_CPU, (40, 40))
-drops = Spool(Home(Path(sys.argv[1]))).admit()
+drops = admit(Spool(Home(Path(sys.argv[1]))))
 used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (1 << 10 if sys.platform == "linux" else 1 << 20)
 print(len(drops.admitted), len(drops.rejected), used < 500 or f"{used} MiB")
 """
@@ -479,7 +480,7 @@ def test_a_home_of_somebody_else_is_refused(home: Home) -> None:
 
 def taken_in(home: Home) -> list[list[object]]:
     """The names of what is admitted now, and what is rejected."""
-    drops = Spool(home).admit()
+    drops = admit(Spool(home))
     return [[entry.name for entry in drops.admitted], [list(told) for told in drops.rejected]]
 
 
@@ -591,7 +592,7 @@ def test_the_name_of_a_refused_or_unfinished_drop_gives_the_terminal_no_orders(h
 
 def test_the_name_of_a_job_gives_the_terminal_no_orders(home: Home, screen: Screen) -> None:
     (home.queue / f"name {ORDERS}.json").write_bytes(JOB)
-    (entry,) = Spool(home).admit().admitted
+    (entry,) = admit(Spool(home)).admitted
     for words in (("ls",), ("show", entry.id), ("logs", entry.id)):
         sent = screen(*words)
         assert (words, b"name " in sent, obeyed(sent)) == (words, True, [])
@@ -600,7 +601,7 @@ def test_the_name_of_a_job_gives_the_terminal_no_orders(home: Home, screen: Scre
 def test_a_name_of_two_lines_forges_no_line(home: Home, screen: Screen) -> None:
     (home.queue / "x\nstate:        done.json").write_bytes(JOB)
     (home.queue / f"bad\n{ID}  done.json").write_bytes(b"[]")
-    (entry,) = Spool(home).admit().admitted
+    (entry,) = admit(Spool(home)).admitted
     lines = [
         line for words in (("ls",), ("show", entry.id), ("logs", entry.id)) for line in screen(*words).splitlines()
     ]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from runner import event
+from runner.admission import admit
 from runner.clock import seconds
 from runner.entry import Entry
 from runner.home import Home
@@ -183,7 +184,7 @@ def test_files_that_are_there_are_named(spool: Spool, running: Place, run: Run) 
 
 def test_a_name_in_the_file_name_is_enough(spool: Spool, home: Home) -> None:
     (home.queue / "weekly report.json").write_text('{"prompt": "x", "agent": "echo"}')
-    (entry,) = spool.admit().admitted
+    (entry,) = admit(spool).admitted
     assert describe(spool, Place(State.QUEUED, entry))["name"] == "weekly report"
 
 

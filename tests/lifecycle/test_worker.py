@@ -568,13 +568,14 @@ def test_a_drain_beside_a_worker_leaves_no_drop_behind(site: Site, wait_until: W
 TAKEN_IN_BY_ANOTHER = """
 import sys
 from runner.cli import main
+from runner import admission
 from runner.spool import Spool
-real = Spool.admit
-def admit(self, *args):
-    Spool.admit = real
-    Spool(self.home).admit()
-    return real(self, *args)
-Spool.admit = admit
+real = admission.admit
+def admit(spool, *args):
+    admission.admit = real
+    real(Spool(spool.home))
+    return real(spool, *args)
+admission.admit = admit
 main()
 """
 
