@@ -9,7 +9,7 @@ import psutil
 from common import Row, Worker, environment, sandbox, table, wait_until
 
 from runner import process
-from runner.terminal import socket_path
+from runner.tmuxsetup import socket_path
 
 TARGET = 2.0
 """Per cent of a core."""

@@ -35,7 +35,7 @@ from runner.home import Home
 from runner.run import Run
 from runner.spool import Place, Spool
 from runner.state import Move, State
-from runner.terminal import socket_path
+from runner.tmuxsetup import socket_path
 
 FEW = 100
 NAMELESS, NAMED = 66, 67

@@ -23,7 +23,7 @@ from typing import Any
 
 from runner import process
 from runner.home import Home
-from runner.terminal import find_tmux, socket_path
+from runner.tmuxsetup import find_tmux, socket_path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PYTHON = sys.executable

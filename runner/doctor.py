@@ -15,7 +15,7 @@ from runner import config, pool, profile
 from runner.errors import MuxqError
 from runner.home import Home
 from runner.profile import Profile
-from runner.terminal import find_tmux, socket_path, tmux_version
+from runner.tmuxsetup import find_tmux, socket_path, tmux_version
 
 LOW_SPACE = 1 << 30
 """Bytes of free disk below which a night's work is at risk."""

@@ -17,7 +17,8 @@ from runner.permission import Decision
 from runner.profile import Dialog
 from runner.progress import Attention
 from runner.run import Run
-from runner.terminal import Terminal, Tmux, find_tmux, socket_path
+from runner.terminal import Terminal, Tmux
+from runner.tmuxsetup import find_tmux, socket_path
 
 ARRIVES = 10.0
 """Seconds that a hook may take to fetch its answer, or a dialog to obey a key."""

@@ -22,7 +22,8 @@ from runner import doctor, schedule, timer
 from runner.doctor import Check
 from runner.errors import MuxqError
 from runner.home import Home
-from runner.terminal import Tmux, find_tmux
+from runner.terminal import Tmux
+from runner.tmuxsetup import find_tmux
 
 BARE = "/usr/bin:/bin"
 """PATH as cron has it."""

@@ -30,7 +30,8 @@ from runner.progress import Attention, Turn
 from runner.run import Run, following, runs
 from runner.spool import Place, Spool
 from runner.state import Move, State
-from runner.terminal import Terminal, Tmux, find_tmux, socket_path
+from runner.terminal import Terminal, Tmux
+from runner.tmuxsetup import find_tmux, socket_path
 from runner.watch import Watcher
 
 MOST = {"lost": 3, "throttle": 20}

@@ -137,7 +137,8 @@ class Session:
         return Talk(self.home, self.run, self.profile, self.terminal())
 
     def terminal(self) -> Terminal:
-        from runner.terminal import Tmux, find_tmux, socket_path
+        from runner.terminal import Tmux
+        from runner.tmuxsetup import find_tmux, socket_path
 
         return Tmux(socket_path(self.home.path), find_tmux())
 

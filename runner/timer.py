@@ -13,7 +13,7 @@ from runner import config, crontab, launchd, profile, systemd
 from runner.errors import MuxqError, Unready
 from runner.home import Home
 from runner.schedule import Schedule
-from runner.terminal import find_tmux
+from runner.tmuxsetup import find_tmux
 
 STANDARD = ("/usr/local/bin", "/usr/bin", "/bin")
 

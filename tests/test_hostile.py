@@ -36,7 +36,7 @@ from runner.jsontext import MAX_BYTES
 from runner.queue import Queue
 from runner.spool import Place, Spool
 from runner.state import State
-from runner.terminal import find_tmux
+from runner.tmuxsetup import find_tmux
 
 JOB = b'{"prompt": "hello", "agent": "echo"}'
 SECRET = b'{"prompt": "s3cret-words", "agent": "echo"}'

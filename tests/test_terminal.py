@@ -18,9 +18,10 @@ from typing import Any
 import psutil
 import pytest
 
-from runner import terminal
+from runner import terminal, tmuxsetup
 from runner.errors import NotFound, Unready
-from runner.terminal import Pane, Tmux, clean_environment, find_tmux, quote, socket_path, tmux_version
+from runner.terminal import Pane, Tmux
+from runner.tmuxsetup import clean_environment, find_tmux, quote, socket_path, tmux_version
 
 lifecycle = pytest.mark.lifecycle
 Wait = Callable[..., None]
@@ -154,7 +155,7 @@ def test_a_home_with_a_short_path_holds_its_socket() -> None:
 def test_a_home_with_a_long_path_has_its_socket_in_a_private_folder(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(terminal, "SHORT", folder)
+    monkeypatch.setattr(tmuxsetup, "SHORT", folder)
     first, second = (socket_path(Path("/srv", "é" * 60, name)) for name in "ab")
     assert first.parent == second.parent == folder / f"muxq-{os.getuid()}"
     assert first.parent.stat().st_mode & 0o777 == 0o700
@@ -165,7 +166,7 @@ def test_a_home_with_a_long_path_has_its_socket_in_a_private_folder(
 def test_a_folder_of_sockets_that_others_made_or_can_enter_is_refused(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(terminal, "SHORT", folder)
+    monkeypatch.setattr(tmuxsetup, "SHORT", folder)
     mine = folder / f"muxq-{os.getuid()}"
     mine.mkdir()
     mine.chmod(0o755)

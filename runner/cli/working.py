@@ -20,7 +20,8 @@ from runner.plain import plain
 from runner.spool import Spool
 from runner.state import State
 from runner.summary import Summary
-from runner.terminal import Tmux, find_tmux, socket_path
+from runner.terminal import Tmux
+from runner.tmuxsetup import find_tmux, socket_path
 from runner.watch import OnlyOverflows
 from runner.window import CLOSED, Window
 from runner.worker import Worker

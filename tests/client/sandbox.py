@@ -17,7 +17,7 @@ from standin import Body, StandIn, session_of
 
 from runner import entry as entries
 from runner.state import State
-from runner.terminal import socket_path
+from runner.tmuxsetup import socket_path
 
 MUXQ = Path(sys.executable).with_name("muxq")
 SECONDS = 90.0

@@ -19,7 +19,7 @@ import pytest
 
 from runner import Queue
 from runner.home import Home
-from runner.terminal import find_tmux, socket_path
+from runner.tmuxsetup import find_tmux, socket_path
 
 MUXQ = [sys.executable, "-c", "import sys; sys.argv[0] = 'muxq'; from runner.cli import main; main()"]
 HASTY = [

@@ -28,7 +28,8 @@ from sandbox import client_env, prepare_home
 from standin import Failure, StandIn
 
 from runner import process
-from runner.terminal import Tmux, find_tmux
+from runner.terminal import Tmux
+from runner.tmuxsetup import find_tmux
 
 SECONDS = 60.0
 """Longer than any state takes to come."""
