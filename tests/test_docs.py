@@ -179,6 +179,12 @@ def test_every_script_of_the_examples_prints_what_its_readme_says(script: Path) 
     assert (told.returncode, told.stdout) == (0, expected), told.stderr
 
 
+def test_every_example_is_run_by_a_test() -> None:
+    tests = "".join(path.read_text("utf-8") for path in (ROOT / "tests" / "lifecycle").glob("*.py"))
+    own = {path.name for path in ROOT.glob("examples/*/")} - {script.parent.name for script in SCRIPTS}
+    assert [name for name in own if f'"{name}"' not in tests] == []
+
+
 @pytest.mark.lifecycle
 def test_the_demo_leaves_nothing_when_it_is_interrupted(wait_until: Callable[..., None]) -> None:
     with private_place() as (here, env):

@@ -1,0 +1,27 @@
+#!/bin/sh
+# A night: a review of each file of shop/, a page out of all of them, and the report of it. AGENT is claude unless you
+# say another, OUT the folder for the morning.
+set -eu
+cd "$(dirname "$0")"
+: "${MUXQ_HOME:?say which home: MUXQ_HOME=\$HOME/jobs sh run.sh}" "${AGENT:=claude}" "${OUT:=$MUXQ_HOME/morning}"
+
+# In the evening: fill the queue. The page is made whatever becomes of the single reviews ("when": "any").
+muxq ls >/dev/null # makes the home
+cp review.md morning.md "$MUXQ_HOME/prompts/"
+reviews=$(muxq batch --files 'shop/*.py' --name reviews --name-from name --template review --agent "$AGENT" \
+    --permissions deny --retries 1 --check 'head -n 1 "$MUXQ_OUTPUT" | grep -q "^## "')
+page=$(muxq add --from - --agent "$AGENT" <<END
+{"template": "morning", "name": "page", "permissions": "deny", "after": [{"job": "$reviews", "when": "any"}]}
+END
+)
+
+# At night: cron does this. What has not begun by then is left for the next night; 1: a job has failed, go on.
+muxq work --drain --jobs 3 --until "${UNTIL:-+8h}" --quiet || [ $? = 1 ]
+
+# In the morning.
+mkdir -p "$OUT"
+muxq report --since 24h --output "$OUT/report.html"
+muxq report --since 24h --output "$OUT/report.txt"
+muxq output "$page" >"$OUT/reviews.md"
+ls "$OUT"
+grep '^#' "$OUT/reviews.md"
