@@ -184,7 +184,9 @@ def html(found: dict[str, Any]) -> str:
     files = jinja2.FileSystemLoader(Path(__file__).parent)
     page = jinja2.Environment(loader=files, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     page.filters.update(length=_length, local=_local, hour=_hour, uri=lambda path: Path(path).as_uri(), cost=_cost)
-    return page.get_template("report.html").render(**found, summary=summary(found), picture=picture(found))
+    working = [job for job in found["running"] if not job["attention"]]
+    more = {"summary": summary(found), "picture": picture(found), "working": working}
+    return page.get_template("report.html").render(**found, **more)
 
 
 def summary(found: dict[str, Any]) -> str:
@@ -236,7 +238,7 @@ def picture(found: dict[str, Any]) -> dict[str, Any]:
         right = 100 * max(0.0, _moment(one["until"], end) - begin) / width
         return {**one, "left": round(left, 3), "width": round(max(0.15, right - left), 3)}
 
-    step = next((size for size in (60, 300, 900, 3600, 7200, 14400, 43200, 86400) if width / size <= 8), 604800)
+    step = next((size for size in (60, 300, 900, 3600, 7200, 14400, 43200, 86400) if width / size <= 6), 604800)
     first = (int(begin) // step + 1) * step
     ticks = [
         {"left": round(100 * (at - begin) / width, 3), "at": clock.stamp(at)} for at in range(first, int(end), step)
