@@ -8,8 +8,9 @@
      "timeline": [{"job", "name", "attempt", "from", "until", "outcome", "lane"}]}
 
 JOB is {"id", "name", "agent", "finished_at", "seconds", "attempts", "cost_usd", "tokens", "error", "attention",
-"output_path", "diff"}. Jobs that ended since then, and all that run; `waiting` are those of them that wait for a
-person. Times are RFC 3339 in UTC, lengths in seconds, what is absent is null. Tokens and cost are the agents' own.
+"output_path", "diff", "branch", "diff_stat"}. Jobs that ended since then, and all that run; `waiting` are those of them
+that wait for a person. Times are RFC 3339 in UTC, lengths in seconds, what is absent is null. Tokens and cost are the
+agents' own.
 """
 
 from __future__ import annotations
@@ -77,6 +78,8 @@ def _line(job: dict[str, Any]) -> dict[str, Any]:
         "tokens": _sum(said.get(key) for said in usage for key in TOKENS),
         "output_path": job["output_path"] if job["state"] == State.DONE else None,
         "diff": str(diff) if diff and diff.exists() else None,
+        "branch": last["branch"] if last else None,
+        "diff_stat": last["diff_stat"] if last else None,
     }
 
 
@@ -184,6 +187,7 @@ def html(found: dict[str, Any]) -> str:
     files = jinja2.FileSystemLoader(Path(__file__).parent)
     page = jinja2.Environment(loader=files, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     page.filters.update(length=_length, local=_local, hour=_hour, uri=lambda path: Path(path).as_uri(), cost=_cost)
+    page.filters.update(changed=_changed)
     working = [job for job in found["running"] if not job["attention"]]
     more = {"summary": summary(found), "picture": picture(found), "working": working}
     return page.get_template("report.html").render(**found, **more)
@@ -208,7 +212,8 @@ def _paragraphs(found: dict[str, Any], *, title: Callable[[str], str], item: str
             (job, f"{job['attention']['kind']}: {job['attention']['detail']}") for job in found["waiting"]
         ],
         "Failed": [
-            (job, f"{job['error']['kind']}: {job['error']['message']}") for job in found["failed"] if job["error"]
+            (job, f"{job['error']['kind']}: {job['error']['message']}" if job["error"] else "")
+            for job in found["failed"]
         ],
         "Done": [(job, job["output_path"] or "") for job in found["done"]],
         "Cancelled": [(job, "") for job in found["cancelled"]],
@@ -220,6 +225,8 @@ def _paragraphs(found: dict[str, Any], *, title: Callable[[str], str], item: str
             for job, said in lines:
                 cost = f", {_cost(job['cost_usd'])}" if job["cost_usd"] else ""
                 yield f"{item}{job['name'] or job['id']} ({_length(job['seconds'])}{cost}) {said}".rstrip()
+                if changes := _changes(job):
+                    yield f"    {changes}"
     if found["holds"]:
         yield title("On hold")
         for one in found["holds"]:
@@ -249,6 +256,19 @@ def picture(found: dict[str, Any]) -> dict[str, Any]:
         "holds": [place(one) for one in found["holds"] if _moment(one["until"], 0.0) > begin],
         "ticks": ticks,
     }
+
+
+def _changes(job: dict[str, Any]) -> str:
+    """Where what it has changed is, and how much that is; "" where it has neither branch nor diff."""
+    branch, diff = (f"{key} {job[key]}" if job[key] else "" for key in ("branch", "diff"))
+    return ", ".join(filter(None, (branch, _changed(job), diff)))
+
+
+def _changed(job: dict[str, Any]) -> str:
+    """What its diff comes to, like `2 files, +10 -3`; "" where nothing was changed, or nobody looked."""
+    stat = job["diff_stat"] or {}
+    files, added, removed = (stat.get(key) or 0 for key in ("files", "insertions", "deletions"))
+    return f"{files} {'file' if files == 1 else 'files'}, +{added} -{removed}" if files else ""
 
 
 def _length(seconds: float | None) -> str:

@@ -30,12 +30,12 @@ def queue(home: Home) -> Queue:
 def ended(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     """`ended(NAME, MOVE, START, END)`: a job with one attempt, in seconds after NOON."""
 
-    def make(name: str, move: Move, start: float, end: float, **record: Any) -> str:
+    def make(name: str, move: Move, start: float, end: float, worktree: Any = None, **record: Any) -> str:
         job = queue.add("x", agent="echo", name=name)["id"]
         place = queue.spool.move(queue.find(job), Move.CLAIM)
         run = following(queue.home, job)
         output = {"path": str(run.path / "output.md")}
-        run.begin(queue.home, {"started_at": clock.stamp(NOON + start), "output": output})
+        run.begin(queue.home, {"started_at": clock.stamp(NOON + start), "output": output, "worktree": worktree})
         said = {"outcome": WORD[move], "finished_at": clock.stamp(NOON + end), "exit_status": None, "usage": USAGE}
         run.end(queue.home, said | record)
         monkeypatch.setattr(clock, "stamp", _at(NOON + end))
@@ -128,3 +128,23 @@ def test_bars_and_ticks_lie_within_the_picture(queue: Queue, ended: Callable[...
     shown = reports.picture(reports.report(queue, NOON - 80_000, NOON + 4000))
     assert all(0 <= bar["left"] <= bar["left"] + bar["width"] <= 100.2 for bar in shown["bars"])
     assert 2 <= len(shown["ticks"]) <= 8
+
+
+def test_where_the_changes_of_a_job_are_and_how_many_is_told_in_every_form(
+    queue: Queue, ended: Callable[..., str]
+) -> None:
+    stat = {"files": 2, "insertions": 10, "deletions": 3}
+    tea = ended("tea", Move.FINISH, 0, 10, worktree={"branch": "drinks/tea"}, diff_stat=stat)
+    diff = queue.home.runs / tea / "1" / "diff.patch"
+    diff.write_text("+ tea")
+    ended("none", Move.FAIL, 0, 10, worktree={"branch": "drinks/none"}, diff_stat=stat | {"files": 0})
+    ended("bare", Move.FINISH, 0, 10)
+    found = reports.report(queue, NOON - 10, NOON + 30)
+    told = {job["name"]: [job[key] for key in ("branch", "diff_stat", "diff")] for job in found["done"]}
+    assert told == {"tea": ["drinks/tea", stat, str(diff)], "bare": [None, None, None]}
+    for form in (reports.text, reports.markdown):
+        assert f"    branch drinks/tea, 2 files, +10 -3, diff {diff}\n" in form(found)
+        assert "    branch drinks/none\n" in form(found)
+    page = reports.html(found)
+    assert f'branch <code>drinks/tea</code> · <a href="{diff.as_uri()}">diff</a> (2 files, +10 -3)' in page
+    assert "branch <code>drinks/none</code></small>" in page
