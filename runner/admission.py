@@ -20,7 +20,7 @@ from runner import entry as entries
 from runner import ident, store
 from runner.after import Parent
 from runner.entry import Entry
-from runner.errors import BadInput, BadSetup, MuxqError, NotFound
+from runner.errors import BadInput, BadSetup, MuxqError, NotFound, Unready
 from runner.job import Job
 from runner.jsontext import MAX_BYTES, NotYet
 from runner.plain import plain
@@ -159,10 +159,8 @@ class Admission:
 
     def _enter(self, path: Path, job: Job, parents: tuple[Parent, ...] = ()) -> None:
         """The one rename that makes a drop a waiting job, once it is known that it can run."""
-        from runner.plan import plan
-
-        with contextlib.suppress(BadSetup):  # the setup may be mended while it waits
-            plan(self.home, job)
+        with contextlib.suppress(BadSetup, Unready):  # the setup may be mended while it waits
+            self.spool.check(job)
         new = entries.new(ident.new_id(), job.priority or 0, _called(path.name, job))
         store.make_private(path)
         if parents:

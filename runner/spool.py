@@ -78,8 +78,7 @@ class Spool:
         if job.worktree:
             from runner import worktree
 
-            base = None if job.after else job.base  # which may be a branch that they make
-            worktree.check(made.workdir(self.home.path), base, made.branch)
+            worktree.check_plan(made)
 
     # -- looking ----------------------------------------------------------------------------------------------
 

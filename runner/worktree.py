@@ -11,14 +11,20 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runner import store
 from runner.errors import BadInput, MuxqError, Unready
 from runner.home import Home
+
+if TYPE_CHECKING:
+    from runner.plan import Plan
+
+Ask = Callable[..., str]
+"""Like git()."""
 
 SECONDS = 300.0
 """Longest git command: a checkout of a large repository."""
@@ -59,14 +65,30 @@ def _record(home: Home, job_id: str) -> Path:
     return home.runs / job_id / "worktree.json"
 
 
-def check(workdir: Path, base: str | None, branch: str | None) -> None:
-    """BadInput where no worktree could be made of the repository around `workdir`."""
-    git(workdir, "rev-parse", "--show-toplevel")
-    git(workdir, "rev-parse", "--verify", "--end-of-options", f"{base or 'HEAD'}^{{commit}}")
+def check(workdir: Path, base: str | None, branch: str | None, ask: Ask | None = None) -> None:
+    """BadInput where no worktree could be made of the repository around `workdir`.
+
+    For many jobs `ask` may be a `git` that remembers: it is asked only what is the same for all jobs of a repository.
+    """
+    ask = ask or git
+    ask(workdir, "rev-parse", "--show-toplevel")
+    try:
+        ask(workdir, "rev-parse", "--verify", "--end-of-options", f"{base or 'HEAD'}^{{commit}}")
+    except BadInput as problem:
+        which = f"`base`: there is no {base!r} to begin at" if base else "`worktree`: there is no commit to begin at"
+        raise BadInput(f"{which} ({problem})") from None
     if branch:
-        git(workdir, "check-ref-format", "--branch", branch)
-        if git(workdir, "for-each-ref", f"refs/heads/{branch}"):
-            raise BadInput(f"`worktree`: there is a branch {branch!r} already")
+        ask(workdir, "check-ref-format", "--branch", branch)
+        for there in ask(workdir, "for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads").splitlines():
+            if f"{there}/".startswith(f"{branch}/") or branch.startswith(f"{there}/"):
+                raise BadInput(f"`worktree`: there is a branch {there!r} already")
+
+
+def check_plan(made: Plan, ask: Ask | None = None) -> None:
+    """check() for the job of a plan, if it wants a worktree."""
+    if made.job.worktree:
+        base = None if made.job.after else made.job.base  # which may be a branch that they make
+        check(made.workdir(Path("/")), base, made.branch, ask)
 
 
 def make(home: Home, job_id: str, workdir: Path, base: str | None, branch: str | None) -> dict[str, Any]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
-from runner import Queue, batch
+from runner import Queue, batch, worktree
 from runner.cli.app import app
 from runner.errors import BadInput, MuxqError, NotFound
 from runner.home import Home
@@ -121,6 +122,44 @@ def test_a_row_that_is_wrong_adds_nothing_and_names_row_and_column(home: Home) -
             muxq(home, "batch", str(home.path / "in.csv"), "-a", "echo", *words)
         assert told in str(caught.value)
     assert (os.listdir(home.queue), os.listdir(home.batches)) == ([], [])
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    folder = tmp_path / "repository"
+    for words in (["init", "-q", str(folder)], ["-C", str(folder), *"commit -q --allow-empty -m x".split()]):
+        subprocess.run(["git", "-c", "user.name=Ada", "-c", "user.email=ada@example.org", *words], check=True)
+    return folder
+
+
+def test_a_row_that_could_have_no_worktree_is_refused_before_any_is_added(home: Home, repository: Path) -> None:
+    empty = repository.with_name("empty")
+    empty.mkdir()
+    there, filled = ["-C", str(repository)], "{{ row.line }}"
+    for text, words, told in [
+        (f"{repository}\n{empty}\n", ["-C", filled, "--worktree"], "row 2: `worktree`: .* no git repository"),
+        (
+            "HEAD\nnowhere\n",
+            [*there, "--worktree", "--base", filled],
+            "row 2: `base`: .*nowhere",
+        ),
+        ("a\na..b\n", [*there, "--branch", filled], "row 2: .*not a valid branch name"),
+        ("a\nb\na\n", [*there, "--branch", filled], "row 3: .*'a' is that of row 1"),
+    ]:
+        with pytest.raises(BadInput, match=told):
+            muxq(home, "batch", "-", "--prompt", "x", "-a", "echo", *words, text=text)
+    assert (os.listdir(home.queue), os.listdir(home.batches)) == ([], [])
+
+
+def test_a_repository_is_looked_at_once_for_all_rows(
+    home: Home, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    real = worktree.git
+    monkeypatch.setattr(worktree, "git", lambda folder, *words: asked.append(words[0]) or real(folder, *words))
+    rows = "".join(f"{number}\n" for number in range(20))
+    muxq(home, "batch", "-", "--prompt", "{{ row.line }}", "-a", "echo", "-C", str(repository), "--worktree", text=rows)
+    assert asked == ["rev-parse", "rev-parse"]
 
 
 def test_a_dry_run_prints_the_names_and_adds_nothing(home: Home) -> None:

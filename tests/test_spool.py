@@ -175,6 +175,31 @@ def test_a_job_that_lies_in_the_queue_is_no_drop(spool: Spool, add: Add) -> None
     assert admit(spool) == Drops()
 
 
+@pytest.mark.parametrize(
+    ("keys", "why"), [({"base": "nowhere"}, "`base`: there is no 'nowhere'"), ({"worktree": "main"}, "'main' already")]
+)
+def test_a_drop_that_could_have_no_worktree_is_rejected_like_one_without_its_workdir(
+    spool: Spool,
+    tmp_path: Path,
+    drop: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+    keys: dict[str, str],
+    why: str,
+) -> None:
+    for words in (["init", "-q", "-b", "main", str(tmp_path / "r")], "commit -q --allow-empty -m x".split()):
+        where = ["-C", str(tmp_path / "r")] if words[0] == "commit" else []
+        subprocess.run(["git", "-c", "user.name=A", "-c", "user.email=a@a", *where, *words], check=True)
+    said = {"prompt": "x", "agent": "echo", "workdir": str(tmp_path / "r"), "worktree": True}
+    drop("fine.json", json.dumps(said).encode())
+    drop("bad.json", json.dumps(said | keys).encode())
+    drops = spool.admit()
+    assert ([entry.name for entry in drops.admitted], [name for name, _ in drops.rejected]) == (["fine"], ["bad.json"])
+    assert why in drops.rejected[0][1]
+    monkeypatch.setenv("PATH", str(tmp_path))  # no git: that may be mended while it waits
+    drop("later.json", json.dumps(said | keys).encode())
+    assert [entry.name for entry in spool.admit().admitted] == ["later"]
+
+
 @pytest.mark.parametrize("name", [".report.json", ".report.json.swp", "._report.json", ".DS_Store"])
 def test_hidden_files_are_left_alone(spool: Spool, drop: Callable[..., Path], name: str) -> None:
     drop(name)

@@ -100,13 +100,16 @@ def test_it_begins_where_the_job_says(home: Home, repository: Path) -> None:
 @pytest.mark.parametrize(
     ("said", "words"),
     [
-        ({"base": "nothing"}, "Needed a single revision"),
+        ({"base": "nothing"}, "`base`: there is no 'nothing' to begin at .*Needed a single revision"),
         ({"base": "--help"}, "Needed a single revision"),
         ({"branch": "main"}, "there is a branch 'main' already"),
+        ({"branch": "main/more"}, "there is a branch 'main' already"),
+        ({"branch": "try"}, "there is a branch 'try/it' already"),
         ({"branch": "a..b"}, "'a..b' is not a valid branch name"),
     ],
 )
 def test_what_git_does_not_know_is_refused(home: Home, repository: Path, said: dict[str, str], words: str) -> None:
+    git(repository, "branch", "try/it")
     with pytest.raises(BadInput, match=words):
         make(home, repository, **said)
 
@@ -119,7 +122,7 @@ def test_a_folder_that_the_commit_does_not_have_is_refused(home: Home, repositor
 
 def test_a_repository_without_a_commit_is_refused(home: Home, tmp_path: Path) -> None:
     git(tmp_path, "init", "--quiet", "empty")
-    with pytest.raises(BadInput, match="single revision"):
+    with pytest.raises(BadInput, match="there is no commit to begin at"):
         make(home, tmp_path / "empty")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -142,10 +143,12 @@ def _jobs(
     queue: Queue, rows: list[Row], options: dict[str, Any], called: str, name_from: str | None
 ) -> tuple[list[Job], str]:
     """The jobs of the rows, all checked, and the first prompt. BadInput names the row."""
+    from runner import worktree
     from runner.plan import Setup, plan
     from runner.rows import Texts
 
     setup, texts, jobs, first = Setup(queue.home), Texts(), [], ""
+    git, branches = cache(worktree.git), dict[tuple[str | None, str], int]()
     taken = _taken(setup, options)
     width = max(4, len(str(len(rows))))
     for number, row in enumerate(rows, 1):
@@ -154,6 +157,9 @@ def _jobs(
         try:
             job = _job(said, row, taken, number)
             made = plan(queue.home, job, setup)
+            worktree.check_plan(made, git)
+            if made.branch and (other := branches.setdefault((job.workdir, made.branch), number)) != number:
+                raise BadInput(f"`worktree`: the branch {made.branch!r} is that of row {other}")
         except MuxqError as problem:
             text = str(problem)
             raise BadInput(text if text.startswith("row ") else f"row {number}: {text}") from None
