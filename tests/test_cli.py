@@ -159,6 +159,7 @@ def test_add_takes_every_key(call: Call, queue: Queue, tmp_path: Path) -> None:
         *("add", "hello", "-a", "echo", "--model", "m", "-C", str(tmp_path), "-f", str(tmp_path / "f")),
         *("-o", "out.json", "--format", "json", "-p", "7", "--timeout", "2m", "--not-before", "2999-01-01T00:00:00Z"),
         *("--permissions", "ask", "-e", "A=1=2", "-e", "B", "--arg", "-x", "-n", "report", "--tag", "a", "--tag", "b"),
+        *("--no-exclusive", "--check", "true", "--check-timeout", "90s"),
     ]
     job = call(*words).stdout.strip()
     assert queue.spool.read(queue.find(job)).as_dict() == {
@@ -170,7 +171,8 @@ def test_add_takes_every_key(call: Call, queue: Queue, tmp_path: Path) -> None:
         "model": "m",
         "args": ["-x"],
         "env": {"A": "1=2", "B": {"from_env": "B"}},
-        "output": {"path": "out.json", "format": "json"},
+        "exclusive": False,
+        "output": {"path": "out.json", "format": "json", "check": "true", "check_timeout": 90.0},
         "timeout": 120.0,
         "priority": 7,
         "not_before": "2999-01-01T00:00:00Z",
@@ -213,6 +215,18 @@ def test_a_whole_job_is_taken_from_a_file_and_options_come_on_top(
     job = call("add", "--from", str(tmp_path / name), "-a", "echo").stdout.strip()
     said = queue.spool.read(queue.find(job)).as_dict()
     assert said == {"version": 1, "prompt": "hello", "agent": "echo", "priority": 3}
+
+
+@pytest.mark.parametrize(
+    ("output", "made"),
+    [({"path": "/x", "check": "make"}, {"path": "/x", "check": "make"}), ("/x", {"path": "/x"}), (None, {})],
+)
+def test_an_option_for_the_output_of_a_whole_job_leaves_the_rest_of_it(
+    call: Call, tmp_path: Path, output: object, made: dict[str, str]
+) -> None:
+    (tmp_path / "job.json").write_text(json.dumps({"prompt": "hello", "agent": "echo", "output": output}))
+    told = call("add", "--from", str(tmp_path / "job.json"), "--check-timeout", "90s", "--dry-run").stdout
+    assert json.loads(told)["output"] == {**made, "check_timeout": 90.0}
 
 
 def test_a_whole_job_is_taken_from_stdin(call: Call, queue: Queue) -> None:

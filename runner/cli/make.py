@@ -44,6 +44,10 @@ def add(
     base: Annotated[
         str | None, typer.Option("--base", metavar="REF", help="Where that branch begins (default: HEAD).")
     ] = None,
+    exclusive: Annotated[
+        bool | None,
+        typer.Option("--exclusive/--no-exclusive", help="Wait while another job works in the same --workdir, or not."),
+    ] = None,
     file: Annotated[
         list[str] | None, typer.Option("--file", "-f", metavar="F", help="A file the agent should read.")
     ] = None,
@@ -56,6 +60,9 @@ def add(
     ] = None,
     check: Annotated[
         str | None, typer.Option("--check", metavar="COMMAND", help="Must end with exit status 0, else it is repaired.")
+    ] = None,
+    check_timeout: Annotated[
+        str | None, typer.Option("--check-timeout", metavar="D", help="How long the check may take (default: 10m).")
     ] = None,
     repairs: Annotated[
         int | None, typer.Option("--repairs", metavar="N", help="How often the agent is sent back at most.")
@@ -116,7 +123,7 @@ def add(
 
     said = job_of(locals())
     queue = Queue(home)
-    wanted = {**(_from(source) if source else {}), **said}
+    wanted = _on_top(_from(source), said) if source else said
     if dry_run:
         return print_json(queue.check(**wanted))
     job = queue.add(**wanted)
@@ -144,8 +151,9 @@ def job_of(o: Mapping[str, Any]) -> dict[str, Any]:
         "workdir": str(expand(o["workdir"]).absolute()) if o["workdir"] else None,
         "worktree": o["branch"] or o["worktree"] or None,
         "base": o["base"],
+        "exclusive": o["exclusive"],
         "files": [str(expand(name).absolute()) for name in o["file"] or []] or None,
-        "output": _output(o["output"], o["output_format"], o["workdir"], o["output_schema"], o["check"]),
+        "output": _output(o),
         "repairs": o["repairs"],
         "priority": o["priority"],
         "timeout": o["timeout"],
@@ -261,6 +269,14 @@ def _from(source: str) -> dict[str, Any]:
         return {"prompt": _decoded(data, where)}
 
 
+def _on_top(job: dict[str, Any], said: dict[str, Any]) -> dict[str, Any]:
+    """The job with what the options say in place of its own keys; of its `output` those that are said."""
+    before = {"path": job["output"]} if isinstance(job.get("output"), str) else job.get("output")
+    if isinstance(before, dict) and "output" in said:
+        said = {**said, "output": {**before, **said["output"]}}
+    return {**job, **said}
+
+
 def _decoded(data: bytes, where: str) -> str:
     try:
         return data.decode("utf-8-sig")
@@ -268,15 +284,15 @@ def _decoded(data: bytes, where: str) -> str:
         raise BadInput(f"{where} is not UTF-8 (byte {problem.start})") from None
 
 
-def _output(
-    path: str | None, form: str | None, workdir: str | None, schema: str | None, check: str | None
-) -> dict[str, str] | None:
+def _output(o: Mapping[str, Any]) -> dict[str, str] | None:
     """`output` of the job; a relative path on the command line starts where a shell user expects: here."""
+    path, schema = o["output"], o["output_schema"]
     said = {
-        "path": str(expand(path) if workdir else expand(path).absolute()) if path else None,
-        "format": form,
+        "path": str(expand(path) if o["workdir"] else expand(path).absolute()) if path else None,
+        "format": o["output_format"],
         "schema": str(expand(schema).absolute()) if schema else None,
-        "check": check,
+        "check": o["check"],
+        "check_timeout": o["check_timeout"],
     }
     return {key: value for key, value in said.items() if value} or None
 
