@@ -43,8 +43,9 @@ class Batch:
 
 
 def add(spool: Spool, jobs: Sequence[Job], *, name: str, source: str) -> Batch:
-    """Add checked jobs as one batch; each gets its id as `batch`. OSError: nothing was added, or it is all there.
+    """Add checked jobs as one batch; each gets its id as `batch`.
 
+    KeyboardInterrupt: nothing was added. OSError: nothing, or it is recorded and comes in with the next who looks.
     If a process was killed while it added the same, that batch is completed and returned.
     """
     digest = _digest(jobs)
@@ -56,23 +57,38 @@ def add(spool: Spool, jobs: Sequence[Job], *, name: str, source: str) -> Batch:
     made = Batch(
         id=batch_id, name=name, source=source, count=len(ids), ids=ids, created_at=clock.stamp(), digest=digest
     )
-    aside = _adding(home) / batch_id
-    store.make_folder(aside)
-    meant = spool.meant({said.job for job in jobs for said in job.after or ()})
-    for entry, job in zip(files, jobs, strict=True):
-        if parents := spool.parents(job, meant):
-            after.write(home, entry.id, parents)
-        _write(aside / entry.file, job.as_dict() | {"batch": batch_id})
-    store.sync_folder(aside)
-    store.write_json(home.batches / f"{batch_id}.json", asdict(made), tmp=home.tmp)
-    _bring_in(spool, aside)
+    record, aside = home.batches / f"{batch_id}.json", _adding(home) / batch_id
+    try:
+        _write_aside(spool, aside, made, list(zip(files, jobs, strict=True)))
+        store.write_json(record, asdict(made), tmp=home.tmp)
+        _bring_in(spool, aside)
+    except (OSError, KeyboardInterrupt):
+        if not record.exists():
+            shutil.rmtree(aside, ignore_errors=True)
+            for job_id in ids:
+                home.parents(job_id).unlink(missing_ok=True)
+            raise
+        _bring_in(spool, aside)
     return made
 
 
+def _write_aside(spool: Spool, aside: Path, made: Batch, pairs: Sequence[tuple[Entry, Job]]) -> None:
+    """Write the files of the jobs where nobody takes them for jobs yet, and what they are after."""
+    store.make_folder(aside)
+    meant = spool.meant({said.job for _, job in pairs for said in job.after or ()})
+    for entry, job in pairs:
+        if parents := spool.parents(job, meant):
+            after.write(spool.home, entry.id, parents)
+        _write(aside / entry.file, job.as_dict() | {"batch": made.id})
+    store.sync_folder(aside)
+
+
 def _digest(jobs: Sequence[Job]) -> str:
+    """The time of `+30m` is another at each try, so times do not count."""
     found = hashlib.sha256()
     for job in jobs:
-        found.update(json.dumps(job.as_dict(), sort_keys=True).encode() + b"\n")
+        said = {key: value for key, value in job.as_dict().items() if key != "not_before"}
+        found.update(json.dumps(said, sort_keys=True).encode() + b"\n")
     return found.hexdigest()
 
 
@@ -90,7 +106,8 @@ def _adding(home: Home) -> Path:
 
 def _bring_in(spool: Spool, aside: Path) -> None:
     """Rename what is left into the queue; several may do so side by side, and each file has one winner."""
-    for file in sorted(filter(entries.is_job, os.listdir(aside))):
+    there = os.listdir(aside) if aside.is_dir() else []
+    for file in sorted(filter(entries.is_job, there)):
         with contextlib.suppress(FileNotFoundError):
             (aside / file).rename(spool.home.queue / file)
             spool.emit("job.added", job=entries.of(file).id)

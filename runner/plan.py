@@ -111,12 +111,13 @@ class Plan:
 
 
 class Setup:
-    """The home's config, profiles and templates, each read once: for the plans of many jobs at a time."""
+    """The home's config, profiles and templates, and the jobs' schemas, each read once: for the plans of many jobs."""
 
     def __init__(self, home: Home) -> None:
         self.settings = config.load(home.config)
         self.profile = cache(lambda name: profile.load(name, home.sessions))
         self.template = cache(lambda name: prompt.load(name, home.prompts))
+        self.schema = cache(_read_schema)
 
 
 def plan(home: Home, job: Job, setup: Setup | None = None) -> Plan:
@@ -143,7 +144,7 @@ def plan(home: Home, job: Job, setup: Setup | None = None) -> Plan:
         resume=job.retry != "fresh" and bool(chosen.resume),
         format=said.format or ("json" if said.schema is not None else template.output_format) or "markdown",
         min_bytes=chosen.min_bytes if said.min_bytes is None else said.min_bytes,
-        schema=_schema(job),
+        schema=_schema(job, setup),
         repairs=_repairs(job, chosen),
     )
     if job.template:
@@ -159,22 +160,26 @@ def files_of(job: Job, workdir: Path | None = None) -> list[Path]:
     return [base / expand(name) for name in job.files or ()]
 
 
-def _schema(job: Job) -> Any:
+def _schema(job: Job, setup: Setup) -> Any:
     """The JSON Schema that the job gives, or that lies where it says. BadInput."""
     said = job.output.schema if job.output else None
     if not isinstance(said, str):
         return said
-    path = (expand(job.workdir) if job.workdir else Path("/")) / expand(said)
     if not job.workdir and not expand(said).is_absolute():
         raise BadInput(f"`output.schema`: {said!r} is relative, and the job has no workdir to start from")
+    return setup.schema((expand(job.workdir) if job.workdir else Path("/")) / expand(said))
+
+
+def _read_schema(path: Path) -> Any:
+    """The JSON Schema in a file. BadInput."""
+    from runner.outputschema import refuse
+
     try:
         schema = parse(read_bounded(path.resolve(), MAX_BYTES), where=str(path))
     except OSError as problem:
         raise BadInput(f"`output.schema`: {path}: {problem.strerror}") from None
     except BadInput as problem:
         raise BadInput(f"`output.schema`: {problem}") from None
-    from runner.outputschema import refuse
-
     refuse(schema, f"`output.schema`: {path}")
     return schema
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
-from runner import Queue, batch, worktree
+from runner import Queue, batch, plan, worktree
 from runner.cli.app import app
 from runner.errors import BadInput, MuxqError, NotFound
 from runner.home import Home
@@ -69,6 +71,78 @@ def test_a_batch_that_was_killed_is_there_as_a_whole_or_not_at_all_and_never_twi
     again = batch.add(spool, jobs(3), name="b", source="x")
     assert sorted(job["id"] for job in Queue(home.path).list()) == sorted(again.ids)
     assert [found.id for found in batch.known(home)] == [again.id]
+
+
+def stepping(monkeypatch: pytest.MonkeyPatch, raised: BaseException, at: int) -> Callable[[], int]:
+    """Have the step number `at` of adding a batch, and none after it, raise; how many steps there were."""
+    steps = itertools.count()
+    taken: list[int] = []
+
+    def step(real: Any) -> Any:
+        def run(*args: Any, **keys: Any) -> Any:
+            taken.append(next(steps))
+            if taken[-1] == at:
+                raise raised
+            return real(*args, **keys)
+
+        return run
+
+    for module, name in [(batch, "_write"), (batch.after, "write"), (batch.store, "write_json")]:
+        monkeypatch.setattr(module, name, step(getattr(module, name)))
+    monkeypatch.setattr(batch.store, "sync_folder", step(batch.store.sync_folder))
+    monkeypatch.setattr(Path, "rename", step(Path.rename))
+    return lambda: len(taken)
+
+
+def everything(home: Home) -> set[Path]:
+    return {path for path in home.path.rglob("*") if path.is_file() and path.parent not in (home.path, home.locks)}
+
+
+@pytest.mark.parametrize("raised", [KeyboardInterrupt(), OSError(28, "No space left on device")], ids=["^C", "full"])
+def test_what_is_interrupted_is_there_as_a_whole_or_leaves_nothing(tmp_path: Path, raised: BaseException) -> None:
+    ends = set()
+    for at in itertools.count():
+        home = Home(tmp_path / str(at)).make()
+        first = batch.add(Spool(home), jobs(1, name="first"), name="first", source="x")
+        before = everything(home)
+        with pytest.MonkeyPatch.context() as patched:
+            steps = stepping(patched, raised, at)
+            try:
+                made = batch.add(Spool(home), jobs(2, after=["first"]), name="b", source="x")
+            except type(raised):
+                ends.add("nothing")
+                assert (everything(home), os.listdir(home.batches / "adding")) == (before, [])
+                continue
+        ends.add("all")
+        assert sorted(job["id"] for job in Queue(home.path).list()) == sorted([*first.ids, *made.ids])
+        assert os.listdir(home.batches / "adding") == []
+        if steps() <= at:
+            break
+    assert ends == {"nothing", "all"}
+
+
+def test_a_batch_that_was_killed_is_known_again_though_its_times_are_others(home: Home, spool: Spool) -> None:
+    told = [jobs(2, not_before=f"2999-01-01T00:00:0{second}Z") for second in range(2)]
+    with pytest.MonkeyPatch.context() as patched, contextlib.suppress(ZeroDivisionError):
+        patched.setattr(batch, "_bring_in", lambda *_: 1 / 0)
+        batch.add(spool, told[0], name="b", source="x")
+    assert batch.add(spool, told[1], name="b", source="x").count == len(Queue(home.path).list()) == 2
+
+
+def test_a_batch_that_is_added_again_is_another(home: Home, tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("a\nb\n")
+    ids = [muxq(home, "batch", str(tmp_path / "in.txt"), "--prompt", "x", "-a", "echo") for _ in range(2)]
+    assert (len(set(ids)), len(Queue(home.path).list())) == (2, 4)
+
+
+def test_a_schema_is_read_once_for_all_rows(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "s.json").write_text('{"type": "object"}')
+    read: list[Path] = []
+    real = plan.read_bounded
+    monkeypatch.setattr(plan, "read_bounded", lambda path, most: read.append(path) or real(path, most))
+    words = ["--prompt", "x", "-a", "echo", "--output-schema", str(tmp_path / "s.json")]
+    muxq(home, "batch", "-", *words, text="a\nb\nc\n")
+    assert read == [tmp_path / "s.json"]
 
 
 def test_what_was_never_recorded_is_taken_away_after_a_day(home: Home, spool: Spool) -> None:

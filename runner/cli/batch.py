@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -81,17 +83,31 @@ def add(
     from runner import batch
     from runner.queue import Queue
 
-    called, rows = name or _called(source), _rows(source, files, kind)
-    queue = Queue(home)
-    jobs, first = _jobs(queue, rows, {**shared, "prompt": prompt}, called, name_from)
-    if dry_run:
-        return _tell_dry(jobs, first, as_json)
-    made = batch.add(queue.spool, jobs, name=called, source=source or " ".join(files or []))
+    with _all_or_nothing():
+        called, rows = name or _called(source), _rows(source, files, kind)
+        queue = Queue(home)
+        jobs, first = _jobs(queue, rows, {**shared, "prompt": prompt}, called, name_from)
+        if dry_run:
+            return _tell_dry(jobs, first, as_json)
+        made = batch.add(queue.spool, jobs, name=called, source=source or " ".join(files or []))
     if as_json:
         return print_json(_described(made, queue))
     say(made.id)
     say(f"{made.count} {'job' if made.count == 1 else 'jobs'} in batch {made.name}", err=True)
     return None
+
+
+@contextmanager
+def _all_or_nothing() -> Iterator[None]:
+    """An interrupt in here tells that nothing was added; where it comes too late for that, it is not heeded."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    except KeyboardInterrupt:
+        say("muxq: interrupted; nothing was added", err=True)
+        raise typer.Exit(130) from None
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _with_options_of_add(command: Callable[..., None]) -> None:
