@@ -5,11 +5,15 @@ The text is edited by pure functions; load() and save() are the door, `crontab -
 
 from __future__ import annotations
 
+import fcntl
 import os
+import re
 import shlex
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
 
 from runner import cron
 from runner.errors import BadInput, Unready
@@ -17,7 +21,7 @@ from runner.errors import BadInput, Unready
 SECONDS = 20
 """How long the crontab command may take."""
 
-_NONE_YET = ("no crontab for", "can't open")
+_NONE_YET = re.compile(r"no crontab for|can't open .*: No such file")
 
 
 # ---- the text
@@ -66,6 +70,8 @@ def lines(expression: str, argv: Sequence[str], *, tz: str | None, due: bool, on
     """
     if any("\n" in word or "\r" in word for word in argv):
         raise BadInput("no line of a crontab can hold a path with a line break")
+    if any(re.search(r"\\[\\%]", word) for word in argv):
+        raise BadInput("no line of a crontab can hold a path with a backslash before another or before a %")
     when = quarters(expression) if tz else expression
     found = [f"{when} {_command([*argv, '--due'] if due or tz else argv)}"]
     return [*found, f"@reboot {_command([*argv, '--due'])}"] if once else found
@@ -91,7 +97,7 @@ def load() -> str:
     if done.returncode == 0:
         return _text(done.stdout)
     told = _text(done.stderr).strip()
-    if any(word in told for word in _NONE_YET):
+    if _NONE_YET.search(told):
         return ""
     raise Unready(f"the crontab cannot be read: {told or f'crontab -l ended with {done.returncode}'}")
 
@@ -102,6 +108,19 @@ def save(text: str) -> None:
     if done.returncode:
         why = " ".join(_text(done.stderr).split())
         raise Unready(f"the crontab was not changed: {why or f'crontab ended with {done.returncode}'}")
+
+
+def change(edit: Callable[[str], str]) -> None:
+    """Make what `edit` makes of the user's crontab the new one; no other muxq changes it meanwhile. Unready."""
+    fd = os.open(Path.home(), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        before = load()
+        if (after := edit(before)) != before:
+            save(after)
+    finally:
+        os.close(fd)
 
 
 def _run(word: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:

@@ -107,9 +107,12 @@ def read(path: Path) -> list[Event]:
     return Tail(path).read()
 
 
-def since(path: Path, moment: float) -> Iterator[Event]:
-    """The events of a file from `moment` on (seconds since 1970), however long the file is: its lines are in order."""
-    wanted = clock.stamp(moment).encode()
+def since(path: Path, moment: float, part: str = "") -> Iterator[Event]:
+    """The events of a file from `moment` on (seconds since 1970), however long the file is: its lines are in order.
+
+    Only the lines that have `part` in them are taken apart.
+    """
+    wanted, sought = clock.stamp(moment).encode(), part.encode()
     try:
         with os.fdopen(store.open_regular(path), "rb") as file:
             low, high = 0, file.seek(0, os.SEEK_END)
@@ -124,7 +127,7 @@ def since(path: Path, moment: float) -> Iterator[Event]:
                     low = here
             file.seek(low)
             for line in file:
-                found = parse(line)
+                found = parse(line) if sought in line else None
                 if found and found.at.encode() >= wanted:
                     yield found
     except (FileNotFoundError, BadInput):

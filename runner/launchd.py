@@ -32,7 +32,10 @@ def plist(unit: str, argv: Sequence[str], expression: str, *, tz: str | None, on
         "RunAtLoad": once,
         "AbandonProcessGroup": True,  # sessions outlive the run that began them
     }
-    return plistlib.dumps(said, sort_keys=False)
+    try:
+        return plistlib.dumps(said, sort_keys=False)
+    except ValueError as problem:
+        raise BadInput(f"launchd cannot be told these words: {problem}") from None
 
 
 def intervals(expression: str) -> list[dict[str, int]]:

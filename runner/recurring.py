@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from runner import entry as entries
 from runner import schedule
 from runner.entry import Entry
 from runner.errors import MuxqError
@@ -14,9 +15,11 @@ from runner.state import State
 
 
 def alive(spool: Spool, name: str) -> Entry | None:
-    """A job of this name that waits or runs."""
-    places = (found for state in (State.QUEUED, State.RUNNING) for found in spool.entries(state))
-    return next((found for found in places if found.name == name), None)
+    """A job of this name that waits or runs. A long name is cut in its file's name."""
+    for found in (one for state in (State.QUEUED, State.RUNNING) for one in spool.entries(state) if one.name):
+        if name.startswith(found.name or "") and entries.new(found.id, found.priority, name) == found:
+            return found
+    return None
 
 
 def add(spool: Spool, found: Schedule) -> Entry | None:

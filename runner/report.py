@@ -31,6 +31,10 @@ TOKENS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_cre
 ENDED = ("job.done", "job.failed", "job.cancelled")
 
 
+LONGEST_HOLD = 8 * 86400.0
+"""Seconds before the report's time that are looked through for a hold which lasted into it: a weekly limit's."""
+
+
 def report(queue: Queue, since: float, now: float | None = None) -> dict[str, Any]:
     """What happened in the home since `since` (seconds since 1970)."""
     now = time.time() if now is None else now
@@ -40,7 +44,7 @@ def report(queue: Queue, since: float, now: float | None = None) -> dict[str, An
     for job in jobs:
         if job["state"] in found and (job["state"] == State.RUNNING or _moment(job["finished_at"], 0.0) >= since):
             found[job["state"]].append(_line(job))
-    holds = list(_holds(happened, since, now))
+    holds = list(_holds(event.since(queue.home.events, since - LONGEST_HOLD, "hold."), since, now))
     return {
         "home": str(queue.home.path),
         "since": clock.stamp(since),
@@ -123,11 +127,12 @@ def timeline(jobs: list[dict[str, Any]], since: float, now: float) -> list[dict[
 
 
 def _holds(happened: Iterable[Event], since: float, now: float) -> Iterator[dict[str, Any]]:
-    """The holds in these events: from when they were put to their end, or to the next, or to when they were lifted."""
+    """The holds in these events, as far as they lasted after `since`: from when they were put to their end, or to the
+    next, or to when they were lifted."""
     put: Event | None = None
     for one in (*(said for said in happened if said.name in ("hold.put", "hold.lifted")), None):
         if put:
-            begin, ends = _moment(put.at, since), _moment(put.data.get("until"), now)
+            begin, ends = max(since, _moment(put.at, since)), _moment(put.data.get("until"), now)
             end = min(ends, now, _moment(one.at, now) if one else now)
             if end > begin:
                 yield {
@@ -186,7 +191,7 @@ def html(found: dict[str, Any]) -> str:
 
     files = jinja2.FileSystemLoader(Path(__file__).parent)
     page = jinja2.Environment(loader=files, autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    page.filters.update(length=_length, local=_local, hour=_hour, uri=lambda path: Path(path).as_uri(), cost=_cost)
+    page.filters.update(length=_length, local=_local, uri=lambda path: Path(path).absolute().as_uri(), cost=_cost)
     page.filters.update(changed=_changed)
     working = [job for job in found["running"] if not job["attention"]]
     more = {"summary": summary(found), "picture": picture(found), "working": working}
@@ -245,17 +250,20 @@ def picture(found: dict[str, Any]) -> dict[str, Any]:
         right = 100 * max(0.0, _moment(one["until"], end) - begin) / width
         return {**one, "left": round(left, 3), "width": round(max(0.15, right - left), 3)}
 
-    step = next((size for size in (60, 300, 900, 3600, 7200, 14400, 43200, 86400) if width / size <= 6), 604800)
-    first = (int(begin) // step + 1) * step
-    ticks = [
-        {"left": round(100 * (at - begin) / width, 3), "at": clock.stamp(at)} for at in range(first, int(end), step)
-    ]
     return {
         "lanes": 1 + max((bar["lane"] for bar in found["timeline"]), default=0),
         "bars": [place(bar) for bar in found["timeline"]],
         "holds": [place(one) for one in found["holds"] if _moment(one["until"], 0.0) > begin],
-        "ticks": ticks,
+        "ticks": [{"left": round(100 * (at - begin) / width, 3), "label": _hour(at)} for at in _ticks(begin, end)],
     }
+
+
+def _ticks(begin: float, end: float) -> range:
+    """At most seven round times of the clock on the wall."""
+    sizes = (60, 300, 900, 3600, 7200, 14400, 43200, 86400)
+    step = next((size for size in sizes if (end - begin) / size <= 7), 604800)
+    ahead = time.localtime(begin).tm_gmtoff
+    return range((int(begin + ahead) // step + 1) * step - ahead, int(end), step)
 
 
 def _changes(job: dict[str, Any]) -> str:
@@ -279,8 +287,10 @@ def _local(stamp: str | None) -> str:
     return clock.local(clock.seconds(stamp)) if stamp else ""
 
 
-def _hour(stamp: str) -> str:
-    return time.strftime("%H:%M", time.localtime(clock.seconds(stamp)))
+def _hour(moment: float) -> str:
+    """The hour, or at midnight the day that begins."""
+    here = time.localtime(moment)
+    return time.strftime("%H:%M" if here.tm_hour or here.tm_min else "%a %d", here)
 
 
 def _cost(dollars: float | None) -> str:

@@ -19,6 +19,9 @@ from runner.jsontext import NotYet, parse
 
 TIMERS = ("cron", "systemd", "launchd")
 
+AHEAD = 86400.0
+"""Seconds. What is on record as later than that from now was written by a clock that went wrong."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
 _KEYS = ("version", "cron", "tz", "catch_up", "job", "command", "timer", "path")
 _MAX_BYTES = 4 << 20
@@ -55,7 +58,7 @@ class Schedule:
 
     def due(self, last: float, now: float) -> float | None:
         """A time that has come since `last` and since the file was written; None while there is none."""
-        start = max(last, self.since)
+        start = max(last if last < now + AHEAD else 0.0, self.since)
         return cron.due(self.cron, cron.zone(self.tz), last=start, now=now, catch_up=self.made_up_for)
 
     def as_dict(self) -> dict[str, Any]:

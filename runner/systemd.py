@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 from runner import cron, window
-from runner.errors import Unready
+from runner.errors import BadInput, Unready
 
 DAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")
 SECONDS = 30
@@ -18,7 +19,9 @@ SECONDS = 30
 
 
 def service(label: str, argv: Sequence[str]) -> str:
-    """KillMode: sessions outlive the run that began them."""
+    """KillMode: sessions outlive the run that began them. BadInput for words that no unit can hold."""
+    if any(re.search(r"[\n\r\0\ud800-\udfff]", word) for word in (label, *argv)):
+        raise BadInput("no unit of systemd can hold a path with a line break, or one that is not UTF-8")
     return (
         f"[Unit]\nDescription=muxq schedule {label}\n\n"
         f"[Service]\nType=oneshot\nKillMode=process\nSuccessExitStatus={window.CLOSED}\n"

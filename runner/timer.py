@@ -88,7 +88,7 @@ def install(home: Home, new: Schedule) -> None:
         launchd.install(label, launchd.plist(label, words, new.cron, tz=new.tz, once=once))
     elif new.timer == "cron":
         lines = crontab.lines(new.cron, words, tz=new.tz, due=new.job is not None, once=once)
-        crontab.save(crontab.put(crontab.load(), new.name, str(home.path), lines))
+        crontab.change(lambda text: crontab.put(text, new.name, str(home.path), lines))
 
 
 def remove(home: Home, name: str, timer: str | None) -> bool:
@@ -100,7 +100,7 @@ def remove(home: Home, name: str, timer: str | None) -> bool:
     elif timer == "launchd":
         launchd.remove(unit(home, name))
     else:
-        crontab.save(crontab.without(crontab.load(), name, str(home.path)))
+        crontab.change(lambda text: crontab.without(text, name, str(home.path)))
     return True
 
 

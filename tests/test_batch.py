@@ -259,3 +259,12 @@ def test_a_batch_is_shown_cancelled_and_retried(home: Home, spool: Spool) -> Non
     assert sorted(muxq(home, "batch", "cancel", "b").split()) == sorted(made.ids)
     assert "3 cancelled" in muxq(home, "batch", "ls")
     assert spool.locate(place.entry) == Place(State.CANCELLED, place.entry)
+
+
+def test_an_option_that_is_a_number_may_be_of_the_row_and_a_number_may_be_a_name(home: Home) -> None:
+    text = '{"id": 7, "p": 5}\n{"id": "b", "p": "x"}\n'
+    words = ["--input", "jsonl", "--prompt", "x", "-a", "echo", "-p", "{{ row.p }}", "--name-from", "id"]
+    muxq(home, "batch", "-", *words, text=text.partition("\n")[0])
+    assert [(job["name"], job["priority"]) for job in Queue(home.path).list()] == [("7", 5)]
+    with pytest.raises(BadInput, match="row 2: `priority` is a number, not 'x'"):
+        muxq(home, "batch", "-", *words, text=text)

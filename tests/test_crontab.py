@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -139,3 +140,33 @@ def test_a_crontab_that_cannot_be_read_is_never_taken_for_an_empty_one(fake: Pat
     Path(fake.parent / "bin" / "crontab").write_text("#!/bin/sh\necho 'you are not allowed to use this' >&2; exit 1\n")
     with pytest.raises(Unready, match="not allowed"):
         crontab.load()
+
+
+@pytest.mark.parametrize("told", ["can't open your crontab: Permission denied", "crontab: can't open 'ada': I/O error"])
+def test_a_crontab_that_may_not_be_opened_is_not_an_empty_one(fake: Path, told: str) -> None:
+    Path(fake.parent / "bin" / "crontab").write_text(f'#!/bin/sh\necho "{told}" >&2; exit 1\n')
+    with pytest.raises(Unready, match="cannot be read"):
+        crontab.load()
+
+
+def test_busyboxs_word_for_none_yet_is_known(fake: Path) -> None:
+    Path(fake.parent / "bin" / "crontab").write_text(
+        "#!/bin/sh\necho \"crontab: can't open 'ada': No such file or directory\" >&2; exit 1\n"
+    )
+    assert crontab.load() == ""
+
+
+@pytest.mark.parametrize("word", ["/a\\%b", "/a\\\\b"])
+def test_what_one_cron_reads_so_and_another_otherwise_is_refused(word: str) -> None:
+    with pytest.raises(BadInput, match="backslash"):
+        crontab.lines("0 1 * * *", [word], tz=None, due=False, once=False)
+
+
+def test_many_changes_at_once_are_all_there(fake: Path) -> None:
+    fake.write_text("# mine\n")
+    script = fake.parent / "bin" / "crontab"
+    script.write_text(script.read_text().replace('cat "$t"', 'cat "$t"; sleep 0.05').replace("$t.new", "$t.$$"))
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda name: crontab.change(lambda text: crontab.put(text, name, "/q", ["x"])), "abcdefgh"))
+    assert [name for name in "abcdefgh" if not crontab.has(crontab.load(), name, "/q")] == []
+    assert fake.read_text().startswith("# mine\n")

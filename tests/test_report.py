@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from runner import clock, event
 from runner import report as reports
+from runner.cli import report as command
+from runner.cli.app import app
+from runner.errors import BadInput
 from runner.home import Home
 from runner.queue import Queue
 from runner.run import following
@@ -148,3 +153,58 @@ def test_where_the_changes_of_a_job_are_and_how_many_is_told_in_every_form(
     page = reports.html(found)
     assert f'branch <code>drinks/tea</code> · <a href="{diff.as_uri()}">diff</a> (2 files, +10 -3)' in page
     assert "branch <code>drinks/none</code></small>" in page
+
+
+def test_a_hold_that_began_before_counts_from_then_on(
+    home: Home, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clock, "stamp", _at(NOON - 7200))
+    event.emit(home.events, "hold.put", kind="usage-limit", reason="limit", until=STAMP(NOON + 100))
+    monkeypatch.setattr(clock, "stamp", STAMP)
+    found = reports.report(queue, NOON, NOON + 300)
+    assert ([(one["from"], one["seconds"]) for one in found["holds"]]) == [(STAMP(NOON), 100.0)]
+
+
+def test_a_week_has_its_days_below_it_and_a_night_its_hours(
+    queue: Queue, ended: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    time.tzset()
+    ended("good", Move.FINISH, 0, 600)
+    for until, labels in (
+        (NOON + 6 * 86400, ["Sat 21", "Sun 22", "Mon 23", "Tue 24", "Wed 25", "Thu 26"]),
+        (NOON + 6 * 3600, ["18:00", "19:00", "20:00", "21:00", "22:00", "23:00"]),
+    ):
+        page = reports.html(reports.report(queue, NOON, until))
+        assert re.findall(r'--at:[\d.]+%">([^<]+)<', page) == labels
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("now", "found"),
+    [("2026-03-29T12:00+02:00", "2026-03-28T18:00+01:00"), ("2026-10-25T12:00+01:00", "2026-10-24T18:00+02:00")],
+)
+def test_six_in_the_evening_is_that_whatever_the_clocks_did_meanwhile(
+    monkeypatch: pytest.MonkeyPatch, now: str, found: str
+) -> None:
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    monkeypatch.setattr(time, "time", lambda: clock.seconds(now))
+    assert command._moment("18:00") == clock.seconds(found)
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_a_place_that_is_none_is_said_and_is_no_fault_of_the_program(home: Home) -> None:
+    with pytest.raises(BadInput, match="nobody-of-this-name"):
+        CliRunner().invoke(
+            app, ["report", "--home", str(home.path), "-o", "~nobody-of-this-name/x"], catch_exceptions=False
+        )
+
+
+def test_a_record_that_names_no_absolute_path_spoils_no_page(queue: Queue, ended: Callable[..., str]) -> None:
+    job = ended("odd", Move.FINISH, 0, 10)
+    record = queue.home.runs / job / "1" / "attempt.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"output": {"path": "x\udcff.md"}}))
+    assert "odd" in reports.html(reports.report(queue, NOON - 10, NOON + 30))

@@ -144,3 +144,16 @@ def test_trouble_with_one_is_told_once_and_keeps_none_of_the_others(home: Home) 
     seen = recurring.Recurring(spool)
     assert [[found.name for found in seen.look()] for _ in range(2)] == [["good"], []]
     assert sorted(told) == ["job.added", "schedule.trouble"]
+
+
+@pytest.mark.parametrize("called", ["ü" * 200, "x" * 200, "morning"])
+def test_no_job_is_added_while_the_last_one_waits_however_long_its_name_is(spool: Spool, called: str) -> None:
+    drop(spool.home, "morning", job={"prompt": "x", "agent": "echo", "name": called})
+    found = schedule.load(spool.home, "morning")
+    assert [recurring.add(spool, found) is None for _ in range(2)] == [False, True]
+
+
+def test_a_clock_that_was_years_ahead_silences_no_schedule(home: Home) -> None:
+    found = Schedule("a", "0 7 * * *", "UTC", job={}, since=NOW - 30 * 86400)
+    assert found.due(NOW + 10 * 365 * 86400, NOW) is not None
+    assert found.due(NOW + 60, NOW) is None  # set back by a minute: it has come already

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from runner import launchd, systemd
+from runner import launchd, systemd, timer
 from runner.errors import BadInput, Unready
+from runner.home import Home
+from runner.schedule import Schedule
 
 CALENDARS = {
     "0 1 * * 1-5": ["Mon,Tue,Wed,Thu,Fri *-*-* 01:00:00"],
@@ -85,3 +87,14 @@ def test_the_list_of_a_schedule() -> None:
         "RunAtLoad": True,
         "AbandonProcessGroup": True,
     }
+
+
+@pytest.mark.parametrize("path", ["/home/a\nExecStart=/bin/evil", "/home/\udcff"])
+def test_a_path_that_no_unit_can_hold_is_refused_before_anything_is_written(
+    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    new = Schedule("nightly", "0 1 * * *", command=("work",), timer="systemd")
+    with pytest.raises(BadInput, match="no unit"):
+        timer.install(Home(Path(path)), new)
+    assert not (tmp_path / "config").exists()

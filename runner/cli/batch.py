@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 from typer.core import TyperGroup
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 REASONS = 20
 """So many failed jobs are told with their reasons; all of them in JSON."""
+
+
+NUMBERS: set[str] = set()
+"""The shared options that are numbers."""
 
 
 class Group(TyperGroup):
@@ -110,11 +114,19 @@ def _all_or_nothing() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
+def _as_text(option: inspect.Parameter) -> inspect.Parameter:
+    """A number may be said by a column: what it is is seen when the row is filled in."""
+    if get_args(option.annotation)[0] != int | None:
+        return option
+    NUMBERS.add(option.name)
+    return option.replace(annotation=Annotated[str | None, *option.annotation.__metadata__])
+
+
 def _with_options_of_add(command: Callable[..., None]) -> None:
     """Give the command the options of `muxq add` that are for many jobs as for one: there is one list of them."""
     own = inspect.signature(command, eval_str=True).parameters
     theirs = inspect.signature(make.add, eval_str=True).parameters
-    shared = [theirs[word] for word in theirs if word not in (*own, "prompt", "source", "wait")]
+    shared = [_as_text(theirs[word]) for word in theirs if word not in (*own, "prompt", "source", "wait")]
     parameters = [own[word] for word in own if word != "shared"]
     command.__signature__ = inspect.Signature([*parameters[:2], *shared, *parameters[2:]])  # type: ignore[attr-defined]
 
@@ -169,8 +181,9 @@ def _jobs(
     width = max(4, len(str(len(rows))))
     for number, row in enumerate(rows, 1):
         said = {key: texts.fill(value, row, number) for key, value in options.items()}
-        said["name"] = row[name_from] if name_from else f"{called}-{number:0{width}}"
+        said["name"] = str(row[name_from]) if name_from else f"{called}-{number:0{width}}"
         try:
+            said |= {key: _number(key, said[key]) for key in NUMBERS if said[key] is not None}
             job = _job(said, row, taken, number)
             made = plan(queue.home, job, setup)
             worktree.check_plan(made, git)
@@ -182,6 +195,13 @@ def _jobs(
         first = first or made.prompt(workdir=Path("WORKDIR"), output=Path("OUTPUT"))
         jobs.append(job)
     return jobs, first
+
+
+def _number(key: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise BadInput(f"`{key}` is a number, not {text[:60]!r}") from None
 
 
 def _taken(setup: Any, options: dict[str, Any]) -> list[str]:

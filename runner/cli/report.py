@@ -10,6 +10,7 @@ import typer
 from runner import clock, duration
 from runner.cli.options import HomeOption, as_json, say
 from runner.errors import BadInput
+from runner.paths import expand
 
 FORMATS = ("text", "md", "html", "json")
 
@@ -42,7 +43,7 @@ def report(
     }
     told = shown[wanted](found)
     if output:
-        Path(output).expanduser().write_text(told.rstrip() + "\n", "utf-8")
+        expand(output).write_bytes(told.rstrip().encode("utf-8", "replace") + b"\n")
     elif wanted == "text":
         for line in told.splitlines():
             say(line)
@@ -68,9 +69,10 @@ def _moment(said: str) -> float:
     except BadInput:
         pass
     try:
-        today = time.strptime(f"{time.strftime('%Y-%m-%d', time.localtime(now))} {said}", "%Y-%m-%d %H:%M")
-        found = time.mktime(today)
-        return found if found <= now else found - 86_400
+        clocked = time.strptime(said, "%H:%M")
+        year, month, day = time.localtime(now)[:3]
+        days = (time.mktime((year, month, day - back, *clocked[3:5], 0, 0, 0, -1)) for back in (0, 1))
+        return next(moment for moment in days if moment <= now)
     except ValueError:
         pass
     try:
