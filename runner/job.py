@@ -22,7 +22,7 @@ Permissions = Literal["ask", "edits", "deny", "bypass"]
 Retry = Literal["resume", "fresh"]
 When = Literal["ok", "any"]
 OnParentFailure = Literal["fail", "skip"]
-OnDone = Literal["commit", "leave"]
+Changes = Literal["commit", "leave"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +70,7 @@ class Job:
     worktree: bool | str | None = None
     """A git worktree of its own; a text is the name of its branch."""
     base: str | None = None
-    on_done: OnDone | None = None
+    changes: Changes | None = None
     exclusive: bool | None = None
     agent: str | None = None
     model: str | None = None

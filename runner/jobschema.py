@@ -25,7 +25,7 @@ MUST_BE = {
     "workdir": "must be an absolute path, or begin with ~/ (jobs run from cron; say an absolute path)",
     "worktree": "must be true, false or the name of a branch",
     "base": "must be a commit, a branch or a tag, without blanks and - at its beginning",
-    "on_done": 'must be "commit" or "leave"',
+    "changes": 'must be "commit" or "leave"',
     "exclusive": "must be true or false",
     "agent": "must be the name of a session profile: letters, digits, _ and - only",
     "model": "must be the name of a model, on one line and without - at its beginning",

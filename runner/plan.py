@@ -242,7 +242,7 @@ def _check_places(job: Job) -> None:
 def _check_worktree(job: Job) -> None:
     if job.worktree and not job.workdir:
         raise BadInput("`worktree` is of the repository that `workdir` lies in, and the job has none")
-    for key in ("base", "on_done"):
+    for key in ("base", "changes"):
         if getattr(job, key) is not None and not job.worktree:
             raise BadInput(f"`{key}` is for a `worktree`, and the job has none")
     if job.worktree and job.workdir:

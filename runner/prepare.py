@@ -80,7 +80,7 @@ def prepare(
         "monotonic": time.monotonic(),
         "output": asdict(contract),
         "worktree": tree and {key: tree[key] for key in ("path", "branch", "base", "repository")},
-        "commit": _message(run, plan) if tree and plan.job.on_done != "leave" else None,
+        "commit": _message(run, plan) if tree and plan.job.changes != "leave" else None,
     }
     if plan.job.keep or any(run.path.parent.glob(f"*/{run.keep.name}")):
         keep.ask(home, run)

@@ -72,7 +72,7 @@ def test_the_changes_of_a_failed_job_are_left_and_the_next_attempt_goes_on_with_
 
 
 def test_changes_are_left_where_the_job_says_so(site: Site, repository: Path) -> None:
-    site.drop("leave", "echo x > b", workdir=str(repository), worktree=True, on_done="leave")
+    site.drop("leave", "echo x > b", workdir=str(repository), worktree=True, changes="leave")
     assert site.drain() == 0
     job = site.job("leave")
     assert git(repository, "log", "--format=%s", f"muxq/{job['id']}") == "first\n"
