@@ -16,8 +16,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
-from runner import after, clock, ident, store
+from runner import after, clock, ident, store, view
 from runner import entry as entries
 from runner.entry import Entry
 from runner.errors import BadInput, NotFound
@@ -25,6 +26,8 @@ from runner.home import Home
 from runner.job import Job
 from runner.spool import Place, Spool
 from runner.state import State
+from runner.wish import NOTHING, Wish
+from runner.wish import read as read_wish
 
 STALE = 86400.0
 """Seconds after which a batch that was never recorded belongs to a process that was killed."""
@@ -40,9 +43,11 @@ class Batch:
     created_at: str
     digest: str
     """Of all that its jobs say: a second try of the same batch is known by it."""
+    wish: Wish = NOTHING
+    """For when the last of its jobs has ended."""
 
 
-def add(spool: Spool, jobs: Sequence[Job], *, name: str, source: str) -> Batch:
+def add(spool: Spool, jobs: Sequence[Job], *, name: str, source: str, wish: Wish = NOTHING) -> Batch:
     """Add checked jobs as one batch; each gets its id as `batch`.
 
     KeyboardInterrupt: nothing was added. OSError: nothing, or it is recorded and comes in with the next who looks.
@@ -55,18 +60,27 @@ def add(spool: Spool, jobs: Sequence[Job], *, name: str, source: str) -> Batch:
     files = [entries.new(ident.new_id(), job.priority or 0, job.name) for job in jobs]
     ids = tuple(entry.id for entry in files)
     made = Batch(
-        id=batch_id, name=name, source=source, count=len(ids), ids=ids, created_at=clock.stamp(), digest=digest
+        id=batch_id,
+        name=name,
+        source=source,
+        count=len(ids),
+        ids=ids,
+        created_at=clock.stamp(),
+        digest=digest,
+        wish=wish,
     )
     record, aside = home.batches / f"{batch_id}.json", _adding(home) / batch_id
     try:
         _write_aside(spool, aside, made, list(zip(files, jobs, strict=True)))
-        store.write_json(record, asdict(made), tmp=home.tmp)
+        await_end(home, made)
+        store.write_json(record, asdict(made) | {"wish": wish.as_dict()}, tmp=home.tmp)
         _bring_in(spool, aside)
     except (OSError, KeyboardInterrupt):
         if not record.exists():
             shutil.rmtree(aside, ignore_errors=True)
             for job_id in ids:
                 home.parents(job_id).unlink(missing_ok=True)
+            _take(home, batch_id)
             raise
         _bring_in(spool, aside)
     return made
@@ -146,6 +160,7 @@ def load(home: Home, batch_id: str) -> Batch:
             ids=tuple(filter(ident.is_id, said["ids"])),
             created_at=str(said["created_at"]),
             digest=str(said["digest"]),
+            wish=read_wish(said.get("wish", {})),
         )
     except (KeyError, TypeError, ValueError):
         raise BadInput(f"{path} is damaged; move it away") from None
@@ -192,6 +207,84 @@ def counts(batch: Batch, there: Mapping[str, Place]) -> dict[str, int]:
     return {word: found[word] for word in (*State, "gone")}
 
 
+def summary(batch: Batch, there: Mapping[str, Place]) -> dict[str, Any]:
+    """The batch as JSON, without its jobs."""
+    keys = ("id", "name", "source", "count", "created_at")
+    return {**{key: getattr(batch, key) for key in keys}, "counts": counts(batch, there)}
+
+
+def describe(spool: Spool, batch: Batch) -> dict[str, Any]:
+    """The batch as JSON, with its ids and its failed jobs."""
+    there, failed = places(spool, batch.ids), []
+    for place in there.values():
+        if place.state is State.FAILED:
+            with contextlib.suppress(NotFound, FileNotFoundError):  # it has just been put back, or away
+                failed.append(view.describe(spool, place))
+    told = [{key: job[key] for key in ("id", "name", "error")} for job in failed]
+    return {**summary(batch, there), "ids": list(batch.ids), "failed": told}
+
+
 def members(batch: Batch, there: Mapping[str, Place]) -> tuple[Entry, ...]:
     """Its jobs as parents; one that has been put away has only its id."""
     return tuple(there[job].entry if job in there else entries.new(job, 0) for job in batch.ids)
+
+
+# -- the wish for its end
+
+
+def _awaited(home: Home) -> Path:
+    """One empty file for each batch whose end somebody wishes to know: who takes it away is the one to tell."""
+    return home.batches / "awaited"
+
+
+def await_end(home: Home, batch: Batch) -> None:
+    """Its end is to be told, if there is a wish; once more, where it was told before and jobs were tried again."""
+    if batch.wish:
+        store.make_folder(_awaited(home))
+        store.write_whole(_awaited(home) / batch.id, b"", tmp=home.tmp)
+
+
+def ended(spool: Spool) -> list[tuple[Batch, dict[str, int]]]:
+    """The batches of a wish whose last job has ended, with their counts(): each is found by one process, once.
+
+    Costs one listing where there is no wish, and no look into a job's file where there is one.
+    """
+    waiting = _waiting(spool.home)
+    if not waiting:
+        return []
+    found = []
+    live = {name[: ident.LENGTH] for state in (State.QUEUED, State.RUNNING) for name in spool.names(state)}
+    for batch in waiting:
+        if live.isdisjoint(batch.ids):
+            there = places(spool, batch.ids)
+            there |= places(spool, set(batch.ids) - set(there))  # one that moved while we looked is in none
+            count = counts(batch, there)
+            if not count["queued"] + count["running"] and _take(spool.home, batch.id):
+                found.append((batch, count))
+    return found
+
+
+def _waiting(home: Home) -> list[Batch]:
+    """The batches whose end is to be told, and all of whose jobs have entered the queue."""
+    found = []
+    with contextlib.suppress(FileNotFoundError), os.scandir(_awaited(home)) as listing:
+        for item in listing:
+            try:
+                batch = load(home, item.name)
+            except NotFound:  # it is just being added, or who added it was killed
+                if time.time() - item.stat().st_mtime > STALE:
+                    _take(home, item.name)
+            except BadInput:
+                _take(home, item.name)
+            else:
+                found += [] if (_adding(home) / batch.id).exists() else [batch]
+    return found
+
+
+def _take(home: Home, batch_id: str) -> bool:
+    """Whether it is ours to tell."""
+    try:
+        (_awaited(home) / batch_id).unlink()
+    except FileNotFoundError:
+        return False
+    return True

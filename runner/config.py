@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from runner import messages
 from runner.duration import seconds
 from runner.errors import BadInput, BadSetup, refuse_unknown
 from runner.pause import Pause
 from runner.pause import read as read_pause
+from runner.wish import ENDS, Wish
 
 PERMISSIONS = ("ask", "edits", "deny", "bypass")
 ON_STOP = ("leave", "finish", "kill")
@@ -40,6 +43,18 @@ class Config:
     """A shell command, run once when a job begins to wait for a person."""
     notify: tuple[str, ...] = ()
     """Where messages go, as Apprise writes it. Secrets."""
+    notify_on: tuple[str, ...] = ()
+    """At which ends of a job a message is sent, for jobs that do not say; `on_done` and `on_failed` as well."""
+    on_done: str = ""
+    """A shell command, run when a job is done."""
+    on_failed: str = ""
+    messages: Mapping[str, str] = field(default_factory=dict)
+    """What messages say, by kind, in place of messages.DEFAULTS."""
+
+    @property
+    def wish(self) -> Wish:
+        """What happens when a job ends that does not say."""
+        return Wish(self.notify_on, self.on_done, self.on_failed)
 
 
 def load(path: Path) -> Config:
@@ -70,6 +85,10 @@ def _checked(key: str, value: Any, path: Path) -> Any:
             raise BadSetup(f"{path}: `{key}`: {problem}") from None
     if key == "pool":
         return read_pause(value, str(path))
+    if key == "messages":
+        return messages.read(value, str(path))
+    if key == "notify_on":
+        return _ends(value, path)
     if key == "jobs" and value == "auto":
         return None
     if key == "jobs" and not (type(value) is int and value > 0):
@@ -78,9 +97,15 @@ def _checked(key: str, value: Any, path: Path) -> Any:
         raise BadSetup(f"{path}: `watch` is true or false, not {value!r}")
     if key == "agent" and not isinstance(value, str):
         raise BadSetup(f"{path}: `agent` is the name of a session profile, not {value!r}")
-    if key == "on_attention" and not isinstance(value, str):
-        raise BadSetup(f"{path}: `on_attention` is a command for sh, not {value!r}")
+    if key in ("on_attention", "on_done", "on_failed") and not isinstance(value, str):
+        raise BadSetup(f"{path}: `{key}` is a command for sh, not {value!r}")
     return value
+
+
+def _ends(value: Any, path: Path) -> tuple[str, ...]:
+    if not isinstance(value, list) or any(end not in ENDS for end in value):
+        raise BadSetup(f"{path}: `notify_on` is a list out of {', '.join(ENDS)}, not {value!r}")
+    return tuple(value)
 
 
 def _texts(key: str, value: Any, path: Path) -> tuple[str, ...]:

@@ -48,7 +48,7 @@ def sentence(name: str, data: dict[str, Any]) -> str | None:
         case "job.attention":
             return f"{job} waits for you ({data['kind']}): {data['detail']}"
         case "notify.failed":
-            return f"nobody was told ({data['what']}): {data['why']}"
+            return f"not told as wished ({data['what']}): {data['why']}"
         case "worker.trouble":
             return f"trouble: {data['why']}"
         case "schedule.skipped":

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from runner import config, pool, profile
+from runner.config import Config
 from runner.errors import MuxqError
 from runner.home import Home
 from runner.profile import Profile
@@ -41,7 +42,7 @@ def examine(home: Home, agent: str | None = None) -> list[Check]:
     except MuxqError as problem:
         checks.append(Check("config", "broken", str(problem)))
     else:
-        checks += [_binary(chosen), *_account(chosen), *_root(chosen, settings.permissions), *_notify(settings.notify)]
+        checks += [_binary(chosen), *_account(chosen), *_root(chosen, settings.permissions), *_notify(settings)]
     return [*checks, _terminal(), _locale(), _disk(home), *_hold(home)]
 
 
@@ -154,9 +155,12 @@ def _disk(home: Home) -> Check:
     )
 
 
-def _notify(places: tuple[str, ...]) -> list[Check]:
-    """Whether messages can be sent, where config.toml names a place for them."""
-    if not places or find_spec("apprise"):
+def _notify(settings: Config) -> list[Check]:
+    """Whether messages can be sent, where config.toml names a place for them or asks for some."""
+    if settings.notify_on and not settings.notify:
+        why = "config.toml asks for messages (`notify_on`) and names no place for them"
+        return [Check("notify", "warning", why, "name one in `notify`, or take `notify_on` away")]
+    if not settings.notify or find_spec("apprise"):
         return []
     return [Check("notify", "warning", "Apprise is not installed", "pip install 'muxq[notify]'")]
 

@@ -23,6 +23,7 @@ Retry = Literal["resume", "fresh"]
 When = Literal["ok", "any"]
 OnParentFailure = Literal["fail", "skip"]
 Changes = Literal["commit", "leave"]
+End = Literal["done", "failed"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +102,11 @@ class Job:
     deny: tuple[str, ...] | None = None
     name: str | None = None
     tags: tuple[str, ...] | None = None
+    notify: bool | tuple[End, ...] | None = None
+    """At which end a message is sent; True: at both."""
+    on_done: str | None = None
+    """A command for sh; `on_failed` as well."""
+    on_failed: str | None = None
     batch: str | None = None
     """The id of the batch it belongs to."""
 
@@ -239,6 +245,14 @@ def _env_dict(env: Mapping[str, str | FromEnv]) -> dict[str, Any]:
     return {key: {"from_env": said.name} if isinstance(said, FromEnv) else said for key, said in env.items()}
 
 
+def _notify(value: bool | list[End]) -> bool | tuple[End, ...]:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _notify_json(value: bool | tuple[End, ...]) -> bool | list[End]:
+    return list(value) if isinstance(value, tuple) else value
+
+
 _OUTPUT_READERS: dict[str, Callable[[Any], Any]] = {
     "path": _result_path,
     "min_bytes": int,
@@ -264,6 +278,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "allow": tuple,
     "deny": tuple,
     "tags": tuple,
+    "notify": _notify,
 }
 """From the checked JSON of a key to what a Job holds. BadInput for what no schema can say."""
 
@@ -278,5 +293,6 @@ _WRITERS: dict[str, Callable[[Any], Any]] = {
     "allow": list,
     "deny": list,
     "tags": list,
+    "notify": _notify_json,
 }
 """And back."""

@@ -11,9 +11,6 @@ from typing import Any
 from runner import duration
 from runner.jsontext import MAX_PROBLEMS, Keys, Problem, dotted, shown
 
-NOT_YET_SUPPORTED = {"notify"}
-"""Keys of version 1 that this muxq cannot honour. Ignoring one would break a promise, so each is refused."""
-
 MUST_BE = {
     "": "must be a JSON object",
     "version": "must be 1, the version this muxq reads",
@@ -64,6 +61,10 @@ MUST_BE = {
     "name": "must be 1 to 200 characters, no path: without / and \\, control characters and blanks at its ends",
     "tags": "must be a list of strings, each of them once",
     "tags[]": "must be 1 to 64 characters, without control characters and blanks at its ends",
+    "notify": 'must be true, false, or a list out of "done" and "failed"',
+    "notify[]": 'must be "done" or "failed"',
+    "on_done": "must be a shell command that is not blank",
+    "on_failed": "must be a shell command that is not blank",
     "batch": "must be the id of a batch; muxq batch gives it",
 }
 """What each value of the schema must be, for the sentence that says what is accepted."""
@@ -124,8 +125,11 @@ def _explained(error: Any) -> Iterator[Problem]:
         case _ if "propertyNames" in error.absolute_schema_path:
             yield Problem((*keys, error.instance), " is no name of a variable: letters, digits and _, no digit first")
         case kind:
-            # Values of `env` are never shown: secrets. Of a list that is one, only what it must be helps.
-            hidden = keys[:1] == ("env",) or (isinstance(error.instance, (list, dict)) and kind != "type")
+            # Values of `env` are never shown, nor is a place in `notify`: secrets. Of a list that is one, only what it
+            # must be helps.
+            hidden = keys[:1] in (("env",), ("notify",)) or (
+                isinstance(error.instance, (list, dict)) and kind != "type"
+            )
             yield _must_be(keys, "" if hidden else f", not {shown(error.instance)}")
 
 
@@ -134,8 +138,6 @@ def _unknown(keys: Keys, known: Mapping[str, Any]) -> Problem:
 
     if keys == ("id",):
         return Problem(keys, " is given by muxq, not by the job; remove it, or say `name`")
-    if dotted(keys) in NOT_YET_SUPPORTED:
-        return Problem(keys, " is not yet supported by this version of muxq; remove it")
     near = difflib.get_close_matches(str(keys[-1]).lower(), known, 1)
     hint = f"did you mean `{dotted((*keys[:-1], near[0]))}`?" if near else f"known are {', '.join(known)}"
     return Problem(keys, f": {hint}", before="unknown key ")

@@ -16,7 +16,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from runner import clock, hold, notify, outcome, pool, process, profile, store, view, worktree
+from runner import clock, hold, news, outcome, pool, process, profile, store, view, worktree
 from runner.attempt import Attempt
 from runner.collect import resets_at
 from runner.entry import Entry
@@ -174,9 +174,7 @@ class Running:
             job = view.describe(self.spool, self.place)
         except (MuxqError, OSError):
             return  # it has just ended
-        name, asked = job["name"] or job["id"], job["attention"] or view.attention(found)
-        said = f"{name} waits for you ({found.kind}): {found.detail}"
-        notify.send(self.spool.home, f"muxq: {name} waits for you", said, job | {"attention": asked})
+        news.of_attention(self.spool.home, job | {"attention": job["attention"] or view.attention(found)})
 
     def _last(self) -> Run | None:
         """The attempt to go on with: one that was begun and not judged, else the youngest."""
@@ -290,7 +288,7 @@ class Running:
         if put:
             self.spool.emit("hold.put", **put.as_dict())
             if put.until is None:
-                notify.send(home, "muxq: on hold until you lift it", f"{why}\nThen: muxq release")
+                news.of_hold(home, why)
 
     def _report(self) -> str:
         """Write the traceback beside the run's files; returns its path."""

@@ -1,7 +1,8 @@
 """The spool: jobs as files in the folders of a home, and the renames that move them.
 
-Decides nothing about attempts; runs nothing. Every process of a home, worker or not, uses it side by side:
-a rename decides each race, a held lock says that a running job has its worker.
+Decides nothing about attempts; runs nothing, but has those told who wish to know of a job's end (news). Every process
+of a home, worker or not, uses it side by side: a rename decides each race, a held lock says that a running job has its
+worker.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from runner.home import Home
 from runner.job import Job
 from runner.jsontext import MAX_BYTES
 from runner.state import Move, State, after
+from runner.wish import ENDS
 
 if TYPE_CHECKING:
     from filelock import FileLock
@@ -195,10 +197,17 @@ class Spool:
     # -- moving -----------------------------------------------------------------------------------------------
 
     def move(self, place: Place, move: Move, why: str = "") -> Place:
-        """Carry out one move of the table. FileNotFoundError: somebody else moved the job first."""
+        """Carry out one move of the table. FileNotFoundError: somebody else moved the job first.
+
+        Every job that ends comes through here, whoever ends it: so it is here that those are told who wish to know.
+        """
         target = Place(after(place.state, move), place.entry)
         store.move(self.path(place), self.path(target), durable=target.state is not State.RUNNING)
         self.emit(f"job.{target.state}", job=place.entry.id, **({"why": why} if why else {}))
+        if target.state.value in ENDS:
+            from runner import news
+
+            news.of_job(self, target)
         return target
 
     def lock(self, name: str, wait: float = 0.0) -> FileLock | None:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 
 from filelock import FileLock
 
-from runner import batch, config, store, workdir
+from runner import batch, config, news, notify, store, workdir
 from runner import entry as entries
 from runner.backlog import Backlog
 from runner.candidate import Candidates
@@ -104,6 +104,7 @@ class Worker:
                 if not self._finished():
                     await self._sleep()
             await self._end_attempts()
+            self._tell_news(at_once=True)
             self.spool.emit("worker.stopped", pid=os.getpid())
         await self.terminal.stop_if_empty()
         return self.summary
@@ -193,6 +194,7 @@ class Worker:
         for new in self._recurring.look():
             self.backlog.remember(new)
         batch.complete(self.spool)
+        self._tell_news()
         names = self.spool.names(State.QUEUED)
         self.candidates.find_ended(names)
         for name in self.backlog.unknown(names):
@@ -212,6 +214,14 @@ class Worker:
         await self._leftovers.close(panes)
         self._leftovers.forget_requests()
         self._starter.take_over()
+
+    def _tell_news(self, *, at_once: bool = False) -> None:
+        """Tell of batches that have ended, and of what there was no room to tell of; `at_once`: nobody comes after."""
+        try:
+            news.of_batches(self.spool)
+        except OSError as problem:
+            self.spool.emit("worker.trouble", why=told(problem, self.home.path))
+        notify.go_on(at_once=at_once)
 
     # -- attempts ---------------------------------------------------------------------------------------------
 

@@ -179,6 +179,22 @@ def test_progress_is_counted_where_the_jobs_lie(home: Home, spool: Spool) -> Non
     assert {word: count for word, count in found.items() if count} == {"queued": 1, "failed": 1, "gone": 1}
 
 
+def test_a_failed_job_that_goes_back_while_its_batch_is_described_hides_no_other(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = batch.add(spool, jobs(2), name="b", source="x")
+    failed = {job: spool.move(place, Move.FAIL) for job, place in batch.places(spool, made.ids).items()}
+    real = batch.places
+
+    def places(*args: Any) -> dict[str, Place]:
+        found = real(*args)
+        spool.move(failed[made.ids[0]], Move.RETRY)
+        return found
+
+    monkeypatch.setattr(batch, "places", places)
+    assert [job["id"] for job in batch.describe(spool, made)["failed"]] == [made.ids[1]]
+
+
 def test_the_name_of_a_batch_stands_for_all_its_jobs_in_after(home: Home, spool: Spool) -> None:
     made = batch.add(spool, jobs(3), name="parts", source="x")
     assert Queue(home.path).add("x", agent="echo", after=["parts"])["after"] == list(made.ids)

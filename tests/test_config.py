@@ -9,6 +9,7 @@ import pytest
 from runner import config
 from runner.config import Config
 from runner.errors import BadSetup
+from runner.wish import Wish
 
 
 def test_no_file_means_the_defaults(tmp_path: Path) -> None:
@@ -25,6 +26,12 @@ def test_what_the_file_says_is_what_counts(tmp_path: Path) -> None:
         'version = 1\nagent = "echo"\npermissions = "ask"\ntimeout = "1h30m"\njobs = 4\non_stop = "finish"\n'
     )
     assert config.load(tmp_path / "config.toml") == Config("echo", "ask", 5400.0, 4, "finish")
+
+
+def test_what_happens_at_the_end_of_a_job_that_does_not_say(tmp_path: Path) -> None:
+    assert not config.load(tmp_path / "config.toml").wish
+    (tmp_path / "config.toml").write_text('notify_on = ["failed"]\non_done = "true"\n')
+    assert config.load(tmp_path / "config.toml").wish == Wish(("failed",), "true", "")
 
 
 @pytest.mark.parametrize(
@@ -44,6 +51,16 @@ def test_what_the_file_says_is_what_counts(tmp_path: Path) -> None:
         ('notify = ["ok://", 5]', "`notify` is a list of texts"),
         ('answer_within = "soon"', "`answer_within`: "),
         ('answer_default = "maybe"', "`answer_default` is one of deny, allow, not 'maybe'"),
+        ("on_done = 1", "`on_done` is a command for sh, not 1"),
+        ("on_failed = []", "`on_failed` is a command for sh, not []"),
+        ('notify_on = "done"', "`notify_on` is a list out of done, failed, not 'done'"),
+        ('notify_on = ["over"]', "`notify_on` is a list out of done, failed, not ['over']"),
+        ("notify_on = [[]]", "`notify_on` is a list out of done, failed, not [[]]"),
+        ("messages = 1", "`messages` is a table"),
+        ("[messages]\ndoen = 'x'", "[messages]: unknown key `doen`; did you mean `done`?"),
+        ("[messages]\ndone = 1", "`messages.done` is a text, not 1"),
+        ('[messages]\nrun = "x\\n{% if %}"', "`messages.run`, line 2: Expected an expression, got "),
+        ("[messages]\nrun = '{{ run | shout }}'", "`messages.run`, line 1: No filter named 'shout'."),
         ("on_attention = true", "`on_attention` is a command for sh, not True"),
         ('timeout = "soon"', '`timeout`: "soon" is not a length of time'),
         ("timeout = 0", "`timeout`: "),

@@ -26,13 +26,15 @@ from typing import Any, NamedTuple
 import pytest
 import typer
 
-from runner import event, job, jobschema, outcome, pause, profile, prompt, state
+from runner import event, job, jobschema, messages, outcome, pause, profile, prompt, state
+from runner.cli import working
 from runner.cli.app import app
 from runner.config import Config
-from runner.home import FOLDERS
+from runner.home import FOLDERS, Home
 from runner.mode import Mode
 from runner.profile import BASE_ENVIRONMENT, Dialog, Profile
 from runner.status import Status
+from runner.worker import Summary
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -249,7 +251,6 @@ def test_every_key_of_a_job_is_documented() -> None:
     keys = [*published, *(f"output.{key}" for key in published["output"]["properties"])]
     text = section("docs/files.md", "The job file")
     assert sorted(first_cells(text)) == sorted(keys)
-    assert all(f"`{key}`" in text for key in jobschema.NOT_YET_SUPPORTED)
 
 
 def test_every_error_and_every_reason_is_documented() -> None:
@@ -291,6 +292,20 @@ def test_every_key_of_the_config_is_documented_with_its_default() -> None:
     told["pool"] = pause.read(told["pool"], "docs/files.md")
     known = {item.name: getattr(Config(), item.name) for item in fields(Config)}
     assert told == {key: list(value) if isinstance(value, tuple) else value for key, value in known.items()}
+
+
+def test_the_usual_words_of_messages_are_documented_and_what_a_template_may_use() -> None:
+    shown = [block.text for block in blocks(ROOT / "docs" / "files.md") if block.text.startswith("[messages]")]
+    assert [tomllib.loads(text)["messages"] for text in shown] == [messages.DEFAULTS]
+    rows = section("docs/files.md", "What messages say").splitlines()
+    cells = [re.findall(r"`(\w+)`", cell) for row in rows for cell in row.split(" | ") if row.startswith("| `")]
+    told = {kind: names[0] for kinds, names in zip(cells[::2], cells[1::2], strict=True) for kind in kinds}
+    assert told == messages.ABOUT
+
+
+def test_every_key_of_a_run_is_documented() -> None:
+    told = first_cells(section("docs/files.md", "A run as JSON"))
+    assert told == list(working._as_dict(Home(ROOT), "", Summary(), 0, 0, ""))
 
 
 def test_every_key_of_a_profile_and_of_a_dialog_is_documented() -> None:

@@ -10,7 +10,7 @@ import pytest
 from runner import duration
 from runner.errors import BadInput
 from runner.job import Job
-from runner.jobschema import MUST_BE, NOT_YET_SUPPORTED, schema
+from runner.jobschema import MUST_BE, schema
 from runner.jsontext import NotYet
 
 PATH_RULE = " must be a path, not empty and without control characters"
@@ -73,6 +73,11 @@ def refused(obj: object) -> str:
             for name in ("", " ", "a/b", "a\\b", ".", "..", "a\nb", "ab\n", " a", "a\x1b[0m", "x" * 201)
         ),
         ({"tags": ["a", "a"]}, "`tags` (line 1) must be a list of strings, each of them once"),
+        ({"notify": "done"}, '`notify` (line 1) must be true, false, or a list out of "done" and "failed"'),
+        ({"notify": ["done", "over"]}, '`notify[1]` (line 1) must be "done" or "failed"'),
+        ({"notify": ["done", "done"]}, '`notify` (line 1) must be true, false, or a list out of "done" and "failed"'),
+        ({"on_done": " "}, '`on_done` (line 1) must be a shell command that is not blank, not " "'),
+        ({"on_failed": ["x"]}, "`on_failed` (line 1) must be a shell command that is not blank, not a list"),
         ({"tags": [""]}, "`tags[0]` (line 1) must be 1 to 64 characters"),
         ({"tags": ["x" * 65]}, "`tags[0]` (line 1) must be 1 to 64 characters"),
         ({"version": 2, "nonsense": 1}, "`version` (line 1) must be 1, the version this muxq reads, not 2"),
@@ -106,13 +111,6 @@ def test_a_job_needs_one_text(obj: dict[str, Any], says: str) -> None:
     assert refused(obj).startswith(says)
 
 
-@pytest.mark.parametrize("key", sorted(NOT_YET_SUPPORTED))
-def test_a_key_of_a_later_version_is_refused_never_ignored(key: str) -> None:
-    first, _, second = key.partition(".")
-    says = refused({"prompt": "x", first: {second: "1"} if second else "1"})
-    assert says == f"`{key}` (line 1) is not yet supported by this version of muxq; remove it"
-
-
 def test_the_first_three_problems_are_told_in_the_order_of_the_file() -> None:
     data = b'{\n"timeout": [],\n"tags": 1,\n"promt": "x",\n"priority": "a",\n"name": 1}'
     assert refused(data) == (
@@ -138,6 +136,11 @@ def test_a_line_is_that_of_the_key_itself_not_of_a_namesake() -> None:
 def test_a_value_of_env_is_never_repeated() -> None:
     for secret in (31337, ["31337"], {"key": "31337"}):
         assert "31337" not in refused({"prompt": "x", "env": {"TOKEN": secret}})
+
+
+def test_a_place_that_somebody_wrote_into_notify_is_never_repeated() -> None:
+    for place in ("json://s3cret@x", ["json://s3cret@x"], [["s3cret"]], {"s3cret": 1}):
+        assert "s3cret" not in refused({"prompt": "x", "notify": place})
 
 
 # --- the published schema

@@ -69,7 +69,7 @@ def test_keys_that_are_none_are_not_said(queue: Queue) -> None:
         ("x", {"timeout": "soon"}, "`timeout`"),
         ("x", {"template": "generic"}, "both `prompt` and `template`"),
         ("x", {"after": ["y"]}, "there is no job 'y'"),
-        ("x", {"notify": ["y"]}, "not yet supported"),
+        ("x", {"notify": ["y"]}, "`notify[0]`"),
     ],
 )
 def test_a_job_that_cannot_run_is_refused_and_not_kept(

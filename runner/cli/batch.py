@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from runner.cli import make
-from runner.cli.options import HomeOption, JsonOption, pairs, print_json, say
+from runner.cli.options import HomeOption, JsonOption, pairs, print_json, say, warn_of_no_place
 from runner.errors import BadInput, MuxqError
 from runner.paths import expand
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from runner.job import Job
     from runner.queue import Queue
     from runner.rows import Row
-    from runner.spool import Place
 
 REASONS = 20
 """So many failed jobs are told with their reasons; all of them in JSON."""
@@ -76,6 +75,15 @@ def add(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the names and the first prompt; add nothing.")
     ] = False,
+    notify: Annotated[
+        bool, typer.Option("--notify", help="Send a message when the last of its jobs has ended.")
+    ] = False,
+    on_done: Annotated[
+        str | None, typer.Option("--on-done", metavar="COMMAND", help="Run when all of them are done.")
+    ] = None,
+    on_failed: Annotated[
+        str | None, typer.Option("--on-failed", metavar="COMMAND", help="Run when all have ended, and not all well.")
+    ] = None,
     as_json: JsonOption = False,
     home: HomeOption = None,
     **shared: Any,
@@ -86,16 +94,20 @@ def add(
     """
     from runner import batch
     from runner.queue import Queue
+    from runner.wish import read as read_wish
 
     with _all_or_nothing():
         called, rows = name or _called(source), _rows(source, files, kind)
         queue = Queue(home)
-        jobs, first = _jobs(queue, rows, {**shared, "prompt": prompt}, called, name_from)
+        jobs, first = _jobs(queue, rows, {**shared, "prompt": prompt}, called, name_from, quiet=notify)
         if dry_run:
             return _tell_dry(jobs, first, as_json)
-        made = batch.add(queue.spool, jobs, name=called, source=source or " ".join(files or []))
+        wished = read_wish({"notify": notify, "on_done": on_done, "on_failed": on_failed})
+        if notify:
+            warn_of_no_place(queue.home)
+        made = batch.add(queue.spool, jobs, name=called, source=source or " ".join(files or []), wish=wished)
     if as_json:
-        return print_json(_described(made, queue))
+        return print_json(batch.describe(queue.spool, made))
     say(made.id)
     say(f"{made.count} {'job' if made.count == 1 else 'jobs'} in batch {made.name}", err=True)
     return None
@@ -168,9 +180,9 @@ def _rows(source: str | None, files: list[str] | None, kind: str | None) -> list
 
 
 def _jobs(
-    queue: Queue, rows: list[Row], options: dict[str, Any], called: str, name_from: str | None
+    queue: Queue, rows: list[Row], options: dict[str, Any], called: str, name_from: str | None, *, quiet: bool
 ) -> tuple[list[Job], str]:
-    """The jobs of the rows, all checked, and the first prompt. BadInput names the row."""
+    """The jobs of the rows, all checked, and the first prompt; `quiet` ones send no message. BadInput names the row."""
     from runner import worktree
     from runner.plan import Setup, plan
     from runner.rows import Texts
@@ -184,7 +196,7 @@ def _jobs(
         said["name"] = str(row[name_from]) if name_from else f"{called}-{number:0{width}}"
         try:
             said |= {key: _number(key, said[key]) for key in NUMBERS if said[key] is not None}
-            job = _job(said, row, taken, number)
+            job = _job(said, row, taken, number, quiet=quiet)
             made = plan(queue.home, job, setup)
             worktree.check_plan(made, git)
             if made.branch and (other := branches.setdefault((job.workdir, made.branch), number)) != number:
@@ -212,10 +224,10 @@ def _taken(setup: Any, options: dict[str, Any]) -> list[str]:
     return sorted({*template.required, *template.defaults} - set(pairs(options["var"] or [], "--var")))
 
 
-def _job(said: dict[str, Any], row: Row, taken: list[str], number: int) -> Job:
+def _job(said: dict[str, Any], row: Row, taken: list[str], number: int, *, quiet: bool) -> Job:
     from runner.job import Job
 
-    keys = make.job_of(said)
+    keys = make.job_of(said) | ({"notify": False} if quiet else {})
     if columns := {column: row[column] for column in taken if column in row}:
         keys["vars"] = {**columns, **keys.get("vars", {})}
     return Job.check(keys, where=f"row {number}")
@@ -242,7 +254,7 @@ def ls(as_json: JsonOption = False, home: HomeOption = None) -> None:
     found = batch.known(queue.home)
     there = batch.places(queue.spool, (job for one in found for job in one.ids))
     if as_json:
-        return print_json([_summary(one, there) for one in found])
+        return print_json([batch.summary(one, there) for one in found])
     rows: list[tuple[str, ...]] = [
         (one.id, str(one.count), one.name, _progress(batch.counts(one, there))) for one in found
     ]
@@ -252,8 +264,10 @@ def ls(as_json: JsonOption = False, home: HomeOption = None) -> None:
 
 def show(name: BatchArgument, as_json: JsonOption = False, home: HomeOption = None) -> None:
     """Tell how far a batch has come, and why jobs of it have failed."""
+    from runner import batch
+
     queue, found = _found(name, home)
-    told = _described(found, queue)
+    told = batch.describe(queue.spool, found)
     if as_json:
         return print_json(told)
     for key in ("id", "name", "source", "count", "created_at"):
@@ -268,19 +282,27 @@ def show(name: BatchArgument, as_json: JsonOption = False, home: HomeOption = No
 
 def cancel(name: BatchArgument, as_json: JsonOption = False, home: HomeOption = None) -> None:
     """Cancel all jobs of a batch that have not ended."""
-    _each(name, home, ("queued", "running"), "cancel", as_json)
+    _tell(_each(*_found(name, home), ("queued", "running"), "cancel"), as_json)
 
 
 def retry_failed(name: BatchArgument, as_json: JsonOption = False, home: HomeOption = None) -> None:
     """Put the failed jobs of a batch back into the queue."""
-    _each(name, home, ("failed",), "retry", as_json)
-
-
-def _each(name: str, home: str | None, states: tuple[str, ...], verb: str, as_json: bool) -> None:
-    """Cancel or retry those of the jobs that are in one of the states; one that has just moved on is left alone."""
     from runner import batch
 
     queue, found = _found(name, home)
+    done = _each(queue, found, ("failed",), "retry")
+    if done:
+        batch.await_end(queue.home, found)
+    _tell(done, as_json)
+
+
+def _each(queue: Queue, found: Batch, states: tuple[str, ...], verb: str) -> list[str]:
+    """Cancel or retry those of the jobs that are in one of the states; one that has just moved on is left alone.
+
+    Returns their ids.
+    """
+    from runner import batch
+
     done, act = [], {"cancel": queue.cancel, "retry": queue.retry}[verb]
     for place in batch.places(queue.spool, found.ids).values():
         if place.state in states:
@@ -288,6 +310,10 @@ def _each(name: str, home: str | None, states: tuple[str, ...], verb: str, as_js
                 done.append(act(place.entry)["id"])
             except BadInput as problem:
                 say(f"muxq: {problem}", err=True)
+    return done
+
+
+def _tell(done: list[str], as_json: bool) -> None:
     if as_json:
         return print_json(done)
     for job in done:
@@ -306,23 +332,6 @@ def _found(name: str, home: str | None) -> tuple[Queue, Batch]:
 
 def _progress(counts: dict[str, int]) -> str:
     return ", ".join(f"{count} {word}" for word, count in counts.items() if count) or "no jobs"
-
-
-def _summary(found: Batch, there: dict[str, Place]) -> dict[str, Any]:
-    from runner import batch
-
-    keys = ("id", "name", "source", "count", "created_at")
-    return {**{key: getattr(found, key) for key in keys}, "counts": batch.counts(found, there)}
-
-
-def _described(found: Batch, queue: Queue) -> dict[str, Any]:
-    """The batch as JSON, with its ids and its failed jobs."""
-    from runner import batch, view
-
-    there = batch.places(queue.spool, found.ids)
-    failed = [view.describe(queue.spool, place) for place in there.values() if place.state == "failed"]
-    told = [{key: job[key] for key in ("id", "name", "error")} for job in failed]
-    return {**_summary(found, there), "ids": list(found.ids), "failed": told}
 
 
 COMMANDS: tuple[Callable[..., None], ...] = (add, ls, show, cancel, retry_failed)

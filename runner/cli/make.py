@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from runner.cli.options import HomeOption, complete_agent, complete_template, pairs, print_json, say
+from runner.cli.options import HomeOption, complete_agent, complete_template, pairs, print_json, say, warn_of_no_place
 from runner.errors import BadInput
 from runner.paths import expand
 
@@ -110,6 +110,15 @@ def add(
             help="Leave the session open after the result, for further questions.",
         ),
     ] = None,
+    notify: Annotated[
+        bool, typer.Option("--notify", help="Send a message to the places of config.toml when it has ended.")
+    ] = False,
+    on_done: Annotated[
+        str | None, typer.Option("--on-done", metavar="COMMAND", help="Run when it is done, the job on its stdin.")
+    ] = None,
+    on_failed: Annotated[
+        str | None, typer.Option("--on-failed", metavar="COMMAND", help="Run when it has failed.")
+    ] = None,
     wait: Annotated[
         bool, typer.Option("--wait", "-w", help="Block until the job has ended; exit status 1 if it failed.")
     ] = False,
@@ -126,6 +135,8 @@ def add(
     wanted = _on_top(_from(source), said) if source else said
     if dry_run:
         return print_json(queue.check(**wanted))
+    if notify:
+        warn_of_no_place(queue.home)
     job = queue.add(**wanted)
     say(job["id"])
     if wait:
@@ -169,6 +180,9 @@ def job_of(o: Mapping[str, Any]) -> dict[str, Any]:
         "name": o["name"],
         "tags": o["tag"] or None,
         "keep": o.get("keep") or None,
+        "notify": o.get("notify") or None,
+        "on_done": o.get("on_done"),
+        "on_failed": o.get("on_failed"),
     }
     return {key: value for key, value in said.items() if value is not None}
 
@@ -204,6 +218,17 @@ def work(
     if_free: Annotated[
         bool, typer.Option("--if-free", help="Exit status 0, not 75, where another run drains already.")
     ] = False,
+    notify: Annotated[
+        bool, typer.Option("--notify", help="Send a message when the run has ended; with --drain.")
+    ] = False,
+    on_done: Annotated[
+        str | None,
+        typer.Option("--on-done", metavar="COMMAND", help="Run at its end if all went well; with --drain."),
+    ] = None,
+    on_failed: Annotated[
+        str | None,
+        typer.Option("--on-failed", metavar="COMMAND", help="Run at its end if not; with --drain."),
+    ] = None,
     on_stop: Annotated[
         str | None,
         typer.Option(
@@ -220,12 +245,25 @@ def work(
     Claims jobs, runs their agents, judges their results.
     """
     from runner.cli.working import run
+    from runner.wish import read as read_wish
 
+    wished = {"notify": notify, "on_done": on_done, "on_failed": on_failed}
     window = check_work(
         {"drain": drain, "until": until, "grace": grace, "max_jobs": max_jobs, "max_usage": max_usage}
-        | {"if_free": if_free}
+        | {"if_free": if_free, **wished}
     )
-    raise typer.Exit(run(home, jobs=jobs, drain=drain, on_stop=on_stop, quiet=quiet, window=window, if_free=if_free))
+    raise typer.Exit(
+        run(
+            home,
+            jobs=jobs,
+            drain=drain,
+            on_stop=on_stop,
+            quiet=quiet,
+            window=window,
+            if_free=if_free,
+            wish=read_wish(wished),
+        )
+    )
 
 
 def check_work(said: Mapping[str, Any]) -> "Window":
@@ -235,7 +273,8 @@ def check_work(said: Mapping[str, Any]) -> "Window":
     from runner import window
     from runner.duration import seconds
 
-    asked = [name for name in ("until", "grace", "max_jobs", "max_usage", "if_free") if said[name]]
+    ours = ("until", "grace", "max_jobs", "max_usage", "if_free", "notify", "on_done", "on_failed")
+    asked = [name for name in ours if said[name]]
     if asked and not said["drain"]:
         raise typer.BadParameter("it is only for --drain.", param_hint=f"--{asked[0].replace('_', '-')}")
     return window.Window(

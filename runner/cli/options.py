@@ -1,12 +1,15 @@
 """Options that several commands share, and how their values become ours."""
 
 import json
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from runner.errors import BadInput
 from runner.plain import plain
+
+if TYPE_CHECKING:
+    from runner.home import Home
 
 HomeOption = Annotated[
     str | None,
@@ -61,6 +64,14 @@ def pairs(said: list[str], option: str) -> dict[str, str]:
             raise BadInput(f"{option} takes KEY=VALUE, not {word!r}")
         found[key] = value
     return found
+
+
+def warn_of_no_place(place: "Home") -> None:
+    """Say at once that a message which is asked for will reach nobody. BadSetup."""
+    from runner import config
+
+    if not config.load(place.config).notify:
+        say(f"muxq: a message will reach nobody: `notify` names no place in {place.config}", err=True)
 
 
 def say(text: object, *, err: bool = False) -> None:

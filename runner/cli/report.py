@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from runner import clock, duration
-from runner.cli.options import HomeOption, as_json, say
+from runner.cli.options import HomeOption, as_json, say, warn_of_no_place
 from runner.errors import BadInput
 from runner.paths import expand
 
@@ -28,7 +28,7 @@ def report(
     home_path: HomeOption = None,
 ) -> None:
     """Tell what was done, what was not and why, what it cost, and what waits for you."""
-    from runner import notify as notifications
+    from runner import news
     from runner import report as reports
     from runner.queue import Queue
 
@@ -50,7 +50,8 @@ def report(
     else:
         typer.echo(told)
     if notify:
-        notifications.send(queue.home, f"muxq: {reports.summary(found)}", reports.text(found))
+        warn_of_no_place(queue.home)
+        news.of_report(queue.home, {**found, "summary": reports.summary(found), "text": reports.text(found)})
 
 
 def _format(said: str, output: str | None) -> str:

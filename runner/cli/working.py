@@ -13,17 +13,20 @@ from typing import Any
 
 import typer
 
-from runner import config, home
+from runner import clock, config, home, news
+from runner.cli.options import warn_of_no_place
 from runner.display import Lines, Live
-from runner.errors import Busy
+from runner.errors import Busy, told
+from runner.home import Home
 from runner.plain import plain
-from runner.spool import Spool
+from runner.spool import Listener, Spool
 from runner.state import State
 from runner.summary import Summary
 from runner.terminal import Tmux
 from runner.tmuxsetup import find_tmux, socket_path
 from runner.watch import OnlyOverflows
 from runner.window import CLOSED, Window
+from runner.wish import NOTHING, Wish
 from runner.worker import Worker
 
 
@@ -36,38 +39,81 @@ def run(
     quiet: bool,
     window: Window | None = None,
     if_free: bool = False,
+    wish: Wish = NOTHING,
 ) -> int:
-    """Run one worker on the home; returns the exit code."""
+    """Run one worker on the home; returns the exit code. However a run ends, those are told who wish to know."""
     place = home.locate(path).make()
+    begun, summary = clock.stamp(), Summary()
+    try:
+        stderr = logging.StreamHandler(sys.stderr)
+        stderr.addFilter(OnlyOverflows())
+        logging.basicConfig(level=logging.WARNING, format="muxq: %(message)s", handlers=[stderr])
+        live = sys.stdout.isatty() and sys.stderr.isatty() and not quiet and os.environ.get("TERM", "dumb") != "dumb"
+        display = Live() if live else Lines(quiet=quiet)
+        if wish.notify:
+            warn_of_no_place(place)
+        worker = _worker(place, jobs, on_stop, drain=drain, window=window, listener=display.event)
+        summary = worker.summary
+        with _alone(worker.spool) if drain else contextlib.nullcontext(), display.showing(worker):
+            asyncio.run(_until_stopped(worker, display))
+    except Exception as problem:
+        if isinstance(problem, Busy) and if_free:
+            _say(problem)
+            return 0
+        if wish:
+            news.of_run(place, wish, _as_dict(place, begun, summary, _left(place), *_went_wrong(problem)))
+        raise
+    left = _left(place) if drain else 0
+    code = _tell(summary, drain, left, quiet)
+    news.of_run(place, wish, _as_dict(place, begun, summary, left, code, _why(summary, left)))
+    return code
+
+
+def _worker(
+    place: Home, jobs: str | None, on_stop: str | None, *, drain: bool, window: Window | None, listener: Listener
+) -> Worker:
     settings = config.load(place.config)
     how = on_stop or settings.on_stop
     if how not in config.ON_STOP:
         raise typer.BadParameter(f"{how!r} is not one of {', '.join(config.ON_STOP)}.", param_hint="--on-stop")
-    stderr = logging.StreamHandler(sys.stderr)
-    stderr.addFilter(OnlyOverflows())
-    logging.basicConfig(level=logging.WARNING, format="muxq: %(message)s", handlers=[stderr])
-    live = sys.stdout.isatty() and sys.stderr.isatty() and not quiet and os.environ.get("TERM", "dumb") != "dumb"
-    display = Live() if live else Lines(quiet=quiet)
-    terminal = Tmux(socket_path(place.path), find_tmux())
-    worker = Worker(
+    return Worker(
         place,
-        terminal,
+        Tmux(socket_path(place.path), find_tmux()),
         jobs=_jobs(jobs) if jobs else settings.jobs,
         drain=drain,
         on_stop=how,
         window=window,
-        listener=display.event,
+        listener=listener,
     )
-    try:
-        with _alone(worker.spool) if drain else contextlib.nullcontext(), display.showing(worker):
-            summary = asyncio.run(_until_stopped(worker, display))
-    except Busy as problem:
-        if not if_free:
-            raise
-        _say(problem)
-        return 0
-    left = sum(len(worker.spool.entries(state)) for state in (State.QUEUED, State.RUNNING)) if drain else 0
-    return _tell(summary, drain, left, quiet)
+
+
+def _left(place: Home) -> int:
+    """How many jobs wait or run."""
+    spool = Spool(place)
+    return sum(len(spool.entries(state)) for state in (State.QUEUED, State.RUNNING))
+
+
+def _went_wrong(problem: Exception) -> tuple[int, str]:
+    """The exit code of a run that ends in an error, and why it ends."""
+    if isinstance(problem, OSError):
+        return 5, told(problem)
+    code = getattr(problem, "exit_code", 3)
+    return code, "muxq itself failed" if code == 3 else str(problem)
+
+
+def _as_dict(place: Home, begun: str, summary: Summary, left: int, code: int, why: str) -> dict[str, Any]:
+    """A run as JSON (docs/files.md)."""
+    return {
+        "home": str(place.path),
+        "started_at": begun,
+        "finished_at": clock.stamp(),
+        "exit_code": code,
+        "why": why,
+        **{state.value: summary.count[state] for state in State if state.final},
+        "left": left,
+        "hold": summary.hold.reason if summary.hold else None,
+        "waiting": [{"jobs": len(jobs), "why": why} for why, jobs in summary.blocked.reasons().items()],
+    }
 
 
 @contextlib.contextmanager

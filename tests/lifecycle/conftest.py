@@ -11,7 +11,9 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import psutil
@@ -117,6 +119,41 @@ class Site:
                 worker.kill()
             worker.wait(timeout=10)
         self.ask_tmux("kill-server")
+
+
+@dataclass
+class Ears:
+    """A place on this machine that messages can be sent to, and what it has heard: (title, text)."""
+
+    address: str
+    heard: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def place(self) -> str:
+        """As `notify` of config.toml has it."""
+        return f"json://s3cret@{self.address}/"
+
+
+@pytest.fixture
+def ears() -> Iterator[Ears]:
+    class Hears(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            said = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            made.heard.append((said["title"], said["message"]))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Hears)
+    made = Ears(f"127.0.0.1:{server.server_address[1]}")
+    Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    try:
+        yield made
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 @pytest.fixture

@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
 from typing import Any
 
 import pytest
 
-from .conftest import Site
+from .conftest import Ears, Site
 
 pytestmark = pytest.mark.lifecycle
 Wait = Callable[..., None]
@@ -265,32 +263,14 @@ def test_a_command_that_fails_is_an_event_and_hurts_nobody(site: Site, wait_unti
     assert worker.wait(30) == 0
 
 
-def test_a_message_goes_where_the_home_says_and_its_secret_nowhere_else(site: Site, wait_until: Wait) -> None:
-    heard: list[dict[str, Any]] = []
-
-    class Hears(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            heard.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Hears)
-    Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    here = f"127.0.0.1:{server.server_address[1]}"
-    configure(site, f'notify = ["json://s3cret@{here}/a", "json://s3cret@127.0.0.1:1/b", "s3cret", "odd://s3cret"]')
+def test_a_message_goes_where_the_home_says_and_its_secret_nowhere_else(
+    site: Site, ears: Ears, wait_until: Wait
+) -> None:
+    configure(site, f'notify = ["{ears.place}", "json://s3cret@127.0.0.1:1/b", "s3cret", "odd://s3cret"]')
     site.drop("job", ASK, agent="echo")
     worker = site.work("--drain")
-    try:
-        wait_until(lambda: len(site.events("notify.failed")) == 3, 40)
-    finally:
-        server.shutdown()
-        server.server_close()
-    assert [(said["title"], said["message"]) for said in heard] == [
-        ("muxq: job waits for you", "job waits for you (permission): Bash: make test")
-    ]
+    wait_until(lambda: len(site.events("notify.failed")) == 3, 40)
+    assert ears.heard == [("muxq: job waits for you", "job waits for you (permission): Bash: make test")]
     site.queue.approve("job")
     assert worker.wait(30) == 0
     kept = [path for path in site.home.path.rglob("*") if path.is_file() and path.name != "config.toml"]

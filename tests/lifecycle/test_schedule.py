@@ -94,6 +94,8 @@ def test_add_ls_next_and_rm(site: Site) -> None:
         (["0 1 * * *", "--", "work", "--drian"], 2, "--drian"),
         (["0 1 * * *", "--", "work", "--drain", "--until", "dawn"], 4, "no end of a window"),
         (["0 1 * * *", "--", "work", "--until", "07:00"], 2, "only for --drain"),
+        (["0 1 * * *", "--", "work", "--notify"], 2, "only for --drain"),
+        (["0 1 * * *", "--", "work", "--on-failed", "true"], 2, "only for --drain"),
         (["0 1 * * *", "--", "wrok"], 4, "no command of muxq"),
         (["0 1 * * *", "--", "attach", "x"], 4, "no command of muxq"),
         (["0 1 * * *"], 2, "say what"),

@@ -1,0 +1,107 @@
+"""What a message says: a jinja template for each kind, its first line the title. Pure; sends nothing.
+
+config.toml may have others under `[messages]`. What a template may use: ABOUT.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from runner.errors import BadSetup, refuse_unknown
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+DEFAULTS = {
+    "attention": """\
+muxq: {{ job.name or job.id }} waits for you
+{{ job.name or job.id }} waits for you ({{ job.attention.kind }}): {{ job.attention.detail }}
+""",
+    "held": """\
+muxq: on hold until you lift it
+{{ reason }}
+Then: muxq release
+""",
+    "done": """\
+muxq: {{ job.name or job.id }} is done
+The result: {{ job.output_path }}
+""",
+    "failed": """\
+muxq: {{ job.name or job.id }} has failed
+{% if job.error %}
+{{ job.error.kind }}: {{ job.error.message | truncate(500) }}
+{% endif %}
+More: muxq show {{ job.id }}
+""",
+    "batch": """\
+muxq: batch {{ batch.name }} has ended
+{% for word, count in batch.counts.items() if count %}{{ count }} {{ word }}{{ ", " if not loop.last }}{% endfor %}
+
+{% for job in batch.failed[:20] if job.error %}
+{{ job.name or job.id }}: {{ job.error.message | truncate(200) }}
+{% endfor %}
+More: muxq batch show {{ batch.id }}
+""",
+    "run": """\
+muxq: {{ run.done }} done, {{ run.failed }} failed, {{ run.left }} left
+The run has ended: {{ run.why }}
+{% for one in run.waiting %}
+{{ one.jobs }} {{ "job waits" if one.jobs == 1 else "jobs wait" }}: {{ one.why | truncate(200) }}
+{% endfor %}
+""",
+    "report": """\
+muxq: {{ report.summary }}
+{{ report.text }}
+""",
+}
+"""By kind. docs/files.md shows these texts."""
+
+ABOUT = {
+    "attention": "job",
+    "held": "reason",
+    "done": "job",
+    "failed": "job",
+    "batch": "batch",
+    "run": "run",
+    "report": "report",
+}
+"""The name by which the template of a kind has what it is about; each has `home`, its path, as well."""
+
+
+def read(said: Any, where: str) -> dict[str, str]:
+    """The table `[messages]` of the file `where`. BadSetup names the key, and the line in a template that is none."""
+    if not isinstance(said, dict):
+        raise BadSetup(f"{where}: `messages` is a table")
+    refuse_unknown(said, list(DEFAULTS), where=f"{where}: [messages]")
+    for kind, text in said.items():
+        if not isinstance(text, str):
+            raise BadSetup(f"{where}: `messages.{kind}` is a text, not {text!r}")
+        if wrong := _wrong(text):
+            raise BadSetup(f"{where}: `messages.{kind}`, {wrong}")
+    return said
+
+
+def render(kind: str, about: Any, home: str, template: str | None = None) -> tuple[str, str]:
+    """Title and text; both "" where the template comes to nothing. Whatever goes wrong in it is raised as it is."""
+    text = _compiled(DEFAULTS[kind] if template is None else template).render({ABOUT[kind]: about, "home": home})
+    title, _, rest = text.strip().partition("\n")
+    return title.strip(), rest.strip() or title.strip()
+
+
+@cache
+def _wrong(text: str) -> str:
+    """What is wrong with the syntax of a template. Kept: config.toml is read for each job that is shown."""
+    try:
+        _compiled(text)
+    except Exception as problem:  # noqa: BLE001 - beside its own errors Python's: a number of 5000 digits
+        return f"line {getattr(problem, 'lineno', 1)}: {problem}"
+    return ""
+
+
+def _compiled(text: str) -> Template:
+    from jinja2 import StrictUndefined
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    made = ImmutableSandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return made.from_string(text)
