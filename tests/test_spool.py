@@ -192,12 +192,12 @@ def test_a_drop_that_could_have_no_worktree_is_rejected_like_one_without_its_wor
     said = {"prompt": "x", "agent": "echo", "workdir": str(tmp_path / "r"), "worktree": True}
     drop("fine.json", json.dumps(said).encode())
     drop("bad.json", json.dumps(said | keys).encode())
-    drops = spool.admit()
+    drops = admit(spool)
     assert ([entry.name for entry in drops.admitted], [name for name, _ in drops.rejected]) == (["fine"], ["bad.json"])
     assert why in drops.rejected[0][1]
     monkeypatch.setenv("PATH", str(tmp_path))  # no git: that may be mended while it waits
     drop("later.json", json.dumps(said | keys).encode())
-    assert [entry.name for entry in spool.admit().admitted] == ["later"]
+    assert [entry.name for entry in admit(spool).admitted] == ["later"]
 
 
 @pytest.mark.parametrize("name", [".report.json", ".report.json.swp", "._report.json", ".DS_Store"])
