@@ -21,10 +21,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from runner import clock, duration, event
+from runner import batch, clock, duration, event, view
 from runner.errors import NotFound
 from runner.event import Event
 from runner.queue import Queue
+from runner.spool import Place
 from runner.state import State
 
 TOKENS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
@@ -63,10 +64,17 @@ def _jobs(queue: Queue, happened: Iterable[Event]) -> list[dict[str, Any]]:
     """The jobs that ended or went back to the queue in these events, and those that run now; the oldest first."""
     ids = {str(one.data.get("job")) for one in happened if one.name in (*ENDED, "job.queued")}
     found = {job["id"]: job for job in queue.list([State.RUNNING])}
-    for job_id in ids - set(found):
-        with suppress(NotFound):  # it has been put away since
-            found[job_id] = queue.get(job_id)
+    for job_id, place in batch.places(queue.spool, ids - set(found)).items():  # what is not there has been put away
+        with suppress(NotFound):
+            found[job_id] = _described(queue, place)
     return [found[job_id] for job_id in sorted(found)]
+
+
+def _described(queue: Queue, place: Place) -> dict[str, Any]:
+    try:
+        return view.describe(queue.spool, place)
+    except (NotFound, FileNotFoundError):  # it has moved
+        return queue.get(place.entry.id)
 
 
 def _line(job: dict[str, Any]) -> dict[str, Any]:

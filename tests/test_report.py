@@ -19,7 +19,7 @@ from runner.errors import BadInput
 from runner.home import Home
 from runner.queue import Queue
 from runner.run import following
-from runner.spool import Place
+from runner.spool import Place, Spool
 from runner.state import Move, State
 
 NOON = clock.seconds("2026-11-20T12:00:00.000Z")
@@ -100,6 +100,23 @@ def test_holds_are_told_with_what_they_cost_and_none_is_counted_twice(
     monkeypatch.setattr(clock, "stamp", STAMP)
     found = reports.report(queue, NOON - 10, NOON + 300)
     assert ([one["seconds"] for one in found["holds"]], found["held_seconds"]) == ([50.0, 100.0], 150.0)
+
+
+def test_the_folders_are_listed_once_for_all_jobs(
+    queue: Queue, ended: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name is no way to a job's file: each by itself would cost a listing of all."""
+    listed: list[State] = []
+    names = Spool.names
+    monkeypatch.setattr(Spool, "names", lambda self, state: listed.append(state) or names(self, state))
+    counted = []
+    for count in (1, 5):
+        for number in range(count):
+            ended(f"job-{count}-{number}", Move.FINISH, 0, 10)
+        listed.clear()
+        reports.report(queue, NOON - 10, NOON + 30)
+        counted.append(len(listed))
+    assert counted[0] == counted[1]
 
 
 def test_a_night_without_work_is_a_page_too(queue: Queue) -> None:
