@@ -1,8 +1,9 @@
-"""The morning's page: what a home has done since a time, what it has not and why, what it cost, what waits. Looks only.
+"""The morning's page: what a home has done since a time, what it has not and why, what it cost, what waits. Changes nothing.
 
     {"home", "since", "until",
      "counts": {"done", "failed", "cancelled", "running", "queued"},
      "done" | "failed" | "cancelled" | "waiting" | "running": [JOB],
+     "rejected": [{"file", "why"}],
      "totals": {"attempts", "seconds", "input_tokens", "output_tokens", "cost_usd"},
      "holds": [{"kind", "reason", "from", "until", "seconds"}], "held_seconds",
      "timeline": [{"job", "name", "attempt", "from", "until", "outcome", "lane"}]}
@@ -53,6 +54,11 @@ def report(queue: Queue, since: float, now: float | None = None) -> dict[str, An
         "counts": {state.value: count for state, count in queue.counts().items()},
         **found,
         "waiting": [job for job in found["running"] if job["attention"]],
+        "rejected": [
+            {key: str(one.data.get(key, "")) for key in ("file", "why")}
+            for one in happened
+            if one.name == "job.rejected"
+        ],
         "totals": _totals(jobs, since),
         "holds": holds,
         "held_seconds": _covered([(_moment(one["from"], 0.0), _moment(one["until"], now)) for one in holds]),
@@ -209,6 +215,7 @@ def html(found: dict[str, Any]) -> str:
 def summary(found: dict[str, Any]) -> str:
     """One line: how many of what, and what it cost."""
     counts = [f"{len(found[state])} {state}" for state in ("done", "failed", "cancelled", "running") if found[state]]
+    counts += [f"{len(found['rejected'])} not taken as jobs"] if found["rejected"] else []
     counts += [f"{found['counts']['queued']} waiting in the queue"] if found["counts"]["queued"] else []
     totals = found["totals"]
     parts = [", ".join(counts) or "nothing happened"]
@@ -240,6 +247,9 @@ def _paragraphs(found: dict[str, Any], *, title: Callable[[str], str], item: str
                 yield f"{item}{job['name'] or job['id']} ({_length(job['seconds'])}{cost}) {said}".rstrip()
                 if changes := _changes(job):
                     yield f"    {changes}"
+    if found["rejected"]:
+        yield title("Not taken as jobs")
+        yield from (f"{item}{one['file']}: {one['why']}" for one in found["rejected"])
     if found["holds"]:
         yield title("On hold")
         for one in found["holds"]:

@@ -152,6 +152,15 @@ def test_bars_and_ticks_lie_within_the_picture(queue: Queue, ended: Callable[...
     assert 2 <= len(shown["ticks"]) <= 8
 
 
+def test_a_drop_that_was_no_job_is_told_with_the_reason(queue: Queue) -> None:
+    (queue.home.queue / "typo.json").write_text('{"promt": "x"}')
+    queue.spool.admit()
+    found = reports.report(queue, time.time() - 60)
+    assert [one["file"] for one in found["rejected"]] == ["typo.json"]
+    for form in (reports.text, reports.markdown, reports.html):
+        assert all(words in form(found) for words in ("1 not taken as jobs", "typo.json", "did you mean `prompt`?"))
+
+
 def test_where_the_changes_of_a_job_are_and_how_many_is_told_in_every_form(
     queue: Queue, ended: Callable[..., str]
 ) -> None:
