@@ -1,4 +1,4 @@
-"""The morning's page: what a home has done since a time, what it has not and why, what it cost, what waits. Changes nothing.
+"""The morning's page: what a home has done since a time, what it has not and why, what it cost, what waits.
 
     {"home", "since", "until",
      "counts": {"done", "failed", "cancelled", "running", "queued"},

@@ -247,11 +247,8 @@ def work(
     from runner.cli.working import run
     from runner.wish import read as read_wish
 
-    wished = {"notify": notify, "on_done": on_done, "on_failed": on_failed}
-    window = check_work(
-        {"drain": drain, "until": until, "grace": grace, "max_jobs": max_jobs, "max_usage": max_usage}
-        | {"if_free": if_free, **wished}
-    )
+    window = check_work(locals())
+    wish = read_wish({"notify": notify, "on_done": on_done, "on_failed": on_failed})
     raise typer.Exit(
         run(
             home,
@@ -261,17 +258,24 @@ def work(
             quiet=quiet,
             window=window,
             if_free=if_free,
-            wish=read_wish(wished),
+            wish=wish,
         )
     )
 
 
 def check_work(said: Mapping[str, Any]) -> "Window":
-    """The window that these options of `work` ask for. BadParameter, BadInput for those that cannot be."""
+    """The window that the options of `work` ask for. BadParameter, BadInput for those that cannot be."""
     import time
 
-    from runner import window
+    from runner import config, window
     from runner.duration import seconds
+
+    if said["jobs"]:
+        number_of_jobs(said["jobs"])
+    if said["on_stop"] and said["on_stop"] not in config.ON_STOP:
+        raise typer.BadParameter(
+            f"{said['on_stop']!r} is not one of {', '.join(config.ON_STOP)}.", param_hint="--on-stop"
+        )
 
     ours = ("until", "grace", "max_jobs", "max_usage", "if_free", "notify", "on_done", "on_failed")
     asked = [name for name in ours if said[name]]
@@ -283,6 +287,15 @@ def check_work(said: Mapping[str, Any]) -> "Window":
         max_jobs=said["max_jobs"],
         max_usage=window.per_cent(said["max_usage"]) if said["max_usage"] else None,
     )
+
+
+def number_of_jobs(said: str) -> int | None:
+    """The number that `--jobs` says; None: what cores and memory allow."""
+    if said == "auto":
+        return None
+    if not said.isdecimal() or int(said) < 1:
+        raise typer.BadParameter(f"{said!r} is neither a whole number above 0 nor auto.", param_hint="--jobs")
+    return int(said)
 
 
 def _from(source: str) -> dict[str, Any]:

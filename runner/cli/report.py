@@ -1,7 +1,7 @@
 """The command of the morning: report."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -52,6 +52,12 @@ def report(
     if notify:
         warn_of_no_place(queue.home)
         news.of_report(queue.home, {**found, "summary": reports.summary(found), "text": reports.text(found)})
+
+
+def check(said: Mapping[str, Any]) -> None:
+    """BadParameter, BadInput for options that cannot be."""
+    _format(said["form"], said["output"])
+    _moment(said["since"])
 
 
 def _format(said: str, output: str | None) -> str:

@@ -96,11 +96,13 @@ def _command(word: str) -> Any:
 
 def _check(words: list[str]) -> None:
     """Find now what would be wrong with the command at night."""
-    from runner.cli import make
+    from runner.cli import make, report
 
     context = _command(words[0]).make_context(words[0], words[1:])
     if words[0] == "work":
         make.check_work(context.params)
+    if words[0] == "report":
+        report.check(context.params)
 
 
 def _job(words: list[str], place: home.Home) -> dict[str, Any]:

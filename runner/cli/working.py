@@ -11,9 +11,8 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-import typer
-
 from runner import clock, config, home, news
+from runner.cli.make import number_of_jobs
 from runner.cli.options import warn_of_no_place
 from runner.display import Lines, Live
 from runner.errors import Busy, told
@@ -74,12 +73,10 @@ def _worker(
 ) -> Worker:
     settings = config.load(place.config)
     how = on_stop or settings.on_stop
-    if how not in config.ON_STOP:
-        raise typer.BadParameter(f"{how!r} is not one of {', '.join(config.ON_STOP)}.", param_hint="--on-stop")
     return Worker(
         place,
         Tmux(socket_path(place.path), find_tmux()),
-        jobs=_jobs(jobs) if jobs else settings.jobs,
+        jobs=number_of_jobs(jobs) if jobs else settings.jobs,
         drain=drain,
         on_stop=how,
         window=window,
@@ -126,14 +123,6 @@ def _alone(spool: Spool) -> Iterator[None]:
         yield
     finally:
         spool.unlock(lock)
-
-
-def _jobs(said: str) -> int | None:
-    if said == "auto":
-        return None
-    if not said.isdecimal() or int(said) < 1:
-        raise typer.BadParameter(f"{said!r} is neither a whole number above 0 nor auto.", param_hint="--jobs")
-    return int(said)
 
 
 async def _until_stopped(worker: Worker, display: Lines | Live) -> Summary:
