@@ -72,13 +72,12 @@ def _worker(
     place: Home, jobs: str | None, on_stop: str | None, *, drain: bool, window: Window | None, listener: Listener
 ) -> Worker:
     settings = config.load(place.config)
-    how = on_stop or settings.on_stop
     return Worker(
         place,
         Tmux(socket_path(place.path), find_tmux()),
         jobs=number_of_jobs(jobs) if jobs else settings.jobs,
         drain=drain,
-        on_stop=how,
+        on_stop=on_stop or settings.on_stop,
         window=window,
         listener=listener,
     )
