@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from runner import clock, event
 from runner import report as reports
+from runner.admission import admit
 from runner.cli import report as command
 from runner.cli.app import app
 from runner.errors import BadInput
@@ -154,7 +155,7 @@ def test_bars_and_ticks_lie_within_the_picture(queue: Queue, ended: Callable[...
 
 def test_a_drop_that_was_no_job_is_told_with_the_reason(queue: Queue) -> None:
     (queue.home.queue / "typo.json").write_text('{"promt": "x"}')
-    queue.spool.admit()
+    admit(queue.spool)
     found = reports.report(queue, time.time() - 60)
     assert [one["file"] for one in found["rejected"]] == ["typo.json"]
     for form in (reports.text, reports.markdown, reports.html):
