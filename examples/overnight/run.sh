@@ -15,8 +15,13 @@ page=$(muxq add --from - --agent "$AGENT" <<END
 END
 )
 
-# At night: cron does this. What has not begun by then is left for the next night; 1: a job has failed, go on.
-muxq work --drain --jobs 3 --until "${UNTIL:-+8h}" --quiet || [ $? = 1 ]
+# At night: cron does this. What has not begun by then is left for the next night.
+code=0
+muxq work --drain --jobs 3 --until "${UNTIL:-+8h}" --quiet || code=$?
+case $code in
+0 | 1 | 6) ;; # all is done, a job has failed, the window closed
+*) exit "$code" ;;
+esac
 
 # In the morning.
 mkdir -p "$OUT"
