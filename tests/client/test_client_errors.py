@@ -168,6 +168,11 @@ def test_what_the_status_line_says_of_the_limits_is_the_homes_gauge_and_stops_ne
     assert "five_hour is used to 93 %" in box.muxq("hold", "--show")
     assert box.state("second") == "queue"
     box.stop()
+    (box.home / "config.toml").unlink()
+    box.work("--max-usage", "90%", code=6)
+    assert (box.state("second"), box.muxq("hold", "--show")) == ("queue", "no hold\n")
+    box.work("--max-usage", "95%")
+    assert box.result("second") == "43"
 
 
 @pytest.mark.timeout(240)
