@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import plistlib
+import re
 import shutil
 import subprocess
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
-from runner import launchd, systemd, timer
+from runner import cron, launchd, systemd, timer
 from runner.errors import BadInput, Unready
 from runner.home import Home
 from runner.schedule import Schedule
@@ -33,10 +36,27 @@ def test_a_cron_expression_as_systemd_says_it(expression: str) -> None:
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze here")
 @pytest.mark.parametrize("expression", CALENDARS)
-def test_systemd_understands_it(expression: str) -> None:
+@pytest.mark.parametrize("day", ["2026-03-28", "2026-10-24", "2026-11-21"])  # the first two: before a DST change
+def test_systemd_means_the_same_time(expression: str, day: str) -> None:
+    base = datetime.fromisoformat(f"{day}T12:00:30+00:00")
+    elapses = []
     for one in systemd.calendar(expression, "Europe/Berlin"):
-        told = subprocess.run(["systemd-analyze", "calendar", one], capture_output=True, text=True, check=False)
-        assert told.returncode == 0, told.stderr
+        argv = ["systemd-analyze", "calendar", f"--base-time={base:%Y-%m-%d %H:%M:%S} UTC", one]
+        told = subprocess.run(argv, env={**os.environ, "TZ": "UTC"}, capture_output=True, text=True, check=True).stdout
+        elapses += re.findall(r"Next elapse: \w+ (\S+ \S+) UTC", told)
+    due = min(datetime.fromisoformat(f"{said}+00:00").timestamp() for said in elapses)
+    assert due == cron.following(expression, cron.zone("Europe/Berlin"), base.timestamp())
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze here")
+def test_systemd_finds_nothing_wrong_with_the_units(tmp_path: Path) -> None:
+    words = ["/usr/bin/env", "a b", "50%", "$HOME", "é", '"q"', "\\n"]
+    (tmp_path / "muxq-x.service").write_text(systemd.service("nightly (/q)", words))
+    (tmp_path / "muxq-x.timer").write_text(systemd.timer("nightly (/q)", "0 1 * * 1-5", tz="Europe/Berlin", once=True))
+    argv = ["systemd-analyze", "verify", "--user", *map(str, sorted(tmp_path.glob("muxq-x.*")))]
+    env = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}
+    told = subprocess.run(argv, env=env, capture_output=True, text=True, check=False)
+    assert "muxq-x" not in told.stderr  # which may tell of other units
 
 
 def test_the_units_of_a_schedule() -> None:
