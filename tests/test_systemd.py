@@ -53,10 +53,11 @@ def test_systemd_finds_nothing_wrong_with_the_units(tmp_path: Path) -> None:
     words = ["/usr/bin/env", "a b", "50%", "$HOME", "é", '"q"', "\\n"]
     (tmp_path / "muxq-x.service").write_text(systemd.service("nightly (/q)", words))
     (tmp_path / "muxq-x.timer").write_text(systemd.timer("nightly (/q)", "0 1 * * 1-5", tz="Europe/Berlin", once=True))
-    argv = ["systemd-analyze", "verify", "--user", *map(str, sorted(tmp_path.glob("muxq-x.*")))]
+    (tmp_path / "muxq-bad.service").write_text("[Service]\nExecStart=no path\n")
+    argv = ["systemd-analyze", "verify", "--user", *map(str, sorted(tmp_path.glob("muxq-*")))]
     env = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}
     told = subprocess.run(argv, env=env, capture_output=True, text=True, check=False)
-    assert "muxq-x" not in told.stderr  # which may tell of other units
+    assert ("muxq-bad" in told.stderr, "muxq-x" in told.stderr) == (True, False), told.stderr
 
 
 def test_the_units_of_a_schedule() -> None:
