@@ -177,12 +177,12 @@ class Sandbox:
         return said
 
     def events(self, name: str, attempt: int = 1) -> list[str]:
-        """The names of an attempt's events, in their order; [] before there is any."""
+        """The names of an attempt's events, in their order; [] before there is any. One just being written is none."""
         try:
-            lines = (self.run(name, attempt) / "events.jsonl").read_text("utf-8").splitlines()
+            text = (self.run(name, attempt) / "events.jsonl").read_text("utf-8")
         except FileNotFoundError:
             return []
-        return [json.loads(line)["event"] for line in lines]
+        return [json.loads(line)["event"] for line in text.rpartition("\n")[0].splitlines()]
 
     def turns(self, name: str, attempt: int = 1) -> list[Body]:
         """What the API was asked by an attempt's session."""

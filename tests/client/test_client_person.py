@@ -36,7 +36,7 @@ def press(box: Sandbox, *keys: str, name: str = "job") -> None:
 
 def told(box: Sandbox, event: str, name: str = "job") -> list[dict[str, Any]]:
     """The data of an attempt's events of one name."""
-    lines = (box.run(name) / "events.jsonl").read_text("utf-8").splitlines()
+    lines = (box.run(name) / "events.jsonl").read_text("utf-8").rpartition("\n")[0].splitlines()
     return [said["data"] for said in map(json.loads, lines) if said["event"] == event]
 
 

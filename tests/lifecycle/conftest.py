@@ -87,8 +87,9 @@ class Site:
         return {job["name"]: job["state"] for job in self.queue.list()}
 
     def events(self, name: str) -> list[dict[str, Any]]:
-        """The data of the home's events called `name`."""
-        lines = self.home.events.read_text().splitlines() if self.home.events.exists() else []
+        """The data of the home's events called `name`; one that is just being written is none."""
+        text = self.home.events.read_text() if self.home.events.exists() else ""
+        lines = text.rpartition("\n")[0].splitlines()
         return [said["data"] for said in map(json.loads, lines) if said["event"] == name]
 
     def log(self) -> str:

@@ -90,7 +90,7 @@ def test_a_herd_that_was_turned_away_does_not_come_back_at_once(site: Site, wait
     for worker in workers:
         worker.terminate()
         assert worker.wait(30) == 0
-    assert all(now - before < count / 2 for before, now in zip([0, *counts], counts, strict=False))
+    assert (counts[0] < count / 4, counts[1] < count / 2) == (True, True)  # a slow machine only makes them fewer
 
 
 def test_a_window_used_up_to_its_mark_stops_new_jobs(site: Site) -> None:

@@ -44,7 +44,8 @@ def busy(site: Site, name: str) -> bool:
 def agent_events(site: Site, name: str) -> list[str]:
     folder = site.job(name)["run_dir"]
     path = Path(folder) / "events.jsonl" if folder else None
-    return [json.loads(line)["event"] for line in path.read_text().splitlines()] if path and path.exists() else []
+    text = path.read_text() if path and path.exists() else ""
+    return [json.loads(line)["event"] for line in text.rpartition("\n")[0].splitlines()]
 
 
 def ended(site: Site, name: str) -> tuple[str, int, str | None]:
