@@ -100,9 +100,10 @@ class Worker:
             self.spool.emit("worker.started", pid=os.getpid(), jobs=self.jobs)
             while not self._finished():
                 self._woken.clear()
+                looked = time.time()
                 await self._step()
                 if not self._finished():
-                    await self._sleep()
+                    await self._sleep(looked)
             await self._end_attempts()
             self._tell_news(at_once=True)
             self.spool.emit("worker.stopped", pid=os.getpid())
@@ -172,11 +173,15 @@ class Worker:
             self._gate.forget_turn()
             self._wake()
 
-    async def _sleep(self) -> None:
-        """Until something happens or is due. Never longer than to the next slow look, whatever the clock does."""
+    async def _sleep(self, looked: float) -> None:
+        """Until something happens or is due. Never longer than to the next slow look, whatever the clock does.
+
+        What was due already when the step `looked`, and is still, waits for room or the end of a hold: no time tells.
+        """
         await asyncio.sleep(0)  # the event's wait() below does not let the others run when it is set
-        dated = [moment for moment in (self.backlog.due(), *self._gate.due()) if moment]
+        dated = [moment for moment in (self.backlog.due(), *self._gate.due()) if moment and moment > looked]
         due = min(self._poll_due, self._intake.due, *(time.monotonic() + moment - time.time() for moment in dated))
+        due = max(due, self._troubled_until)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, due - time.monotonic())):
                 await self._woken.wait()
