@@ -98,14 +98,16 @@ class Worker:
             open_things.enter_context(self._sign())
             await self.terminal.start()
             self.spool.emit("worker.started", pid=os.getpid(), jobs=self.jobs)
-            while not self._finished():
-                self._woken.clear()
-                looked = time.time()
-                await self._step()
-                if not self._finished():
-                    await self._sleep(looked)
-            await self._end_attempts()
-            self._tell_news(at_once=True)
+            try:
+                while not self._finished():
+                    self._woken.clear()
+                    looked = time.time()
+                    await self._step()
+                    if not self._finished():
+                        await self._sleep(looked)
+                await self._end_attempts()
+            finally:
+                self._tell_news(at_once=True)
             self.spool.emit("worker.stopped", pid=os.getpid())
         await self.terminal.stop_if_empty()
         return self.summary
@@ -193,7 +195,6 @@ class Worker:
         if time.monotonic() < self._poll_due:
             return
         self._poll_due = time.monotonic() + POLL
-        self._looked = True
         self._starter.let_in()
         self._gate.read_settings()
         for new in self._recurring.look():
@@ -207,6 +208,7 @@ class Worker:
                 self.backlog.remember(found)
             else:
                 self._intake.drop(name)
+        self._looked = True
         try:
             asked, panes = time.monotonic(), await self.terminal.panes()
         except MuxqError as problem:
@@ -293,9 +295,11 @@ class Worker:
         if self.on_stop == "kill":
             for running in self.running.values():
                 running.attempt.tell(Requeued("stopped", "the worker was told to end its sessions"))
-            await asyncio.gather(*self._tasks)
+            await asyncio.gather(*self._tasks, return_exceptions=True)  # told once more, all are cancelled
         if settling := [task for task, running in self._tasks.items() if running.settling]:
             await asyncio.wait(settling, timeout=SETTLING)
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._broken:
+            raise self._broken

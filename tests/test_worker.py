@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import math
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from runner import hold
+from runner import hold, notify
 from runner.entry import Entry
 from runner.hold import Hold
 from runner.home import Home
@@ -18,9 +20,16 @@ from runner.terminal import Tmux
 from runner.worker import Worker
 
 
+class NoTmux(Tmux):
+    """A server that is never started."""
+
+    async def start(self) -> None:
+        pass
+
+
 @pytest.fixture
 def worker(home: Home, tmp_path: Path) -> Worker:
-    made = Worker(home, Tmux(tmp_path / "t.sock"), drain=True)
+    made = Worker(home, NoTmux(tmp_path / "t.sock"), drain=True)
     made._intake.due = math.inf
     return made
 
@@ -66,3 +75,44 @@ def test_it_sleeps_while_the_disk_is_in_trouble_whatever_is_dropped(worker: Work
     worker._on_queue("dropped.json")
     worker._woken.clear()
     assert sleeps(worker)
+
+
+# --- ending
+
+
+def test_told_twice_to_end_its_sessions_it_leaves_what_cannot_end(worker: Worker) -> None:
+    async def ended() -> bool:
+        worker.on_stop = "kill"
+        stuck = asyncio.create_task(asyncio.Event().wait())
+        worker._tasks[stuck] = SimpleNamespace(settling=False)  # type: ignore[index, assignment]
+        worker.stop()
+        ending = asyncio.create_task(worker._end_attempts())
+        await asyncio.sleep(0)
+        worker.stop()
+        await ending
+        return stuck.cancelled()
+
+    assert asyncio.run(ended())
+
+
+def test_what_there_was_no_room_to_tell_of_is_told_where_the_worker_ends_in_an_error(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = []
+    monkeypatch.setattr(notify, "go_on", lambda *, at_once=False: told.append(at_once))
+    worker._broken = RuntimeError("a mistake of ours")
+    with pytest.raises(RuntimeError, match="ours"):
+        asyncio.run(worker.run())
+    assert told == [True]
+
+
+def test_a_draining_worker_does_not_end_on_a_look_that_the_disk_cut_short(
+    worker: Worker, add: Callable[..., Entry], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    add()
+    monkeypatch.setattr(worker._recurring, "look", no_room)
+    asyncio.run(worker._step())
+    assert not worker._finished()
