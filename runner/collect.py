@@ -55,6 +55,7 @@ async def diff(home: Home, run: Run, workdir: Path, base: str = "HEAD") -> dict[
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.DEVNULL,
+                start_new_session=True,  # a Ctrl-C is for the worker
             )
             told, _ = await git.communicate()
     except (OSError, TimeoutError):

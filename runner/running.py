@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from filelock import FileLock
@@ -51,6 +52,9 @@ TRIES = 3
 
 SIGNALLED = 128
 """Exit statuses from here on say that a signal ended the program, which it caught."""
+
+SLOW = 30.0
+"""Seconds after which it is told that a worktree is still being made."""
 
 SETTLE_AGAIN = 5.0
 """Seconds until an outcome that could not be written is tried again."""
@@ -128,7 +132,7 @@ class Running:
             before = (self._conversation() if chosen.resume else None) or chosen.adopted()
             await self._end_earlier()
             self.attempt = self._attempt(following(self.spool.home, self.id))
-            tree = await asyncio.to_thread(self._worktree, chosen) if chosen.job.worktree else None
+            tree = await self._worktree(chosen) if chosen.job.worktree else None
             record = prepare(self.spool.home, self.attempt.run, chosen, binary, before, tree)
             await self.attempt.launch(chosen, record)
             return await self.attempt.watch(chosen.profile, record, chosen.environment(self.env))
@@ -138,9 +142,18 @@ class Running:
         agent = profile.load(record["agent"], self.spool.home.sessions)
         return await self.attempt.watch(agent, record, self._environment(agent))
 
-    def _worktree(self, chosen: Plan) -> dict[str, Any]:
-        job, home = chosen.job, self.spool.home
-        return worktree.make(home, self.id, chosen.workdir(home.path), job.base, chosen.branch)
+    async def _worktree(self, chosen: Plan) -> dict[str, Any]:
+        """The job's worktree. It is told of where git, or its turn, takes long; given up where the worker leaves."""
+        home, folder, unwanted = self.spool.home, chosen.workdir(self.spool.home.path), Event()
+        words = (home, self.id, folder, chosen.job.base, chosen.branch, unwanted)
+        making = asyncio.create_task(asyncio.to_thread(worktree.make, *words))
+        try:
+            if not (await asyncio.wait([making], timeout=SLOW))[0]:
+                why = f"its worktree is not there after {SLOW:g} s: git, or another job's git, works in {folder}"
+                self.spool.emit("worker.trouble", job=self.id, why=why)
+            return await making
+        finally:
+            unwanted.set()
 
     def _environment(self, agent: Profile) -> dict[str, str]:
         """That of an agent that runs already, as far as it is still known."""

@@ -10,10 +10,14 @@ import fcntl
 import os
 import re
 import shutil
+import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from runner import store
@@ -29,6 +33,9 @@ Ask = Callable[..., str]
 SECONDS = 300.0
 """Longest git command: a checkout of a large repository."""
 
+PAUSE = 0.1
+"""Seconds between two looks at whether what takes long is still wanted."""
+
 NEUTRAL = ("-c", "user.name=muxq", "-c", "user.email=muxq@localhost")
 """The author where git knows none."""
 
@@ -40,21 +47,42 @@ def environment() -> dict[str, str]:
     }
 
 
-def git(folder: Path, *words: str) -> str:
-    """What git says; none of the user's hooks runs. BadInput with git's reason, Unready without git."""
+def git(folder: Path, *words: str, unwanted: Event | None = None) -> str:
+    """What git says; none of the user's hooks runs. BadInput with git's reason, Unready without git.
+
+    It is ended, with all that it has started, after SECONDS or where it is `unwanted` meanwhile; a Ctrl-C for the
+    worker does not reach it.
+    """
     argv = ["git", "-C", str(folder), "-c", "core.hooksPath=/dev/null", *words]
+    pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
     try:
-        said = subprocess.run(
-            argv, env=environment(), stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=SECONDS
-        )
+        with subprocess.Popen(
+            argv, env=environment(), stdin=nothing, stdout=pipe, stderr=pipe, start_new_session=True
+        ) as process:
+            said, complaint = _heard(process, unwanted)
     except FileNotFoundError:
         raise Unready("`worktree` needs git, which is not on PATH") from None
     except subprocess.TimeoutExpired:
         raise BadInput(f"`git {words[0]}` in {folder} did not end within {SECONDS:.0f} s") from None
-    except subprocess.CalledProcessError as problem:
-        why = problem.stderr.decode("utf-8", "replace").strip().splitlines() or ["no reason given"]
-        raise BadInput(f"`git {words[0]}` in {folder}: {why[-1]}") from None
-    return said.stdout.decode("utf-8", "surrogateescape")
+    if process.returncode:
+        why = complaint.decode("utf-8", "replace").strip().splitlines() or ["no reason given"]
+        raise BadInput(f"`git {words[0]}` in {folder}: {why[-1]}")
+    return said.decode("utf-8", "surrogateescape")
+
+
+def _heard(process: subprocess.Popen[bytes], unwanted: Event | None) -> tuple[bytes, bytes]:
+    """What it prints until its end. TimeoutExpired, with it killed, when that is too late."""
+    deadline = time.monotonic() + SECONDS
+    try:
+        while True:
+            try:
+                return process.communicate(timeout=PAUSE if unwanted else SECONDS)
+            except subprocess.TimeoutExpired:
+                if time.monotonic() >= deadline or (unwanted and unwanted.is_set()):
+                    raise
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def place(home: Home, job_id: str) -> Path:
@@ -91,30 +119,34 @@ def check_plan(made: Plan, ask: Ask | None = None) -> None:
         check(made.workdir(Path("/")), base, made.branch, ask)
 
 
-def make(home: Home, job_id: str, workdir: Path, base: str | None, branch: str | None) -> dict[str, Any]:
+def make(
+    home: Home, job_id: str, workdir: Path, base: str | None, branch: str | None, unwanted: Event | None = None
+) -> dict[str, Any]:
     """The worktree of the job, made if it is not there: {"path", "workdir", "branch", "base", "repository"}.
 
-    `workdir` in it is where the job's `workdir` is in the repository. BadInput when git says no.
+    `workdir` in it is where the job's `workdir` is in the repository. BadInput when git says no, or takes too long.
+    Another thread may say that it is `unwanted`: then BadInput or Unready comes soon, and the next try begins anew.
     """
+    ask = partial(git, unwanted=unwanted)
     record = _record(home, job_id)
     said = store.read_json(record)
     if said and said["ready"] and Path(said["workdir"]).is_dir():
         return said
     if said is None:
-        check(workdir, base, branch)
-        top = Path(git(workdir, "rev-parse", "--show-toplevel").rstrip("\n"))
+        check(workdir, base, branch, ask)
+        top = Path(ask(workdir, "rev-parse", "--show-toplevel").rstrip("\n"))
         path = place(home, job_id)
         said = {
             "path": str(path),
             "workdir": str(path / workdir.resolve().relative_to(top.resolve())),
             "branch": branch or f"muxq/{job_id}",
-            "base": git(workdir, "rev-parse", "--verify", "--end-of-options", f"{base or 'HEAD'}^{{commit}}").strip(),
+            "base": ask(workdir, "rev-parse", "--verify", "--end-of-options", f"{base or 'HEAD'}^{{commit}}").strip(),
             "repository": str(top),
             "ready": False,
         }
         store.make_folder(record.parent)
         store.write_json(record, said, tmp=home.tmp)
-    _add(said)
+    _add(said, unwanted)
     if not Path(said["workdir"]).is_dir():
         raise BadInput(f"`workdir`: there is no folder {workdir} in the commit {said['base'][:12]}")
     said["ready"] = True
@@ -122,31 +154,45 @@ def make(home: Home, job_id: str, workdir: Path, base: str | None, branch: str |
     return {"version": 1, **said}
 
 
-def _add(said: dict[str, Any]) -> None:
+def _add(said: dict[str, Any], unwanted: Event | None) -> None:
     """Check the branch out; what an earlier try, killed in its midst, has left is done anew."""
-    repository, path = Path(said["repository"]), Path(said["path"])
-    with _alone(repository):
+    repository, path, ask = Path(said["repository"]), Path(said["path"]), partial(git, unwanted=unwanted)
+    with _alone(repository, unwanted):
         shutil.rmtree(path, ignore_errors=True)
-        git(repository, "worktree", "prune")
-        there = git(repository, "for-each-ref", f"refs/heads/{said['branch']}")
+        with suppress(BadInput):  # there is none, or git was killed that had locked it until it was through
+            ask(repository, "worktree", "unlock", str(path))
+        ask(repository, "worktree", "prune")
+        there = ask(repository, "for-each-ref", f"refs/heads/{said['branch']}")
         words = [str(path), said["branch"]] if there else ["-b", said["branch"], str(path), said["base"]]
-        git(repository, "worktree", "add", "--quiet", *words)
+        ask(repository, "worktree", "add", "--quiet", *words)
     path.chmod(0o700)
 
 
 @contextmanager
-def _alone(repository: Path) -> Iterator[None]:
+def _alone(repository: Path, unwanted: Event | None = None) -> Iterator[None]:
     """Of all jobs, the only one that changes the repository's list of worktrees: git reads others' half-made entries,
     and fails. It is the kernel's lock of the folder of that list's repository, as long as a file system knows such.
     """
     shared = git(repository, "rev-parse", "--path-format=absolute", "--git-common-dir").rstrip("\n")
     fd = os.open(shared, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        with suppress(OSError):
-            fcntl.flock(fd, fcntl.LOCK_EX)
+        while not _locked(fd):
+            if (unwanted or Event()).wait(PAUSE):
+                raise Unready(f"another job's git works in {repository}")
         yield
     finally:
         os.close(fd)
+
+
+def _locked(fd: int) -> bool:
+    """Whether the lock is ours now, or there is none to be had."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def commit(said: dict[str, Any], message: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from runner import worktree
+from runner import store, worktree
 from runner.errors import BadInput
 from runner.home import Home
 
@@ -82,8 +83,6 @@ def test_many_jobs_make_theirs_at_once(home: Home, repository: Path) -> None:
 def test_one_that_was_made_by_half_is_made_again(home: Home, repository: Path) -> None:
     made = make(home, repository)
     (Path(made["path"]) / "sub" / "a").unlink()
-    from runner import store
-
     store.write_json(home.runs / JOB / "worktree.json", made | {"ready": False}, tmp=home.tmp)
     assert make(home, repository) == made
     assert (Path(made["path"]) / "sub" / "a").exists()
@@ -192,3 +191,17 @@ def test_a_job_without_one_has_nothing_to_remove(home: Home) -> None:
 
 def test_numbers_are_added_up_and_binary_files_have_no_lines() -> None:
     assert worktree.stat("1\t2\ta\n-\t-\tb.png\n10\t0\tc d\n") == {"files": 3, "insertions": 11, "deletions": 2}
+
+
+def test_one_whose_git_was_killed_is_made_again(home: Home, repository: Path) -> None:
+    made = make(home, repository)
+    (entry,) = (repository / ".git" / "worktrees").iterdir()
+    (entry / "locked").write_text("initializing")  # as git has it until the files are there
+    store.write_json(home.runs / JOB / "worktree.json", made | {"ready": False}, tmp=home.tmp)
+    assert make(home, repository) == made
+    assert (Path(made["path"]) / "sub" / "a").exists()
+
+
+def test_an_interrupt_from_the_keyboard_does_not_reach_git(repository: Path) -> None:
+    group = worktree.git(repository, "-c", "alias.group=!ps -o pgid= -p $$", "group")
+    assert int(group) != os.getpgid(0)

@@ -28,7 +28,7 @@ HASTY = [
     sys.executable,
     "-c",
     "import sys; sys.argv[0] = 'muxq'; from runner import running, worker; "
-    "worker.POLL = running.SETTLE_AGAIN = 0.3; from runner.cli import main; main()",
+    "worker.POLL = running.SETTLE_AGAIN = running.SLOW = 0.3; from runner.cli import main; main()",
 ]
 """muxq whose worker looks around more often, for tests of what only the slow look finds."""
 Worker = subprocess.Popen[bytes]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,11 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from runner.home import Home
 
-from .conftest import Site
+from .conftest import HASTY, Site
 
 pytestmark = pytest.mark.lifecycle
 Wait = Callable[..., None]
@@ -205,3 +207,47 @@ def test_a_job_that_is_taken_over_has_its_folder_again(site: Site, wait_until: W
     assert (site.states()["second"], (site.folder / "two").exists()) == ("queued", False)
     (site.folder / "gate").touch()
     wait_until(lambda: site.states() == {"first": "done", "second": "done"})
+
+
+# --- git that takes long
+
+
+def hang(site: Site, word: str) -> Path:
+    """Have a git that gets stuck where `word` is among its words; its process id is in the file that is returned."""
+    stuck, folder = site.folder / "stuck", site.folder / "bin"
+    folder.mkdir()
+    (folder / "git").write_text(
+        f'#!/bin/sh\ncase " $* " in *" {word} "*) echo $$ > {stuck}; exec sleep 600;; esac\n'
+        f'exec {shutil.which("git")} "$@"\n'
+    )
+    (folder / "git").chmod(0o755)
+    site.env["PATH"] = f"{folder}:{site.env['PATH']}"
+    return stuck
+
+
+def test_a_worker_ends_though_git_is_stuck_and_another_job_waits_for_it(
+    site: Site, repository: Path, wait_until: Wait
+) -> None:
+    stuck = hang(site, "prune")
+    for name in ("first", "second"):
+        site.drop(name, "true", workdir=str(repository), worktree=True)
+    worker = site.work("--jobs", "2")
+    wait_until(lambda: stuck.exists() and stuck.read_text() and len(list(site.home.runs.glob("*/worktree.json"))) == 2)
+    worker.terminate()
+    assert worker.wait(timeout=20) == 0
+    wait_until(lambda: not psutil.pid_exists(int(stuck.read_text())))
+
+
+def test_a_worktree_that_takes_long_is_told_of(site: Site, repository: Path, wait_until: Wait) -> None:
+    hang(site, "prune")
+    site.drop("slow", "true", workdir=str(repository), worktree=True)
+    worker = site.start(*HASTY, "work")
+    wait_until(lambda: site.events("worker.trouble"))
+    (told,) = site.events("worker.trouble")
+    assert (told["job"], "worktree" in told["why"], str(repository) in told["why"]) == (
+        site.job("slow")["id"],
+        True,
+        True,
+    )
+    worker.terminate()
+    assert worker.wait(timeout=20) == 0
