@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
 
@@ -18,7 +19,7 @@ from runner.outcome import Cancelled, Failed, Retry
 from runner.plan import Plan, plan, ready
 from runner.run import following, runs
 from runner.spool import Place, Spool
-from runner.state import State
+from runner.state import Move, State
 from runner.summary import Summary
 from runner.waiting import Waiting
 
@@ -74,14 +75,22 @@ class Candidates:
         )
 
     def _refuse(self, place: Place, ended: Failed | Cancelled, **more: str) -> None:
-        """A waiting job that can no longer run (its template or a file has gone) ends without a session."""
-        lock = self.spool.claim(place.entry)
+        """A waiting job that can no longer run (its template or a file has gone) ends without a session.
+
+        The outcome is there before the claim: who takes the job over, if this worker dies, carries it out.
+        """
+        lock = self.spool.lock(place.entry.id)
         if lock is None:
             return
         told = outcome.record(ended) | more | {"finished_at": clock.stamp()}
-        following(self.home, place.entry.id).end(self.home, told)
-        moved = self.spool.move(Place(State.RUNNING, place.entry), ended.move, why=more.get("message", ""))
-        self.summary.count[moved.state] += 1
+        run = following(self.home, place.entry.id)
+        run.end(self.home, told)
+        try:
+            self.spool.move(place, Move.CLAIM)
+            moved = self.spool.move(Place(State.RUNNING, place.entry), ended.move, why=more.get("message", ""))
+            self.summary.count[moved.state] += 1
+        except FileNotFoundError:  # a person has just cancelled it
+            shutil.rmtree(run.path, ignore_errors=True)
         self.spool.unlock(lock)
         self.release(place.entry)
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from runner.backlog import Backlog
+from runner.candidate import Candidates
+from runner.run import Run
 from runner.state import Move
+from runner.summary import Summary
 
 from .conftest import HASTY, Site
 
@@ -271,3 +278,48 @@ def test_a_batch_that_was_killed_while_it_was_added_is_brought_in_by_a_worker(si
         path.rename(aside / path.name)
     assert site.drain() == 0
     assert site.states() == {"rows-0001": "done", "rows-0002": "done"}
+
+
+@pytest.mark.parametrize("killed_at", range(3))
+def test_a_worker_killed_while_it_ends_the_child_of_a_failed_job_never_has_it_run(
+    site: Site, monkeypatch: pytest.MonkeyPatch, killed_at: int
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    def rename(self: Path, target: Path, real: Callable[..., Path] = Path.rename) -> Path:
+        if next(steps) == killed_at:
+            raise Killed
+        return real(self, target)
+
+    site.queue.add("exit 3", agent="shell", name="a")
+    assert site.drain() == 1
+    site.queue.add("true", agent="shell", name="b", after=["a"])
+    candidates = Candidates(site.queue.spool, Backlog(), site.env, Summary(), lambda: None)
+    steps = iter(range(100))
+    with monkeypatch.context() as patched, contextlib.suppress(Killed):
+        patched.setattr(Path, "rename", rename)
+        candidates.examine(site.queue.find("b").entry)
+        pytest.fail("it was not killed")
+    assert site.drain() == 1
+    assert [error(site, name) for name in "ab"] == ["agent-exited", "parent-failed"]
+    assert len(site.events("attempt.launched")) == 1
+
+
+def test_a_job_that_is_cancelled_while_its_end_is_written_down_has_no_attempt(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.queue.add("exit 3", agent="shell", name="a")
+    assert site.drain() == 1
+    site.queue.add("true", agent="shell", name="b", after=["a"])
+    candidates = Candidates(site.queue.spool, Backlog(), site.env, Summary(), lambda: None)
+    real = Run.end
+
+    def end(self: Run, *words: Any) -> None:
+        real(self, *words)
+        site.queue.cancel("b")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Run, "end", end)
+        assert candidates.examine(site.queue.find("b").entry) is None
+    assert (site.state("b"), site.job("b")["attempts"]) == ("cancelled", [])
