@@ -21,7 +21,7 @@ from typing import Any
 from runner import after, clock, ident, store, view
 from runner import entry as entries
 from runner.entry import Entry
-from runner.errors import BadInput, NotFound
+from runner.errors import BadInput, MuxqError, NotFound
 from runner.home import Home
 from runner.job import Job
 from runner.spool import Place, Spool
@@ -50,7 +50,7 @@ class Batch:
 def add(spool: Spool, jobs: Sequence[Job], *, name: str, source: str, wish: Wish = NOTHING) -> Batch:
     """Add checked jobs as one batch; each gets its id as `batch`.
 
-    KeyboardInterrupt: nothing was added. OSError: nothing, or it is recorded and comes in with the next who looks.
+    KeyboardInterrupt, NotFound (of a word in `after`): nothing was added. OSError: nothing, or it is recorded and comes in with the next who looks.
     If a process was killed while it added the same, that batch is completed and returned.
     """
     digest = _digest(jobs)
@@ -75,7 +75,7 @@ def add(spool: Spool, jobs: Sequence[Job], *, name: str, source: str, wish: Wish
         await_end(home, made)
         store.write_json(record, asdict(made) | {"wish": wish.as_dict()}, tmp=home.tmp)
         _bring_in(spool, aside)
-    except (OSError, KeyboardInterrupt):
+    except (OSError, MuxqError, KeyboardInterrupt):
         if not record.exists():
             shutil.rmtree(aside, ignore_errors=True)
             for job_id in ids:

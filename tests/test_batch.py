@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from runner import Queue, batch, plan, worktree
 from runner.cli.app import app
+from runner.entry import Entry
 from runner.errors import BadInput, MuxqError, NotFound
 from runner.home import Home
 from runner.job import Job
@@ -284,3 +285,11 @@ def test_an_option_that_is_a_number_may_be_of_the_row_and_a_number_may_be_a_name
     assert [(job["name"], job["priority"]) for job in Queue(home.path).list()] == [("7", 5)]
     with pytest.raises(BadInput, match="row 2: `priority` is a number, not 'x'"):
         muxq(home, "batch", "-", *words, text=text)
+
+
+def test_a_batch_after_a_job_that_is_not_there_leaves_nothing(home: Home, spool: Spool, add: Callable[..., Entry]) -> None:
+    add(name="there")
+    two = [Job.check({"prompt": "x", "agent": "echo", "after": [word]}, where="a row") for word in ("there", "not")]
+    with pytest.raises(NotFound, match="no job 'not'"):
+        batch.add(spool, two, name="b", source="x")
+    assert (os.listdir(home.batches / "adding"), os.listdir(home.path / "after"), batch.known(home)) == ([], [], [])
