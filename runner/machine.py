@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections import defaultdict
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -47,13 +49,19 @@ def memory(cgroup: Path = _CGROUP) -> tuple[int, int]:
     return available, total
 
 
-def sizes(pids: list[int]) -> list[int]:
-    """Resident bytes of each process with its descendants; one that is gone is left out."""
-    found = []
-    for pid in pids:
+def sizes(pids: Iterable[int]) -> list[int]:
+    """Resident bytes of each process with its descendants; one that is gone is left out. One look at all processes."""
+    known, below = dict[int, psutil.Process](), defaultdict[int, list[psutil.Process]](list)
+    for one in psutil.process_iter():
         with suppress(psutil.Error):
-            root = psutil.Process(pid)
-            found.append(sum(_resident(one) for one in [root, *root.children(recursive=True)]))
+            known[one.pid] = one
+            below[one.ppid()].append(one)
+    found = []
+    for root in (known[pid] for pid in pids if pid in known):
+        family = [root]
+        for one in family:  # grows while it is gone through
+            family += below.pop(one.pid, ())  # each once: a number may be another's by now
+        found.append(sum(map(_resident, family)))
     return found
 
 

@@ -165,15 +165,18 @@ def _title_and_text(home: Home, notice: Notice, about: Any, settings: Config) ->
 
 def command(line: str, home: Home, about: Any, env: Mapping[str, str], limit: float = LIMIT) -> str:
     """Run `line` by sh with `about` on its standard input; what went wrong, "" for nothing."""
-    process = subprocess.Popen(
-        ["/bin/sh", "-c", line],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        cwd=home.path,
-        env={**os.environ, **env, "MUXQ_HOME": str(home.path)},
-        start_new_session=True,
-    )
+    try:
+        process = subprocess.Popen(
+            ["/bin/sh", "-c", line],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=home.path,
+            env={**os.environ, **env, "MUXQ_HOME": str(home.path)},
+            start_new_session=True,
+        )
+    except (OSError, ValueError) as problem:  # a word too long for the environment, or with a NUL in it
+        return f"the command was not started: {_words_of(problem)}"
     try:
         process.communicate(json.dumps(about, ensure_ascii=False).encode("utf-8", "replace"), timeout=limit)
     except subprocess.TimeoutExpired:

@@ -51,6 +51,18 @@ def test_a_command_runs_whatever_config_says(home: Home, monkeypatch: pytest.Mon
     assert [said["why"] for said in events(home)] == [f"{home.config}: `notify` is a list of texts"] * 2
 
 
+@pytest.mark.parametrize(("name", "why"), [("a\0b", "null"), ("x" * 200_000, "too long")])
+def test_a_command_that_cannot_be_started_costs_no_message(
+    home: Home, monkeypatch: pytest.MonkeyPatch, name: str, why: str
+) -> None:
+    home.config.write_text('notify = ["json://x"]\n')
+    sent = []
+    monkeypatch.setattr(notify, "deliver", lambda places, title, text: sent.append(title) or [])
+    notify.tell(home, Notice("attention", JOB, key="on_attention", command="true", env={"MUXQ_NAME": name}, named=NAMED))
+    (failed,) = events(home)
+    assert (len(sent), failed["what"], why in failed["why"]) == (1, "on_attention", True)
+
+
 def test_a_thousand_notices_are_no_thousand_processes(home: Home, wait_until: Callable[..., None]) -> None:
     wait_until(lambda: all(process.poll() is not None for process in notify._started))
     gate = f"while [ ! -e {home.path}/gate ]; do sleep 0.01; done; echo x >> {home.path}/told"
