@@ -26,7 +26,7 @@ class Gate:
         self.stopping = False
         """Told to stop."""
         self._started: set[str] = set()
-        """Ids of the jobs that this run has begun."""
+        """Ids of the jobs that this run has begun, where it may begin only so many."""
         self._start_due = 0.0
         """When a job may start that has to wait for its turn, in seconds since 1970; 0: none has to."""
         self._short = False
@@ -77,7 +77,8 @@ class Gate:
 
     def started(self, job_id: str) -> None:
         """This run has begun the job."""
-        self._started.add(job_id)
+        if self.window.max_jobs is not None:
+            self._started.add(job_id)
 
     def forget_turn(self) -> None:
         """The hold or the pool has changed: perhaps it is somebody's turn already."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 from filelock import FileLock
 
-from runner import store, workdir
+from runner import pool, store, workdir
 from runner.backlog import Backlog
 from runner.candidate import Candidates
 from runner.entry import Entry
@@ -102,6 +102,8 @@ class Starter:
         if lock is None:
             workdir.release(held)
             self.backlog.forget(found)
+            if not self.spool.path(Place(State.RUNNING, found)).exists():  # no other worker has it: it was cancelled
+                pool.tell_end(self.home, found.id)
         else:
             self.gate.started(found.id)
             self._told_outside.discard(found.id)

@@ -7,12 +7,13 @@ import errno
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from runner import hold, notify
+from runner import Queue, hold, notify, pool
 from runner.entry import Entry
 from runner.hold import Hold
 from runner.home import Home
@@ -116,3 +117,23 @@ def test_a_draining_worker_does_not_end_on_a_look_that_the_disk_cut_short(
     monkeypatch.setattr(worker._recurring, "look", no_room)
     asyncio.run(worker._step())
     assert not worker._finished()
+
+
+# --- starting
+
+
+def test_a_probe_that_is_cancelled_before_it_starts_keeps_nobody_waiting(
+    home: Home, worker: Worker, add: Callable[..., Entry], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, real = add(), worker.candidates.examine
+
+    def examine(entry: Entry) -> object:
+        made = real(entry)
+        Queue(home.path).cancel(entry.id)
+        return made
+
+    pool.change(home, pool.refused)
+    pool.change(home, lambda known: replace(known, refusals=pool.OPEN_AFTER))
+    monkeypatch.setattr(worker.candidates, "examine", examine)
+    worker._starter._start(found)
+    assert pool.load(home).probe == ""
