@@ -50,8 +50,8 @@ class Batch:
 def add(spool: Spool, jobs: Sequence[Job], *, name: str, source: str, wish: Wish = NOTHING) -> Batch:
     """Add checked jobs as one batch; each gets its id as `batch`.
 
-    KeyboardInterrupt, NotFound (of a word in `after`): nothing was added. OSError: nothing, or it is recorded and comes in with the next who looks.
-    If a process was killed while it added the same, that batch is completed and returned.
+    KeyboardInterrupt, NotFound (of a word in `after`): nothing was added. OSError: nothing, or it is recorded and comes
+    in with the next who looks. If a process was killed while it added the same, that batch is completed and returned.
     """
     digest = _digest(jobs)
     if earlier := next((batch for batch in complete(spool) if batch.digest == digest), None):

@@ -1,4 +1,5 @@
-"""The morning's page: what a home has done since a time, what it has not and why, what it cost, what waits.
+"""The morning's page: what a home has done since a time, what it has not and why, what it cost, what waits. Looks only;
+how people are shown it: page.
 
     {"home", "since", "until",
      "counts": {"done", "failed", "cancelled", "running", "queued"},
@@ -17,12 +18,12 @@ agents' own.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from runner import batch, clock, duration, event, view
+from runner import batch, clock, event, view
 from runner.errors import NotFound
 from runner.event import Event
 from runner.queue import Queue
@@ -31,7 +32,6 @@ from runner.state import State
 
 TOKENS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 ENDED = ("job.done", "job.failed", "job.cancelled")
-
 
 LONGEST_HOLD = 8 * 86400.0
 """Seconds before the report's time that are looked through for a hold which lasted into it: a weekly limit's."""
@@ -44,7 +44,7 @@ def report(queue: Queue, since: float, now: float | None = None) -> dict[str, An
     jobs = _jobs(queue, happened)
     found: dict[str, list[dict[str, Any]]] = {state.value: [] for state in State if state is not State.QUEUED}
     for job in jobs:
-        if job["state"] in found and (job["state"] == State.RUNNING or _moment(job["finished_at"], 0.0) >= since):
+        if job["state"] in found and (job["state"] == State.RUNNING or moment(job["finished_at"], 0.0) >= since):
             found[job["state"]].append(_line(job))
     holds = list(_holds(event.since(queue.home.events, since - LONGEST_HOLD, "hold."), since, now))
     return {
@@ -61,7 +61,7 @@ def report(queue: Queue, since: float, now: float | None = None) -> dict[str, An
         ],
         "totals": _totals(jobs, since),
         "holds": holds,
-        "held_seconds": _covered([(_moment(one["from"], 0.0), _moment(one["until"], now)) for one in holds]),
+        "held_seconds": _covered([(moment(one["from"], 0.0), moment(one["until"], now)) for one in holds]),
         "timeline": timeline(jobs, since, now),
     }
 
@@ -103,7 +103,7 @@ def _line(job: dict[str, Any]) -> dict[str, Any]:
 
 def _totals(jobs: list[dict[str, Any]], since: float) -> dict[str, Any]:
     """Over every attempt that was under way since then, whatever it came to."""
-    attempts = [one for job in jobs for one in job["attempts"] if _moment(one["finished_at"], since) >= since]
+    attempts = [one for job in jobs for one in job["attempts"] if moment(one["finished_at"], since) >= since]
     usage = [one["usage"] for one in attempts if one["usage"]]
     return {
         "attempts": len(attempts),
@@ -118,7 +118,7 @@ def timeline(jobs: list[dict[str, Any]], since: float, now: float) -> list[dict[
     bars = []
     for job in jobs:
         for one in job["attempts"]:
-            start, end = _moment(one["started_at"], now), _moment(one["finished_at"], now)
+            start, end = moment(one["started_at"], now), moment(one["finished_at"], now)
             if end >= since and one["started_at"]:
                 bars.append((max(start, since), max(end, start), job, one))
     lanes: list[float] = []
@@ -146,8 +146,8 @@ def _holds(happened: Iterable[Event], since: float, now: float) -> Iterator[dict
     put: Event | None = None
     for one in (*(said for said in happened if said.name in ("hold.put", "hold.lifted")), None):
         if put:
-            begin, ends = max(since, _moment(put.at, since)), _moment(put.data.get("until"), now)
-            end = min(ends, now, _moment(one.at, now) if one else now)
+            begin, ends = max(since, moment(put.at, since)), moment(put.data.get("until"), now)
+            end = min(ends, now, moment(one.at, now) if one else now)
             if end > begin:
                 yield {
                     "kind": str(put.data.get("kind", "")),
@@ -169,11 +169,12 @@ def _covered(spans: list[tuple[float, float]]) -> float:
 
 
 def _seconds(attempt: dict[str, Any]) -> float:
-    start = _moment(attempt["started_at"], 0.0)
-    return max(0.0, _moment(attempt["finished_at"], time.time()) - start) if start else 0.0
+    start = moment(attempt["started_at"], 0.0)
+    return max(0.0, moment(attempt["finished_at"], time.time()) - start) if start else 0.0
 
 
-def _moment(said: Any, otherwise: float) -> float:
+def moment(said: Any, otherwise: float) -> float:
+    """A time that a record holds, in seconds since 1970; `otherwise` where it holds none."""
     try:
         return clock.seconds(said)
     except (TypeError, ValueError):
@@ -184,132 +185,3 @@ def _sum(values: Iterable[Any]) -> Any:
     """The sum of those that are numbers; None where none is."""
     numbers = [value for value in values if isinstance(value, int | float)]
     return round(sum(numbers), 6) if numbers else None
-
-
-# ---- for people
-
-
-def text(found: dict[str, Any]) -> str:
-    """The report for a terminal or a message."""
-    return "\n".join(_paragraphs(found, title=lambda words: words.upper(), item="  "))
-
-
-def markdown(found: dict[str, Any]) -> str:
-    """The report as Markdown."""
-    return "\n".join(_paragraphs(found, title=lambda words: f"\n## {words}\n", item="- "))
-
-
-def html(found: dict[str, Any]) -> str:
-    """The report as one HTML file that needs nothing else, and fits a phone."""
-    import jinja2
-
-    files = jinja2.FileSystemLoader(Path(__file__).parent)
-    page = jinja2.Environment(loader=files, autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    page.filters.update(length=_length, local=_local, uri=lambda path: Path(path).absolute().as_uri(), cost=_cost)
-    page.filters.update(changed=_changed)
-    working = [job for job in found["running"] if not job["attention"]]
-    more = {"summary": summary(found), "picture": picture(found), "working": working}
-    return page.get_template("report.html").render(**found, **more)
-
-
-def summary(found: dict[str, Any]) -> str:
-    """One line: how many of what, and what it cost."""
-    counts = [f"{len(found[state])} {state}" for state in ("done", "failed", "cancelled", "running") if found[state]]
-    counts += [f"{len(found['rejected'])} not taken as jobs"] if found["rejected"] else []
-    counts += [f"{found['counts']['queued']} waiting in the queue"] if found["counts"]["queued"] else []
-    totals = found["totals"]
-    parts = [", ".join(counts) or "nothing happened"]
-    parts += [f"{_length(totals['seconds'])} of work"] if totals["seconds"] else []
-    parts += [_cost(totals["cost_usd"])] if totals["cost_usd"] else []
-    parts += [f"{_length(found['held_seconds'])} on hold"] if found["held_seconds"] else []
-    return "; ".join(parts)
-
-
-def _paragraphs(found: dict[str, Any], *, title: Callable[[str], str], item: str) -> Iterator[str]:
-    yield f"{_local(found['since'])} to {_local(found['until'])}: {summary(found)}"
-    parts = {
-        "Waits for you": [
-            (job, f"{job['attention']['kind']}: {job['attention']['detail']}") for job in found["waiting"]
-        ],
-        "Failed": [
-            (job, f"{job['error']['kind']}: {job['error']['message']}" if job["error"] else "")
-            for job in found["failed"]
-        ],
-        "Done": [(job, job["output_path"] or "") for job in found["done"]],
-        "Cancelled": [(job, "") for job in found["cancelled"]],
-        "Running": [(job, "") for job in found["running"] if not job["attention"]],
-    }
-    for words, lines in parts.items():
-        if lines:
-            yield title(words)
-            for job, said in lines:
-                cost = f", {_cost(job['cost_usd'])}" if job["cost_usd"] else ""
-                yield f"{item}{job['name'] or job['id']} ({_length(job['seconds'])}{cost}) {said}".rstrip()
-                if changes := _changes(job):
-                    yield f"    {changes}"
-    if found["rejected"]:
-        yield title("Not taken as jobs")
-        yield from (f"{item}{one['file']}: {one['why']}" for one in found["rejected"])
-    if found["holds"]:
-        yield title("On hold")
-        for one in found["holds"]:
-            yield f"{item}{_local(one['from'])}, {_length(one['seconds'])}: {one['reason']}"
-
-
-def picture(found: dict[str, Any]) -> dict[str, Any]:
-    """The timeline in per cent of its width: {"lanes", "bars", "holds", "ticks"}."""
-    begin, end = _moment(found["since"], 0.0), _moment(found["until"], 0.0)
-    starts = [_moment(bar["from"], end) for bar in found["timeline"]]
-    begin = max(begin, min(starts, default=end) - 60)  # an empty evening is not worth the width
-    width = max(1.0, end - begin)
-
-    def place(one: dict[str, Any]) -> dict[str, Any]:
-        left = 100 * max(0.0, _moment(one["from"], begin) - begin) / width
-        right = 100 * max(0.0, _moment(one["until"], end) - begin) / width
-        return {**one, "left": round(left, 3), "width": round(max(0.15, right - left), 3)}
-
-    return {
-        "lanes": 1 + max((bar["lane"] for bar in found["timeline"]), default=0),
-        "bars": [place(bar) for bar in found["timeline"]],
-        "holds": [place(one) for one in found["holds"] if _moment(one["until"], 0.0) > begin],
-        "ticks": [{"left": round(100 * (at - begin) / width, 3), "label": _hour(at)} for at in _ticks(begin, end)],
-    }
-
-
-def _ticks(begin: float, end: float) -> range:
-    """At most seven round times of the clock on the wall."""
-    sizes = (60, 300, 900, 3600, 7200, 14400, 43200, 86400)
-    step = next((size for size in sizes if (end - begin) / size <= 7), 604800)
-    ahead = time.localtime(begin).tm_gmtoff
-    return range((int(begin + ahead) // step + 1) * step - ahead, int(end), step)
-
-
-def _changes(job: dict[str, Any]) -> str:
-    """Where what it has changed is, and how much that is; "" where it has neither branch nor diff."""
-    branch, diff = (f"{key} {job[key]}" if job[key] else "" for key in ("branch", "diff"))
-    return ", ".join(filter(None, (branch, _changed(job), diff)))
-
-
-def _changed(job: dict[str, Any]) -> str:
-    """What its diff comes to, like `2 files, +10 -3`; "" where nothing was changed, or nobody looked."""
-    stat = job["diff_stat"] or {}
-    files, added, removed = (stat.get(key) or 0 for key in ("files", "insertions", "deletions"))
-    return f"{files} {'file' if files == 1 else 'files'}, +{added} -{removed}" if files else ""
-
-
-def _length(seconds: float | None) -> str:
-    return "" if seconds is None else " ".join(duration.show(seconds).split()[:2])
-
-
-def _local(stamp: str | None) -> str:
-    return clock.local(clock.seconds(stamp)) if stamp else ""
-
-
-def _hour(moment: float) -> str:
-    """The hour, or at midnight the day that begins."""
-    here = time.localtime(moment)
-    return time.strftime("%H:%M" if here.tm_hour or here.tm_min else "%a %d", here)
-
-
-def _cost(dollars: float | None) -> str:
-    return "" if dollars is None else f"${dollars:.2f}"

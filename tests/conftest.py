@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -63,3 +65,31 @@ def wait_until() -> Callable[..., None]:
             time.sleep(0.005)
 
     return wait
+
+
+class Killed(BaseException):
+    """What a test dies of as a process dies of SIGKILL: no handler of an error is meant for it."""
+
+
+@pytest.fixture
+def killed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., AbstractContextManager[None]]:
+    """`with killed(3, (module, "name"), ...):` what is in there ends before call 3, from 0 on, of these."""
+
+    @contextmanager
+    def dying(at: int, *calls: tuple[Any, str]) -> Iterator[None]:
+        steps = itertools.count()
+
+        def step(real: Callable[..., Any]) -> Callable[..., Any]:
+            def run(*args: Any, **keys: Any) -> Any:
+                if next(steps) == at:
+                    raise Killed
+                return real(*args, **keys)
+
+            return run
+
+        with monkeypatch.context() as patched, suppress(Killed):
+            for owner, name in calls:
+                patched.setattr(owner, name, step(getattr(owner, name)))
+            yield
+
+    return dying

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -48,25 +49,10 @@ def test_the_jobs_of_a_batch_are_ordinary_and_say_which_it_is(home: Home, spool:
 
 @pytest.mark.parametrize("killed_at", range(11))
 def test_a_batch_that_was_killed_is_there_as_a_whole_or_not_at_all_and_never_twice(
-    home: Home, spool: Spool, monkeypatch: pytest.MonkeyPatch, killed_at: int
+    home: Home, spool: Spool, killed: Callable[..., AbstractContextManager[None]], killed_at: int
 ) -> None:
-    class Killed(BaseException):
-        pass
-
-    steps = iter(range(100))
-
-    def step(real: Any) -> Any:
-        def run(*args: Any, **keys: Any) -> Any:
-            if next(steps) == killed_at:
-                raise Killed
-            return real(*args, **keys)
-
-        return run
-
-    with monkeypatch.context() as patched, contextlib.suppress(Killed):
-        for module, name in [(batch, "_write"), (batch.store, "write_json"), (batch.store, "sync_folder")]:
-            patched.setattr(module, name, step(getattr(module, name)))
-        patched.setattr(Path, "rename", step(Path.rename))
+    steps = [(batch, "_write"), (batch.store, "write_json"), (batch.store, "sync_folder"), (Path, "rename")]
+    with killed(killed_at, *steps):
         batch.add(spool, jobs(3), name="b", source="x")
         pytest.fail("it was not killed")
     again = batch.add(spool, jobs(3), name="b", source="x")
@@ -287,7 +273,9 @@ def test_an_option_that_is_a_number_may_be_of_the_row_and_a_number_may_be_a_name
         muxq(home, "batch", "-", *words, text=text)
 
 
-def test_a_batch_after_a_job_that_is_not_there_leaves_nothing(home: Home, spool: Spool, add: Callable[..., Entry]) -> None:
+def test_a_batch_after_a_job_that_is_not_there_leaves_nothing(
+    home: Home, spool: Spool, add: Callable[..., Entry]
+) -> None:
     add(name="there")
     two = [Job.check({"prompt": "x", "agent": "echo", "after": [word]}, where="a row") for word in ("there", "not")]
     with pytest.raises(NotFound, match="no job 'not'"):

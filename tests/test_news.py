@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -213,25 +213,10 @@ def test_a_batch_that_is_tried_again_is_told_of_again(home: Home, spool: Spool, 
 
 @pytest.mark.parametrize("killed_at", range(8))
 def test_a_batch_whose_adding_was_killed_is_told_of_when_it_has_ended_and_not_before(
-    home: Home, spool: Spool, sent: list[Notice], monkeypatch: pytest.MonkeyPatch, killed_at: int
+    home: Home, spool: Spool, sent: list[Notice], killed: Callable[..., AbstractContextManager[None]], killed_at: int
 ) -> None:
-    class Killed(BaseException):
-        pass
-
-    steps = iter(range(100))
-
-    def step(real: Any) -> Any:
-        def run(*args: Any, **keys: Any) -> Any:
-            if next(steps) == killed_at:
-                raise Killed
-            return real(*args, **keys)
-
-        return run
-
-    with monkeypatch.context() as patched, contextlib.suppress(Killed):
-        for module, name in [(batch, "await_end"), (batch.store, "write_json"), (batch, "_bring_in")]:
-            patched.setattr(module, name, step(getattr(module, name)))
-        patched.setattr(Path, "rename", step(Path.rename))
+    steps = [(batch, "await_end"), (batch.store, "write_json"), (batch, "_bring_in"), (Path, "rename")]
+    with killed(killed_at, *steps):
         make(spool, on_done="d")
         assert killed_at == 7
     news.of_batches(spool)

@@ -58,7 +58,9 @@ def test_a_command_that_cannot_be_started_costs_no_message(
     home.config.write_text('notify = ["json://x"]\n')
     sent = []
     monkeypatch.setattr(notify, "deliver", lambda places, title, text: sent.append(title) or [])
-    notify.tell(home, Notice("attention", JOB, key="on_attention", command="true", env={"MUXQ_NAME": name}, named=NAMED))
+    notify.tell(
+        home, Notice("attention", JOB, key="on_attention", command="true", env={"MUXQ_NAME": name}, named=NAMED)
+    )
     (failed,) = events(home)
     assert (len(sent), failed["what"], why in failed["why"]) == (1, "on_attention", True)
 

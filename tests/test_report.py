@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from runner import clock, event
+from runner import clock, event, page
 from runner import report as reports
 from runner.admission import admit
 from runner.cli import report as command
@@ -122,19 +122,19 @@ def test_the_folders_are_listed_once_for_all_jobs(
 
 def test_a_night_without_work_is_a_page_too(queue: Queue) -> None:
     found = reports.report(queue, NOON, NOON + 10)
-    assert reports.summary(found) == "nothing happened"
-    assert "nothing happened" in reports.html(found)
+    assert page.summary(found) == "nothing happened"
+    assert "nothing happened" in page.html(found)
     assert json.loads(json.dumps(found)) == found
 
 
 def test_the_page_needs_nothing_else_and_believes_no_name(queue: Queue, ended: Callable[..., str]) -> None:
     ended("<script>alert(1)", Move.FINISH, 0, 10)
     ended("bad", Move.FAIL, 0, 20, error="no-output", message="<img src=x onerror=y>")
-    page = reports.html(reports.report(queue, NOON - 10, NOON + 30))
-    assert "<script" not in page
-    assert "<img" not in page
-    assert set(re.findall(r"""(?:href|src|srcset|data|action|poster)=["']?([^"' >]{5})""", page)) == {"file:"}
-    assert re.findall(r"@import|url\(|https?:|<(?:link|script|iframe|object|embed|base|form)\b|http-equiv", page) == []
+    told = page.html(reports.report(queue, NOON - 10, NOON + 30))
+    assert "<script" not in told
+    assert "<img" not in told
+    assert set(re.findall(r"""(?:href|src|srcset|data|action|poster)=["']?([^"' >]{5})""", told)) == {"file:"}
+    assert re.findall(r"@import|url\(|https?:|<(?:link|script|iframe|object|embed|base|form)\b|http-equiv", told) == []
 
 
 def test_every_form_tells_the_same_jobs(queue: Queue, ended: Callable[..., str]) -> None:
@@ -142,13 +142,13 @@ def test_every_form_tells_the_same_jobs(queue: Queue, ended: Callable[..., str])
     ended("bad", Move.FAIL, 0, 20, error="no-output", message="nothing was written")
     queue.spool.move(queue.find(queue.add("x", agent="echo", name="busy")["id"]), Move.CLAIM)
     found = reports.report(queue, NOON - 10, NOON + 30)
-    for told in (reports.text(found), reports.markdown(found), reports.html(found)):
+    for told in (page.text(found), page.markdown(found), page.html(found)):
         assert all(word in told for word in ("good", "bad", "nothing was written", "1 done, 1 failed", "$0.50", "busy"))
 
 
 def test_bars_and_ticks_lie_within_the_picture(queue: Queue, ended: Callable[..., str]) -> None:
     ended("good", Move.FINISH, 0, 3600)
-    shown = reports.picture(reports.report(queue, NOON - 80_000, NOON + 4000))
+    shown = page.picture(reports.report(queue, NOON - 80_000, NOON + 4000))
     assert all(0 <= bar["left"] <= bar["left"] + bar["width"] <= 100.2 for bar in shown["bars"])
     assert 2 <= len(shown["ticks"]) <= 8
 
@@ -174,12 +174,12 @@ def test_where_the_changes_of_a_job_are_and_how_many_is_told_in_every_form(
     found = reports.report(queue, NOON - 10, NOON + 30)
     told = {job["name"]: [job[key] for key in ("branch", "diff_stat", "diff")] for job in found["done"]}
     assert told == {"tea": ["drinks/tea", stat, str(diff)], "bare": [None, None, None]}
-    for form in (reports.text, reports.markdown):
+    for form in (page.text, page.markdown):
         assert f"    branch drinks/tea, 2 files, +10 -3, diff {diff}\n" in form(found)
         assert "    branch drinks/none\n" in form(found)
-    page = reports.html(found)
-    assert f'branch <code>drinks/tea</code> · <a href="{diff.as_uri()}">diff</a> (2 files, +10 -3)' in page
-    assert "branch <code>drinks/none</code></small>" in page
+    shown = page.html(found)
+    assert f'branch <code>drinks/tea</code> · <a href="{diff.as_uri()}">diff</a> (2 files, +10 -3)' in shown
+    assert "branch <code>drinks/none</code></small>" in shown
 
 
 def test_a_hold_that_began_before_counts_from_then_on(
@@ -202,8 +202,8 @@ def test_a_week_has_its_days_below_it_and_a_night_its_hours(
         (NOON + 6 * 86400, ["Sat 21", "Sun 22", "Mon 23", "Tue 24", "Wed 25", "Thu 26"]),
         (NOON + 6 * 3600, ["18:00", "19:00", "20:00", "21:00", "22:00", "23:00"]),
     ):
-        page = reports.html(reports.report(queue, NOON, until))
-        assert re.findall(r'--at:[\d.]+%">([^<]+)<', page) == labels
+        told = page.html(reports.report(queue, NOON, until))
+        assert re.findall(r'--at:[\d.]+%">([^<]+)<', told) == labels
     monkeypatch.undo()
     time.tzset()
 
@@ -234,4 +234,4 @@ def test_a_record_that_names_no_absolute_path_spoils_no_page(queue: Queue, ended
     job = ended("odd", Move.FINISH, 0, 10)
     record = queue.home.runs / job / "1" / "attempt.json"
     record.write_text(json.dumps(json.loads(record.read_text()) | {"output": {"path": "x\udcff.md"}}))
-    assert "odd" in reports.html(reports.report(queue, NOON - 10, NOON + 30))
+    assert "odd" in page.html(reports.report(queue, NOON - 10, NOON + 30))

@@ -28,7 +28,7 @@ def report(
     home_path: HomeOption = None,
 ) -> None:
     """Tell what was done, what was not and why, what it cost, and what waits for you."""
-    from runner import news
+    from runner import news, page
     from runner import report as reports
     from runner.queue import Queue
 
@@ -36,9 +36,9 @@ def report(
     queue = Queue(home_path)
     found = reports.report(queue, _moment(since))
     shown: dict[str, Callable[[dict[str, Any]], str]] = {
-        "text": reports.text,
-        "md": reports.markdown,
-        "html": reports.html,
+        "text": page.text,
+        "md": page.markdown,
+        "html": page.html,
         "json": lambda told: as_json(told, indent=2),
     }
     told = shown[wanted](found)
@@ -51,7 +51,7 @@ def report(
         typer.echo(told)
     if notify:
         warn_of_no_place(queue.home)
-        news.of_report(queue.home, {**found, "summary": reports.summary(found), "text": reports.text(found)})
+        news.of_report(queue.home, {**found, "summary": page.summary(found), "text": page.text(found)})
 
 
 def check(said: Mapping[str, Any]) -> None:

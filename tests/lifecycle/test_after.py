@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import signal
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -282,23 +282,13 @@ def test_a_batch_that_was_killed_while_it_was_added_is_brought_in_by_a_worker(si
 
 @pytest.mark.parametrize("killed_at", range(3))
 def test_a_worker_killed_while_it_ends_the_child_of_a_failed_job_never_has_it_run(
-    site: Site, monkeypatch: pytest.MonkeyPatch, killed_at: int
+    site: Site, killed: Callable[..., AbstractContextManager[None]], killed_at: int
 ) -> None:
-    class Killed(BaseException):
-        pass
-
-    def rename(self: Path, target: Path, real: Callable[..., Path] = Path.rename) -> Path:
-        if next(steps) == killed_at:
-            raise Killed
-        return real(self, target)
-
     site.queue.add("exit 3", agent="shell", name="a")
     assert site.drain() == 1
     site.queue.add("true", agent="shell", name="b", after=["a"])
     candidates = Candidates(site.queue.spool, Backlog(), site.env, Summary(), lambda: None)
-    steps = iter(range(100))
-    with monkeypatch.context() as patched, contextlib.suppress(Killed):
-        patched.setattr(Path, "rename", rename)
+    with killed(killed_at, (Path, "rename")):
         candidates.examine(site.queue.find("b").entry)
         pytest.fail("it was not killed")
     assert site.drain() == 1
