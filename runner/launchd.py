@@ -64,12 +64,12 @@ def file(unit: str) -> Path:
 
 
 def install(unit: str, data: bytes) -> None:
-    """Write the list and load it. Unready, with nothing left behind, where that cannot be."""
+    """Write the list and load it. Unready, OSError, with nothing left behind, where that cannot be."""
     file(unit).parent.mkdir(parents=True, exist_ok=True)
-    file(unit).write_bytes(data)
     try:
+        file(unit).write_bytes(data)
         _launchctl("load", "-w", str(file(unit)))
-    except Unready:
+    except (OSError, Unready):
         file(unit).unlink(missing_ok=True)
         raise
 

@@ -41,9 +41,6 @@ class Row:
         if self._text is not None:
             yield "text"
 
-    def __contains__(self, column: object) -> bool:
-        return any(column == known for known in self)
-
 
 def read(data: bytes, kind: str) -> list[Row]:
     """The rows of `data`: `csv`, `tsv`, `jsonl` or `lines`. BadInput names the row."""

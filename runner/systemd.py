@@ -70,14 +70,14 @@ def folder() -> Path:
 
 
 def install(unit: str, files: dict[str, str]) -> None:
-    """Write the files (by suffix) and start the timer. Unready, with nothing left behind, where that cannot be."""
+    """Write the files (by suffix) and start the timer. Unready, OSError: nothing is left behind."""
     folder().mkdir(parents=True, exist_ok=True)
-    for suffix, text in files.items():
-        (folder() / f"{unit}.{suffix}").write_text(text, "utf-8")
     try:
+        for suffix, text in files.items():
+            (folder() / f"{unit}.{suffix}").write_text(text, "utf-8")
         _systemctl("daemon-reload")
         _systemctl("enable", "--now", f"{unit}.timer")
-    except Unready:
+    except (OSError, Unready):
         _take_away(unit)
         raise
 

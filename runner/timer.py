@@ -75,7 +75,7 @@ def unit(home: Home, name: str) -> str:
 
 
 def install(home: Home, new: Schedule) -> None:
-    """Have the schedule's timer wake it. MuxqError says why not; nothing is left behind then."""
+    """Have the schedule's timer wake it. MuxqError and OSError say why not; nothing is left behind then."""
     words, label, once = argv(home, new.name), unit(home, new.name), new.made_up_for == "once"
     if new.timer == "systemd":
         there = f"{new.name} ({home.path})".replace("%", "%%")

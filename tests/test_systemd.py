@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import plistlib
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -119,3 +121,23 @@ def test_a_path_that_no_unit_can_hold_is_refused_before_anything_is_written(
     with pytest.raises(BadInput, match="no unit"):
         timer.install(Home(Path(path)), new)
     assert not (tmp_path / "config").exists()
+
+
+@pytest.mark.parametrize(
+    "install",
+    [lambda: systemd.install("muxq-n", {"service": "x", "timer": "x"}), lambda: launchd.install("muxq-n", b"x")],
+)
+def test_a_file_that_cannot_be_written_whole_is_taken_away(
+    install: Callable[[], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, *_: object) -> None:
+        path.touch()
+        if path.suffix != ".service":
+            raise OSError(errno.ENOSPC, "full", str(path))
+
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError, match="full"):
+        install()
+    assert not [*tmp_path.rglob("muxq-n.*")]

@@ -251,3 +251,13 @@ def test_a_worktree_that_takes_long_is_told_of(site: Site, repository: Path, wai
     )
     worker.terminate()
     assert worker.wait(timeout=20) == 0
+
+
+def test_a_job_is_cancelled_though_its_git_is_stuck(site: Site, repository: Path, wait_until: Wait) -> None:
+    stuck = hang(site, "prune")
+    site.drop("slow", "true", workdir=str(repository), worktree=True)
+    worker = site.work("--drain")
+    wait_until(lambda: stuck.exists() and stuck.read_text())
+    site.queue.cancel("slow")
+    assert worker.wait(timeout=30) == 1
+    assert site.states() == {"slow": "cancelled"}
