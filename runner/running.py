@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import math
 import os
 import random
 import time
@@ -53,6 +54,9 @@ TRIES = 3
 SIGNALLED = 128
 """Exit statuses from here on say that a signal ended the program, which it caught."""
 
+LOOK = 0.2
+"""Seconds between two looks at whether a worktree that is being made is still wanted."""
+
 SLOW = 30.0
 """Seconds after which it is told that a worktree is still being made."""
 
@@ -88,9 +92,9 @@ class Running:
         try:
             ended = (None if made else self._judged()) or self.attempt.told or await self._try(made)
         except Unready as problem:
-            ended = self._launch_again(str(problem))
+            ended = self.attempt.told or self._launch_again(str(problem))
         except MuxqError as problem:
-            ended = Failed("bad-job", str(problem))
+            ended = self.attempt.told or Failed("bad-job", str(problem))
         except OSError as problem:
             ended = self._launch_again(told(problem, self.spool.home.path))
         except Exception:  # noqa: BLE001 - the job must end somewhere, and the worker go on
@@ -143,15 +147,21 @@ class Running:
         return await self.attempt.watch(agent, record, self._environment(agent))
 
     async def _worktree(self, chosen: Plan) -> dict[str, Any]:
-        """The job's worktree. It is told of where git, or its turn, takes long; given up where the worker leaves."""
+        """The job's worktree. It is told of where git, or its turn at the repository, takes long.
+
+        Given up, with BadInput or Unready, where the job is told to end; and where the worker leaves.
+        """
         home, folder, unwanted = self.spool.home, chosen.workdir(self.spool.home.path), Event()
         words = (home, self.id, folder, chosen.job.base, chosen.branch, unwanted)
-        making = asyncio.create_task(asyncio.to_thread(worktree.make, *words))
+        making, slow = asyncio.create_task(asyncio.to_thread(worktree.make, *words)), time.monotonic() + SLOW
         try:
-            if not (await asyncio.wait([making], timeout=SLOW))[0]:
-                why = f"its worktree is not there after {SLOW:g} s: git, or another job's git, works in {folder}"
-                self.spool.emit("worker.trouble", job=self.id, why=why)
-            return await making
+            while not (await asyncio.wait([making], timeout=LOOK))[0]:
+                if self.attempt.told:
+                    unwanted.set()
+                if time.monotonic() > slow:
+                    slow, why = math.inf, f"no worktree after {SLOW:g} s: git, or another job's git, works in {folder}"
+                    self.spool.emit("worker.trouble", job=self.id, why=why)
+            return making.result()
         finally:
             unwanted.set()
 
