@@ -158,7 +158,7 @@ def test_a_drop_that_was_no_job_is_told_with_the_reason(queue: Queue) -> None:
     admit(queue.spool)
     found = reports.report(queue, time.time() - 60)
     assert [one["file"] for one in found["rejected"]] == ["typo.json"]
-    for form in (reports.text, reports.markdown, reports.html):
+    for form in (page.text, page.markdown, page.html):
         assert all(words in form(found) for words in ("1 not taken as jobs", "typo.json", "did you mean `prompt`?"))
 
 
