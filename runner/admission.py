@@ -12,12 +12,13 @@ import stat
 import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from runner import after as family
 from runner import entry as entries
-from runner import ident, store
+from runner import ident, store, worktree
 from runner.after import Parent
 from runner.entry import Entry
 from runner.errors import BadInput, BadSetup, MuxqError, NotFound, Unready
@@ -65,6 +66,8 @@ class Admission:
     def __init__(self, spool: Spool, limit: int | None = None) -> None:
         self.spool, self.home, self.limit = spool, spool.home, limit
         self.drops = Drops()
+        self._git = cache(worktree.git)
+        """Of a thousand drops for one repository, it is asked of that once."""
         self._children: dict[str, Job] = {}
         """By file name: the jobs that are after others. They come last."""
 
@@ -160,7 +163,7 @@ class Admission:
     def _enter(self, path: Path, job: Job, parents: tuple[Parent, ...] = ()) -> None:
         """The one rename that makes a drop a waiting job, once it is known that it can run."""
         with contextlib.suppress(BadSetup, Unready):  # the setup may be mended while it waits
-            self.spool.check(job)
+            self.spool.check(job, self._git)
         new = entries.new(ident.new_id(), job.priority or 0, _called(path.name, job))
         store.make_private(path)
         if parents:

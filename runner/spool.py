@@ -72,15 +72,15 @@ class Spool:
         self.emit("job.added", job=new.id)
         return new
 
-    def check(self, job: Job) -> None:
-        """BadInput when the job could not run as things are now."""
+    def check(self, job: Job, ask: Callable[..., str] | None = None) -> None:
+        """BadInput when the job could not run as things are now. `ask`: see worktree.check()."""
         from runner.plan import plan
 
         made = plan(self.home, job)
         if job.worktree:
             from runner import worktree
 
-            worktree.check_plan(made)
+            worktree.check_plan(made, ask)
 
     # -- looking ----------------------------------------------------------------------------------------------
 

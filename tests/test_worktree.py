@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from collections.abc import Callable, Iterator
@@ -11,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from runner import store, worktree
+from runner import admission, store, worktree
 from runner.errors import BadInput
 from runner.home import Home
+from runner.spool import Spool
 
 JOB = "1kq2vd6w8s3f5h"
 Git = Callable[..., str]
@@ -205,3 +207,15 @@ def test_one_whose_git_was_killed_is_made_again(home: Home, repository: Path) ->
 def test_an_interrupt_from_the_keyboard_does_not_reach_git(repository: Path) -> None:
     group = worktree.git(repository, "-c", "alias.group=!ps -o pgid= -p $$", "group")
     assert int(group) != os.getpgid(0)
+
+
+def test_of_many_drops_for_one_repository_git_is_asked_once(
+    home: Home, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, asked = worktree.git, []
+    monkeypatch.setattr(worktree, "git", lambda folder, *words: asked.append(words) or real(folder, *words))
+    for number in range(5):
+        said = {"prompt": "x", "agent": "echo", "workdir": str(repository), "worktree": True}
+        (home.queue / f"{number}.json").write_text(json.dumps(said))
+    assert len(admission.admit(Spool(home)).admitted) == 5
+    assert len(asked) == len(set(asked)) == 2
