@@ -18,7 +18,7 @@ from typing import Any
 
 from runner import after as family
 from runner import entry as entries
-from runner import ident, store, worktree
+from runner import ident, store
 from runner.after import Parent
 from runner.entry import Entry
 from runner.errors import BadInput, BadSetup, MuxqError, NotFound, Unready
@@ -64,6 +64,8 @@ class Admission:
     """One look at the drops of a home."""
 
     def __init__(self, spool: Spool, limit: int | None = None) -> None:
+        from runner import worktree
+
         self.spool, self.home, self.limit = spool, spool.home, limit
         self.drops = Drops()
         self._git = cache(worktree.git)
