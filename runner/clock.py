@@ -18,11 +18,14 @@ def moment(text: str) -> float:
     return datetime.fromisoformat(text).astimezone().timestamp()
 
 
-def local(seconds: float) -> str:
-    """`14:05`, or `Mon 23 Nov 14:05` where that is another day: for people, in their own time zone."""
+def local(seconds: float, *, today: bool = True) -> str:
+    """`14:05`, or `Mon 23 Nov 14:05` where that is another day: for people, in their own time zone.
+
+    `today=False`: with its day in any case.
+    """
     moment = datetime.fromtimestamp(seconds).astimezone()
-    today = moment.date() == datetime.now().astimezone().date()
-    return moment.strftime("%H:%M" if today else "%a %d %b %H:%M")
+    short = today and moment.date() == datetime.now().astimezone().date()
+    return moment.strftime("%H:%M" if short else "%a %d %b %H:%M")
 
 
 def boot() -> str:

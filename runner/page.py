@@ -18,7 +18,7 @@ def text(found: dict[str, Any]) -> str:
 
 def markdown(found: dict[str, Any]) -> str:
     """The report as Markdown."""
-    return "\n".join(_paragraphs(found, title=lambda words: f"\n## {words}\n", item="- "))
+    return "# " + "\n".join(_paragraphs(found, title=lambda words: f"\n## {words}\n", item="- "))
 
 
 def html(found: dict[str, Any]) -> str:
@@ -30,8 +30,9 @@ def html(found: dict[str, Any]) -> str:
     made.filters.update(length=_length, local=_local, uri=lambda path: Path(path).absolute().as_uri(), cost=_cost)
     made.filters.update(changed=_changed)
     working = [job for job in found["running"] if not job["attention"]]
-    more = {"summary": summary(found), "picture": picture(found), "working": working}
-    return made.get_template("report.html").render(**found, **more)
+    more = {"summary": summary(found), "times": _times(found), "picture": picture(found), "working": working}
+    more |= {"held": _held(found), "not_begun": _not_begun(found)}
+    return made.get_template("report.html").render(found | more)
 
 
 def summary(found: dict[str, Any]) -> str:
@@ -47,35 +48,73 @@ def summary(found: dict[str, Any]) -> str:
     return "; ".join(parts)
 
 
+def _times(found: dict[str, Any]) -> str:
+    """From when to when: both with their day where that is not today's."""
+    since = _local(found["since"])
+    until = clock.local(clock.seconds(found["until"]), today=len(since) == len("14:05"))
+    return f"{since} to {until}"
+
+
+def _held(found: dict[str, Any]) -> str:
+    """The hold in force now in words; "" where there is none."""
+    hold = found["hold"]
+    if not hold:
+        return ""
+    return f"on hold until {_local(hold['until']) or 'you lift it (muxq release)'}: {_flat(hold['reason'])}"
+
+
+def _not_begun(found: dict[str, Any]) -> list[str]:
+    """Why jobs wait in the queue, in words."""
+    held = _held(found) if found["counts"]["queued"] and found["hold"] and found["hold"]["until"] else ""
+    lines = []
+    for one in found["not_begun"]:
+        what = f"{one['name'] or one['job']}, and what needs the same" if one["job"] else "nothing more started"
+        lines.append(f"{_local(one['at'])}, {what}: {_flat(one['why'])}")
+    return [*lines, *([held] if held else [])]
+
+
 def _paragraphs(found: dict[str, Any], *, title: Callable[[str], str], item: str) -> Iterator[str]:
-    yield f"{_local(found['since'])} to {_local(found['until'])}: {summary(found)}"
-    parts = {
+    yield f"{_times(found)}: {summary(found)}"
+    held = _held(found) if found["hold"] and not found["hold"]["until"] else ""
+    parts: dict[str, list[str]] = {
         "Waits for you": [
-            (job, f"{job['attention']['kind']}: {job['attention']['detail']}") for job in found["waiting"]
+            *([f"{item}{held}"] if held else []),
+            *(_lines(item, found["waiting"], lambda job: f"{job['attention']['kind']}: {job['attention']['detail']}")),
         ],
-        "Failed": [
-            (job, f"{job['error']['kind']}: {job['error']['message']}" if job["error"] else "")
-            for job in found["failed"]
+        "Failed": _lines(item, found["failed"], _reason),
+        "Not begun": [f"{item}{line}" for line in _not_begun(found)],
+        "Done": _lines(item, found["done"], lambda job: job["output_path"] or ""),
+        "Cancelled": _lines(item, found["cancelled"]),
+        "Running": _lines(item, [job for job in found["running"] if not job["attention"]]),
+        "Not taken as jobs": [f"{item}{one['file']}: {_flat(one['why'])}" for one in found["rejected"]],
+        "On hold": [
+            f"{item}{_local(one['from'])}, {_length(one['seconds'])}: {_flat(one['reason'])}" for one in found["holds"]
         ],
-        "Done": [(job, job["output_path"] or "") for job in found["done"]],
-        "Cancelled": [(job, "") for job in found["cancelled"]],
-        "Running": [(job, "") for job in found["running"] if not job["attention"]],
     }
     for words, lines in parts.items():
         if lines:
             yield title(words)
-            for job, said in lines:
-                cost = f", {_cost(job['cost_usd'])}" if job["cost_usd"] else ""
-                yield f"{item}{job['name'] or job['id']} ({_length(job['seconds'])}{cost}) {said}".rstrip()
-                if changes := _changes(job):
-                    yield f"    {changes}"
-    if found["rejected"]:
-        yield title("Not taken as jobs")
-        yield from (f"{item}{one['file']}: {one['why']}" for one in found["rejected"])
-    if found["holds"]:
-        yield title("On hold")
-        for one in found["holds"]:
-            yield f"{item}{_local(one['from'])}, {_length(one['seconds'])}: {one['reason']}"
+            yield from lines
+
+
+def _lines(item: str, jobs: list[dict[str, Any]], said: Callable[[dict[str, Any]], str] = lambda _job: "") -> list[str]:
+    """A line for each job with what is `said` of it, and one below for its changes. The path of a result has its id."""
+    lines = []
+    for job in jobs:
+        facts = [job["id"]] if job["name"] and not job["output_path"] else []
+        facts += [_length(job["seconds"]), *([_cost(job["cost_usd"])] if job["cost_usd"] else [])]
+        lines.append(f"{item}{job['name'] or job['id']} ({', '.join(facts)}) {_flat(said(job))}".rstrip())
+        if changes := _changes(job):
+            lines.append(f"    {changes}")
+    return lines
+
+
+def _reason(job: dict[str, Any]) -> str:
+    return f"{job['error']['kind']}: {job['error']['message']}" if job["error"] else ""
+
+
+def _flat(text: str) -> str:
+    return " ".join(text.split())
 
 
 def picture(found: dict[str, Any]) -> dict[str, Any]:

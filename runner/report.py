@@ -5,14 +5,16 @@ how people are shown it: page.
      "counts": {"done", "failed", "cancelled", "running", "queued"},
      "done" | "failed" | "cancelled" | "waiting" | "running": [JOB],
      "rejected": [{"file", "why"}],
+     "not_begun": [{"at", "job", "name", "why"}], "hold": {"kind", "reason", "until"},
      "totals": {"attempts", "seconds", "input_tokens", "output_tokens", "cost_usd"},
      "holds": [{"kind", "reason", "from", "until", "seconds"}], "held_seconds",
      "timeline": [{"job", "name", "attempt", "from", "until", "outcome", "lane"}]}
 
 JOB is {"id", "name", "agent", "finished_at", "seconds", "attempts", "cost_usd", "tokens", "error", "attention",
 "output_path", "diff", "branch", "diff_stat"}. Jobs that ended since then, and all that run; `waiting` are those of them
-that wait for a person. Times are RFC 3339 in UTC, lengths in seconds, what is absent is null. Tokens and cost are the
-agents' own.
+that wait for a person. `not_begun` says why jobs wait in the queue, one of many that wait for the same, or no job where
+it is so for all; `hold` is the one in force now. Times are RFC 3339 in UTC, lengths in seconds, what is absent is null.
+Tokens and cost are the agents' own.
 """
 
 from __future__ import annotations
@@ -23,8 +25,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from runner import batch, clock, event, view
-from runner.errors import NotFound
+from runner import batch, clock, event, undone, view
+from runner.errors import BadSetup, NotFound
 from runner.event import Event
 from runner.queue import Queue
 from runner.spool import Place
@@ -46,6 +48,7 @@ def report(queue: Queue, since: float, now: float | None = None) -> dict[str, An
     for job in jobs:
         if job["state"] in found and (job["state"] == State.RUNNING or moment(job["finished_at"], 0.0) >= since):
             found[job["state"]].append(_line(job))
+    held = undone.held(queue, now)
     holds = list(_holds(event.since(queue.home.events, since - LONGEST_HOLD, "hold."), since, now))
     return {
         "home": str(queue.home.path),
@@ -59,6 +62,8 @@ def report(queue: Queue, since: float, now: float | None = None) -> dict[str, An
             for one in happened
             if one.name == "job.rejected"
         ],
+        "not_begun": undone.not_begun(queue, happened),
+        "hold": held.as_dict() if held else None,
         "totals": _totals(jobs, since),
         "holds": holds,
         "held_seconds": _covered([(moment(one["from"], 0.0), moment(one["until"], now)) for one in holds]),
@@ -71,7 +76,7 @@ def _jobs(queue: Queue, happened: Iterable[Event]) -> list[dict[str, Any]]:
     ids = {str(one.data.get("job")) for one in happened if one.name in (*ENDED, "job.queued")}
     found = {job["id"]: job for job in queue.list([State.RUNNING])}
     for job_id, place in batch.places(queue.spool, ids - set(found)).items():  # what is not there has been put away
-        with suppress(NotFound):
+        with suppress(NotFound, BadSetup):  # it has just been put away; or waits, and config.toml is broken
             found[job_id] = _described(queue, place)
     return [found[job_id] for job_id in sorted(found)]
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from runner import clock, event, page
+from runner import clock, event, hold, page
 from runner import report as reports
 from runner.admission import admit
 from runner.cli import report as command
@@ -235,3 +235,98 @@ def test_a_record_that_names_no_absolute_path_spoils_no_page(queue: Queue, ended
     record = queue.home.runs / job / "1" / "attempt.json"
     record.write_text(json.dumps(json.loads(record.read_text()) | {"output": {"path": "x\udcff.md"}}))
     assert "odd" in page.html(reports.report(queue, NOON - 10, NOON + 30))
+
+
+def begun(home: Home, monkeypatch: pytest.MonkeyPatch, at: float, name: str, **data: Any) -> None:
+    """An event of the home, `at` seconds after NOON."""
+    monkeypatch.setattr(clock, "stamp", _at(NOON + at))
+    event.emit(home.events, name, **data)
+    monkeypatch.setattr(clock, "stamp", STAMP)
+
+
+def test_what_was_not_begun_is_told_with_why_in_every_form(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = queue.add("x", agent="echo", name="tea")["id"]
+    begun(queue.home, monkeypatch, 5, "job.blocked", job=job, why="no claude on PATH")
+    begun(queue.home, monkeypatch, 9, "worker.closed", why="the window closed at 07:00", running=0)
+    found = reports.report(queue, NOON, NOON + 30)
+    assert found["not_begun"] == [
+        {"at": STAMP(NOON + 5), "job": job, "name": "tea", "why": "no claude on PATH"},
+        {"at": STAMP(NOON + 9), "job": None, "name": None, "why": "the window closed at 07:00"},
+    ]
+    for told in (page.text(found), page.markdown(found), page.html(found)):
+        assert all(word in told for word in ("tea", "no claude on PATH", "the window closed at 07:00"))
+
+
+def test_nothing_is_told_of_what_has_begun_after_all(
+    queue: Queue, ended: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = ended("tea", Move.FINISH, 20, 30)
+    begun(queue.home, monkeypatch, 5, "job.blocked", job=job, why="no claude on PATH")
+    begun(queue.home, monkeypatch, 9, "worker.closed", why="the window closed at 07:00", running=1)
+    assert reports.report(queue, NOON, NOON + 30)["not_begun"] == []
+
+
+def test_a_job_that_is_to_be_tried_again_was_begun(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = queue.add("x", agent="echo", name="tea")["id"]
+    begun(queue.home, monkeypatch, 5, "job.blocked", job=job, why="no claude on PATH")
+    begun(queue.home, monkeypatch, 6, "job.running", job=job)
+    assert reports.report(queue, NOON, NOON + 30)["not_begun"] == []
+
+
+def test_a_hold_that_a_person_must_lift_waits_for_you(queue: Queue) -> None:
+    hold.put(queue.home, hold.Hold("the log-in has run out", "account"))
+    found = reports.report(queue, NOON, NOON + 30)
+    assert found["hold"] == {"kind": "account", "reason": "the log-in has run out", "until": None}
+    for told in (page.text(found), page.markdown(found), page.html(found)):
+        assert "the log-in has run out" in told
+        assert "muxq release" in told
+
+
+def test_a_reason_of_many_lines_is_one_line_of_the_text(queue: Queue, ended: Callable[..., str]) -> None:
+    ended("bad", Move.FAIL, 0, 20, error="invalid-output", message="the check failed; it said:\nno tests\n  in it")
+    found = reports.report(queue, NOON - 10, NOON + 30)
+    for told in (page.text(found), page.markdown(found)):
+        assert "the check failed; it said: no tests in it" in told
+
+
+def test_a_failed_job_can_be_looked_up_by_what_the_page_says(queue: Queue, ended: Callable[..., str]) -> None:
+    jobs = [ended("page", Move.FAIL, 0, 20, error="no-output", message="nothing") for _ in range(2)]
+    found = reports.report(queue, NOON - 10, NOON + 30)
+    for told in (page.text(found), page.markdown(found), page.html(found)):
+        assert all(job in told for job in jobs)
+
+
+def test_the_end_of_the_time_has_its_day_where_the_beginning_has(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    now = time.time()
+    whole = clock.local(now, today=False)
+    assert page.text(reports.report(queue, NOON, now)).startswith(f"{clock.local(NOON)} to {whole}: ")
+    assert f"{clock.local(NOON)} to {whole} · " in page.html(reports.report(queue, NOON, now))
+    assert clock.local(NOON, today=False) == "Fri 20 Nov 12:00"
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_a_time_that_is_still_to_come_is_no_beginning_of_a_report() -> None:
+    with pytest.raises(BadInput, match="2999-01-01"):
+        command._moment("2999-01-01")
+
+
+def test_the_markdown_begins_with_a_heading(queue: Queue) -> None:
+    assert page.markdown(reports.report(queue, NOON, NOON + 10)).startswith("# ")
+
+
+def test_a_minus_for_a_file_is_the_standard_output(home: Home) -> None:
+    told = CliRunner().invoke(app, ["report", "--home", str(home.path), "-o", "-"], catch_exceptions=False)
+    assert "nothing happened" in told.stdout
+
+
+def test_a_broken_config_is_a_reason_and_keeps_nobody_from_the_report(queue: Queue) -> None:
+    event.emit(queue.home.events, "job.blocked", job=queue.add("x", agent="echo")["id"], why="no claude on PATH")
+    queue.retry(queue.cancel(queue.add("x", agent="echo")["id"])["id"])
+    queue.home.config.write_text('on_failed = "x')
+    hold.put(queue.home, hold.Hold("away"))
+    found = reports.report(queue, NOON)
+    assert found["hold"]["reason"] == "away"
+    assert [str(queue.home.config) in one["why"] for one in found["not_begun"]] == [False, True]

@@ -42,7 +42,7 @@ def report(
         "json": lambda told: as_json(told, indent=2),
     }
     told = shown[wanted](found)
-    if output:
+    if output and output != "-":
         expand(output).write_bytes(told.rstrip().encode("utf-8", "replace") + b"\n")
     elif wanted == "text":
         for line in told.splitlines():
@@ -83,9 +83,12 @@ def _moment(said: str) -> float:
     except ValueError:
         pass
     try:
-        return clock.moment(said)
+        moment = clock.moment(said)
     except ValueError:
         raise BadInput(f"{said!r} is no time: give 24h, 18:00, or a date and time like 2026-03-01T18:00") from None
+    if moment > now:
+        raise BadInput(f"{said!r} is still to come; a report is of what has been")
+    return moment
 
 
 COMMANDS: tuple[Callable[..., None], ...] = (report,)
