@@ -51,7 +51,8 @@ def _wrong(text: str) -> str:
     from cronsim import CronSimError
 
     if (count := len(text.split())) != 5:
-        return f"it has {count} fields, not 5"
+        quoted = "; all five in one pair of quotes" if count < 5 else ""
+        return f"it has {count} {'field' if count == 1 else 'fields'}, not 5{quoted}"
     try:
         sim = _sim(text, _YEAR_2000)
         next(sim)

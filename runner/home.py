@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -129,10 +130,11 @@ def locate(explicit: str | os.PathLike[str] | None = None) -> Home:
     chosen = explicit or os.environ.get("MUXQ_HOME")
     if chosen:
         return Home(Path(chosen).expanduser().absolute())
-    here = Path.cwd()
-    for folder in (here, *here.parents):
-        if (folder / ".muxq").is_dir():
-            return Home(folder / ".muxq")
+    with suppress(FileNotFoundError):  # somebody has taken the working folder away
+        here = Path.cwd()
+        for folder in (here, *here.parents):
+            if (folder / ".muxq").is_dir():
+                return Home(folder / ".muxq")
     state = os.environ.get("XDG_STATE_HOME")
     base = Path(state) if state and Path(state).is_absolute() else Path.home() / ".local" / "state"
     return Home(base / "muxq")

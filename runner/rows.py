@@ -73,6 +73,8 @@ def _jsonl(text: str) -> Iterator[Mapping[str, Any]]:
     for number, line in enumerate(filter(str.strip, text.split("\n")), 1):
         try:
             said = json.loads(line)
+        except json.JSONDecodeError as problem:
+            raise BadInput(f"row {number}, column {problem.colno}: {problem.msg}") from None
         except (ValueError, RecursionError) as problem:
             raise BadInput(f"row {number}: {problem}") from None
         if not isinstance(said, dict):

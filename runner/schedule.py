@@ -23,7 +23,7 @@ AHEAD = 86400.0
 """Seconds. What is on record as later than that from now was written by a clock that went wrong."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
-_KEYS = ("version", "cron", "tz", "catch_up", "job", "command", "timer", "path")
+_KEYS = ("version", "cron", "tz", "catch_up", "job", "command", "timer", "path", "workdir")
 _MAX_BYTES = 4 << 20
 
 
@@ -44,6 +44,8 @@ class Schedule:
     """What of the system wakes it: one of TIMERS. None: workers do."""
     path: str | None = None
     """PATH of the command, where a timer runs it."""
+    workdir: str | None = None
+    """The folder in which the command starts; None: wherever a timer starts it."""
     since: float = 0.0
     """When the file was written, in seconds since 1970: times before are nobody's."""
 
@@ -65,6 +67,7 @@ class Schedule:
         """As it stands in its file."""
         said: dict[str, Any] = {"cron": self.cron, "tz": self.tz, "catch_up": self.catch_up or None, "job": self.job}
         said |= {"command": list(self.command) or None, "timer": self.timer, "path": self.path}
+        said["workdir"] = self.workdir
         return {key: value for key, value in said.items() if value is not None}
 
 
@@ -82,9 +85,11 @@ def check(name: str, said: dict[str, Any], where: str, since: float = 0.0) -> Sc
     for key, choices in (("catch_up", cron.CATCH_UP), ("timer", TIMERS)):
         if said.get(key) not in (None, *choices):
             raise BadInput(f"{where}: `{key}` is one of {', '.join(choices)}, not {said[key]!r}")
-    for key in ("cron", "tz", "path"):
+    for key in ("cron", "tz", "path", "workdir"):
         if not isinstance(said.get(key, ""), str | None) or (key == "cron" and not said.get(key)):
             raise BadInput(f"{where}: `{key}` is a text")
+    if said.get("workdir") and not Path(said["workdir"]).is_absolute():
+        raise BadInput(f"{where}: `workdir` is an absolute path")
     if job is not None and not isinstance(job, dict):
         raise BadInput(f"{where}: `job` is an object")
     if command is not None and (not isinstance(command, list) or not _texts(command)):
@@ -95,7 +100,7 @@ def check(name: str, said: dict[str, Any], where: str, since: float = 0.0) -> Sc
         made = None if job is None else Job.check({"name": name, **job}, where="job").as_dict()
     except BadInput as problem:
         raise BadInput(f"{where}: {problem}") from None
-    known = {key: said.get(key) for key in ("tz", "timer", "path")}
+    known = {key: said.get(key) for key in ("tz", "timer", "path", "workdir")}
     words, how = tuple(command or ()), said.get("catch_up") or ""
     return Schedule(name, expression, catch_up=how, job=made, command=words, since=since, **known)
 

@@ -281,3 +281,20 @@ def test_a_batch_after_a_job_that_is_not_there_leaves_nothing(
     with pytest.raises(NotFound, match="no job 'not'"):
         batch.add(spool, two, name="b", source="x")
     assert (os.listdir(home.batches / "adding"), os.listdir(home.path / "after"), batch.known(home)) == ([], [], [])
+
+
+def test_a_batch_without_a_question_or_a_file_is_told_what_is_missing(home: Home) -> None:
+    with pytest.raises(BadInput, match="--prompt TEXT, or --template T"):
+        muxq(home, "batch", "-", "-a", "echo", text="x\n")
+    with pytest.raises(BadInput, match=r"no file is called like \*\.nix"):
+        muxq(home, "batch", "--files", "*.nix", "-a", "echo", "--prompt", "x")
+
+
+@pytest.mark.parametrize(
+    ("verb", "said"), [("retry-failed", "no job of batch b has failed"), ("cancel", "all jobs of batch b have ended")]
+)
+def test_where_there_is_nothing_to_do_that_is_said(home: Home, spool: Spool, verb: str, said: str) -> None:
+    made = batch.add(spool, jobs(1), name="b", source="x")
+    spool.move(batch.places(spool, made.ids)[made.ids[0]], Move.CANCEL)
+    told = CliRunner().invoke(app, ["batch", verb, "b", "--home", str(home.path)], catch_exceptions=False)
+    assert (told.exit_code, told.stdout, said in told.stderr) == (0, "", True)

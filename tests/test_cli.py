@@ -677,6 +677,13 @@ def test_an_internal_error_is_a_line_with_the_path_of_its_report(muxq: Run, home
     assert "RuntimeError: secret detail" in report.read_text()
 
 
+def test_a_working_folder_that_is_gone_is_no_internal_error(tmp_path: Path) -> None:
+    env = {"PATH": PATH, "HOME": str(tmp_path / "user-home")}
+    words = ["sh", "-c", 'mkdir gone && cd gone && rmdir ../gone && exec "$@"', "sh", *MUXQ, "add", "x", "-C", "."]
+    done = subprocess.run(words, capture_output=True, text=True, env=env, cwd=tmp_path, check=False, timeout=60)
+    assert (done.returncode, "Traceback" in done.stderr, done.stderr.count("\n")) == (5, False, 1)
+
+
 def test_a_reader_that_goes_away_is_no_error(muxq: Run, queue: Queue, home: Home) -> None:
     for _ in range(20):
         queue.add("x", agent="echo")

@@ -124,3 +124,13 @@ def test_the_users_own_templates_and_profiles_come_before_the_shipped_ones(home:
     assert [home.prompts[0], home.sessions[0]] == [home.path / "prompts", home.path / "sessions"]
     assert (home.prompts[1] / "generic.md").is_file()
     assert (home.sessions[1] / "claude.toml").is_file()
+
+
+def test_a_working_folder_that_is_gone_has_no_home_above_it(
+    everywhere: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MUXQ_HOME")
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert home.locate().path == everywhere / "state" / "muxq"

@@ -39,6 +39,7 @@ def test_every_kind_of_input_becomes_rows(kind: str, data: bytes, rows: list[dic
         ("csv", b'a\n"x', "line 2"),
         ("jsonl", b'{"a": 1}\n[1]\n', "row 2: it must be a JSON object"),
         ("jsonl", b"{", "row 1"),
+        ("jsonl", b'{"a": 1}\n{"b"\n', "row 2, column 5: Expecting ':' delimiter"),
         ("lines", b"\xff", "not UTF-8"),
     ],
 )

@@ -157,3 +157,11 @@ def test_a_clock_that_was_years_ahead_silences_no_schedule(home: Home) -> None:
     found = Schedule("a", "0 7 * * *", "UTC", job={}, since=NOW - 30 * 86400)
     assert found.due(NOW + 10 * 365 * 86400, NOW) is not None
     assert found.due(NOW + 60, NOW) is None  # set back by a minute: it has come already
+
+
+def test_a_folder_to_start_in_is_absolute(home: Home) -> None:
+    said = {"cron": "0 1 * * *", "command": ["work", "--drain"], "workdir": "/srv/rows"}
+    schedule.save(home, schedule.check("nightly", said, where="nightly"))
+    assert schedule.load(home, "nightly").workdir == "/srv/rows"
+    with pytest.raises(BadInput, match="`workdir` is an absolute path"):
+        schedule.check("nightly", said | {"workdir": "rows"}, where="nightly")

@@ -94,7 +94,7 @@ def main() -> NoReturn:
         print(f"muxq: {plain(problem)}", file=sys.stderr)
         sys.exit(problem.exit_code)
     except OSError as problem:
-        print(f"muxq: {plain(told(problem, home.locate().path))}", file=sys.stderr)
+        print(f"muxq: {plain(told(problem, _where()))}", file=sys.stderr)
         sys.exit(5)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -102,6 +102,15 @@ def main() -> NoReturn:
         print(f"muxq: internal error; the report is {_report()}", file=sys.stderr)
         sys.exit(3)
     sys.exit(0)
+
+
+def _where() -> str:
+    """Where an error of the system most likely is that does not say."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return "the working folder, which has been taken away"
+    return str(home.locate().path)
 
 
 def _report() -> str:

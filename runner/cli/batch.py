@@ -96,6 +96,8 @@ def add(
     from runner.queue import Queue
     from runner.wish import read as read_wish
 
+    if prompt is None and shared["template"] is None:
+        raise BadInput("say what is asked of each row: --prompt TEXT, or --template T; TEXT may hold {{ row.COLUMN }}")
     with _all_or_nothing():
         called, rows = name or _called(source), _rows(source, files, kind)
         queue = Queue(home)
@@ -159,6 +161,8 @@ def _rows(source: str | None, files: list[str] | None, kind: str | None) -> list
         raise BadInput("say where the rows come from: a FILE (- is stdin), or --files GLOB")
     if files:
         found = rows.of_files(files)
+        if not found:
+            raise BadInput(f"no file is called like {', '.join(files)}")
     else:
         path = Path(source or "")
         kind = kind or rows.KINDS.get(path.suffix.lower(), "lines")
@@ -173,7 +177,7 @@ def _rows(source: str | None, files: list[str] | None, kind: str | None) -> list
         except FileNotFoundError:
             raise BadInput(f"there is no file {source}") from None
         except BadInput as problem:
-            raise BadInput(f"{source}: {problem}") from None
+            raise BadInput(f"{'stdin' if source == '-' else source}: {problem}") from None
     if not found:
         raise BadInput("there are no rows")
     return found
@@ -274,7 +278,7 @@ def show(name: BatchArgument, as_json: JsonOption = False, home: HomeOption = No
         say(f"{key + ':':13} {told[key]}")
     say(f"{'progress:':13} {_progress(told['counts'])}")
     for job in told["failed"][:REASONS]:
-        say(f"  {job['id']}  {job['name']}  {job['error']['kind']}: {job['error']['message']}")
+        say(f"  {job['id']}  {job['name']}  {job['error']['kind']}: {' '.join(job['error']['message'].split())}")
     if len(told["failed"]) > REASONS:
         say(f"  … and {len(told['failed']) - REASONS} more", err=True)
     return None
@@ -282,7 +286,8 @@ def show(name: BatchArgument, as_json: JsonOption = False, home: HomeOption = No
 
 def cancel(name: BatchArgument, as_json: JsonOption = False, home: HomeOption = None) -> None:
     """Cancel all jobs of a batch that have not ended."""
-    _tell(_each(*_found(name, home), ("queued", "running"), "cancel"), as_json)
+    queue, found = _found(name, home)
+    _tell(_each(queue, found, ("queued", "running"), "cancel"), as_json, f"all jobs of batch {found.name} have ended")
 
 
 def retry_failed(name: BatchArgument, as_json: JsonOption = False, home: HomeOption = None) -> None:
@@ -293,7 +298,7 @@ def retry_failed(name: BatchArgument, as_json: JsonOption = False, home: HomeOpt
     done = _each(queue, found, ("failed",), "retry")
     if done:
         batch.await_end(queue.home, found)
-    _tell(done, as_json)
+    _tell(done, as_json, f"no job of batch {found.name} has failed")
 
 
 def _each(queue: Queue, found: Batch, states: tuple[str, ...], verb: str) -> list[str]:
@@ -313,9 +318,12 @@ def _each(queue: Queue, found: Batch, states: tuple[str, ...], verb: str) -> lis
     return done
 
 
-def _tell(done: list[str], as_json: bool) -> None:
+def _tell(done: list[str], as_json: bool, otherwise: str) -> None:
+    """The ids of what was done; `otherwise` where there was nothing to do."""
     if as_json:
         return print_json(done)
+    if not done:
+        say(f"muxq: {otherwise}", err=True)
     for job in done:
         say(job)
     return None

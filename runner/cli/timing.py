@@ -6,13 +6,16 @@ import json
 import os
 import time
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from runner import clock, home
 from runner.cli.options import HomeOption, JsonOption, print_json, say
 from runner.errors import BadInput, MuxqError, NotFound, Unready
+
+if TYPE_CHECKING:
+    from runner.schedule import Schedule
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A schedule's name.")]
 
@@ -41,6 +44,7 @@ def add(
     A command of muxq, by a timer of the system; or with --add a job, which a worker adds when it is due.
     """
     from runner import schedule, timer
+    from runner.cron import check as cron_check
 
     place = home.locate(home_path).make()
     chosen = [n for n, on in zip(schedule.TIMERS, (use_cron, use_systemd, use_launchd), strict=True) if on]
@@ -49,11 +53,12 @@ def add(
     said: dict[str, Any] = {"cron": cron, "tz": tz, "catch_up": catch_up, "timer": chosen[0] if chosen else None}
     if not words:
         raise typer.BadParameter("say what: -- work --drain, or --add PROMPT.", param_hint="COMMAND")
+    cron_check(cron)
     if add_job:
         said |= {"job": _job(words, place)}
     else:
-        _check(words)
-        said |= {"command": words, "timer": said["timer"] or timer.default()}
+        _check(words, place)
+        said |= {"command": words, "timer": said["timer"] or timer.default(), "workdir": os.getcwd()}
     called = name or _free(place, "job" if add_job else words[0])
     if said["timer"]:
         said["path"] = timer.path(place, os.environ)
@@ -89,27 +94,31 @@ def _command(word: str) -> Any:
     from runner.cli.app import app as everything
 
     found = getattr(typer.main.get_command(everything), "commands", {}).get(word)
+    if word.startswith("-"):
+        raise BadInput(f"{word!r} is no command; what `muxq add` takes comes after --add: --add {word} …")
     if found is None or word in ("schedule", "attach"):
         raise BadInput(f"{word!r} is no command of muxq that a schedule can run; like: -- work --drain")
     return found
 
 
-def _check(words: list[str]) -> None:
+def _check(words: list[str], place: home.Home) -> None:
     """Find now what would be wrong with the command at night."""
     from runner.cli import make, report
 
-    context = _command(words[0]).make_context(words[0], words[1:])
+    context = _command(words[0]).make_context(f"muxq {words[0]}", words[1:])
     if words[0] == "work":
         make.check_work(context.params)
     if words[0] == "report":
         report.check(context.params)
+    if words[0] == "add" and not context.params["source"]:  # what comes from a file may not be there yet
+        _job(words[1:], place)
 
 
 def _job(words: list[str], place: home.Home) -> dict[str, Any]:
     """The job that `muxq add WORDS` would add."""
     told = io.StringIO()
     with contextlib.redirect_stdout(told):
-        _command("add").main([*words, "--home", str(place.path), "--dry-run"], "muxq add", standalone_mode=False)
+        _command("add").main(["--home", str(place.path), "--dry-run", *words], "muxq add", standalone_mode=False)
     job: dict[str, Any] = json.loads(told.getvalue())
     return job
 
@@ -218,8 +227,20 @@ def run(
     os.environ["MUXQ_HOME"] = str(place.path)
     if logged and found.path:
         os.environ["PATH"] = found.path
+    _enter(found)
     everything(list(found.command), prog_name="muxq")
     return None
+
+
+def _enter(found: "Schedule") -> None:
+    """Stand where the person stood who scheduled the command: relative paths are meant from there."""
+    try:
+        os.chdir(found.workdir or ".")
+    except OSError as problem:
+        raise Unready(
+            f"{found.workdir}, the folder that schedule {found.name} starts in: {problem.strerror}; "
+            f"make it, or add the schedule again elsewhere"
+        ) from None
 
 
 def rm(name: NameArgument, as_json: JsonOption = False, home_path: HomeOption = None) -> None:

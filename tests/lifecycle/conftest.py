@@ -70,8 +70,9 @@ class Site:
         """`muxq work --drain WORDS`, to its end; returns the exit status."""
         return self.work("--drain", *words, **env).wait(timeout=60)
 
-    def muxq(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([*MUXQ, *words], env=self.env, capture_output=True, text=True, check=False, timeout=60)
+    def muxq(self, *words: str, **how: Any) -> subprocess.CompletedProcess[str]:
+        how = {"env": self.env, **how}
+        return subprocess.run([*MUXQ, *words], capture_output=True, text=True, check=False, timeout=60, **how)
 
     def drop(self, name: str, prompt: str, agent: str = "shell", **keys: Any) -> None:
         text = json.dumps({"prompt": prompt, "agent": agent, **keys})

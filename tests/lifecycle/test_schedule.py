@@ -103,6 +103,10 @@ def test_add_ls_next_and_rm(site: Site) -> None:
         (["0 1 * * *", "--", "wrok"], 4, "no command of muxq"),
         (["0 1 * * *", "--", "attach", "x"], 4, "no command of muxq"),
         (["0 1 * * *"], 2, "say what"),
+        (["0", "1", "*", "*", "*", "--", "work"], 4, "all five in one pair of quotes"),
+        (["0 1 * * *", "--agent", "echo", "hi"], 4, "what `muxq add` takes comes after --add"),
+        (["0 1 * * *", "--", "work", "--drian"], 2, "Usage: muxq work"),
+        (["0 1 * * *", "--", "add", "--agent", "nope", "hi"], 4, "no agent 'nope'"),
         (["0 1 * * *", "--add", "--agent", "nope", "hi"], 4, "no agent 'nope'"),
         (["0 1 * * *", "--add", "--tz", "Mars", "--agent", "echo", "hi"], 4, "no time zone"),
         (["0 1 * * *", "--cron", "--systemd", "--", "work"], 2, "give one of"),
@@ -111,6 +115,28 @@ def test_add_ls_next_and_rm(site: Site) -> None:
 def test_what_would_fail_at_night_is_refused_by_day(site: Site, words: list[str], code: int, why: str) -> None:
     told = site.muxq("schedule", "add", *words)
     assert (told.returncode, why in told.stderr, schedule.names(site.home)) == (code, True, [])
+
+
+def test_a_command_runs_in_the_folder_that_it_was_scheduled_in(site: Site, tmp_path: Path) -> None:
+    rows = tmp_path / "rows"
+    rows.mkdir()
+    (rows / "in.txt").write_text("x\n")
+    words = ["0 1 * * *", "--cron", "--", "batch", "in.txt", "--prompt", "{{ row.line }}", "--agent", "echo"]
+    env = site.env | {"PATH": f"{folder_of_a_crontab_that_keeps_nothing(tmp_path)}:{site.env['PATH']}"}
+    assert site.muxq("schedule", "add", *words, env=env, cwd=rows).returncode == 0
+    told = site.muxq("schedule", "run", "batch", cwd="/")
+    assert (told.returncode, site.states()) == (0, {"in-0001": "queued"})
+    shutil.rmtree(rows)
+    told = site.muxq("schedule", "run", "batch", cwd="/")
+    assert (told.returncode, f"{rows}, the folder that schedule batch starts in" in told.stderr) == (5, True)
+
+
+def folder_of_a_crontab_that_keeps_nothing(tmp_path: Path) -> Path:
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    (folder / "crontab").write_text("#!/bin/sh\ncat >/dev/null\n")
+    (folder / "crontab").chmod(0o755)
+    return folder
 
 
 # --- a real cron
