@@ -9,6 +9,7 @@ import sys
 import time
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,8 @@ def prepare(
     before: dict[str, Any] | None = None,
     tree: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Write what the agent will need, and attempt.json last; returns that. Nothing else is written.
+    """Write what the agent will need, and attempt.json last; returns that. Nothing else is written, but the folder of
+    the result is made: not every agent makes it.
 
     `before` is the attempt.json whose conversation goes on, in the same folder (agents look for it there); None: a
     new conversation. One without a number was held before the job, which is its next task. `tree` is the job's
@@ -42,6 +44,8 @@ def prepare(
     if workdir == run.work:
         store.make_folder(run.work)
     output = plan.output_file(run.path, workdir)
+    with suppress(OSError):  # then the agent cannot write there either, and its words say why
+        output.parent.mkdir(parents=True, exist_ok=True)
     session_id = before["session_id"] if before else str(uuid.uuid4())
     command = plan.profile.resume if before else plan.profile.command
     old = Contract.load(before["output"]) if before and before["attempt"] else None

@@ -28,6 +28,9 @@ from runner.window import CLOSED, Window
 from runner.wish import NOTHING, Wish
 from runner.worker import Worker
 
+INTERRUPTED = 130
+"""The exit code of a draining run that was told to stop with jobs left: what comes after it must not go on."""
+
 
 def run(
     path: str | None,
@@ -150,6 +153,8 @@ def _tell(summary: Summary, drain: bool, left: int, quiet: bool) -> int:
         return 0
     if wrong:
         return 1
+    if summary.stopped and left:
+        return INTERRUPTED
     if summary.blocked or summary.hold:
         return 5
     return CLOSED if summary.closed and left else 0

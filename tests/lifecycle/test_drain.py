@@ -46,6 +46,24 @@ def test_a_plain_worker_and_a_drain_work_side_by_side(site: Site, wait_until: Wa
     assert plain.wait(30) == 0
 
 
+@pytest.mark.parametrize(("left", "code", "told"), [(True, 130, "failed"), (False, 0, "done")])
+def test_a_drain_that_is_told_to_stop_has_not_ended_well_if_jobs_are_left(
+    site: Site, wait_until: Wait, left: bool, code: int, told: str
+) -> None:
+    site.drop("long", gated(site), priority=1)
+    drain = site.work("--drain", "--on-stop", "finish", "--on-done", "touch done", "--on-failed", "touch failed")
+    wait_until((site.folder / "begun").exists)
+    if left:
+        site.drop("other", "echo x")
+        wait_until(lambda: site.events("job.admitted")[1:])
+    drain.send_signal(signal.SIGINT)
+    wait_until(lambda: "stopping" in site.log())
+    (site.folder / "gate").touch()
+    assert drain.wait(30) == code
+    wait_until((site.home.path / told).exists)
+    assert "told to stop" in site.log()
+
+
 def test_a_drain_that_was_killed_leaves_no_lock(site: Site, wait_until: Wait) -> None:
     site.drop("long", gated(site))
     first = site.work("--drain")

@@ -278,7 +278,7 @@ def test_a_second_run_is_told_of_unless_it_may_find_another(site: Site, wait_unt
 
 def test_a_run_that_a_timer_starts_may_have_wishes(site: Site, wait_until: Wait) -> None:
     words = ["work", "--drain", "--notify", "--on-done", noting(site, "run"), "--on-failed", noting(site, "wrong")]
-    timing._check(words)
+    timing._check(words, site.home)
     said = {"cron": "* * * * *", "command": words, "path": site.env["PATH"]}
     schedule.file(site.home, "nightly").write_text(json.dumps(said))
     assert site.muxq("schedule", "run", "nightly", "--logged").returncode == 0

@@ -106,6 +106,19 @@ def test_a_job_that_is_written_slowly_is_waited_for(site: Site, wait_until: Wait
     assert (worker.poll(), list(site.home.rejected.iterdir())) == (None, [])
 
 
+@pytest.mark.parametrize("agent", ["shell", "echo"])
+def test_the_folder_of_the_result_is_made(site: Site, agent: str) -> None:
+    site.drop("report", "echo text", agent=agent, output=str(site.folder / "new" / "deep" / "report.md"))
+    assert (site.drain(), "text" in (site.folder / "new" / "deep" / "report.md").read_text()) == (0, True)
+    assert "cannot watch" not in site.log()
+
+
+def test_a_folder_that_cannot_be_made_is_a_failure_of_its_job(site: Site) -> None:
+    (site.folder / "file").touch()
+    site.drop("report", "echo text", output=str(site.folder / "file" / "report.md"))
+    assert (site.drain(), site.states()) == (1, {"report": "failed"})
+
+
 def test_a_result_goes_where_the_job_says_and_a_copy_is_kept(site: Site) -> None:
     site.drop("report", "echo text", workdir=str(site.folder), output="out/report.txt")
     (site.folder / "out").mkdir()
