@@ -298,3 +298,20 @@ def test_where_there_is_nothing_to_do_that_is_said(home: Home, spool: Spool, ver
     spool.move(batch.places(spool, made.ids)[made.ids[0]], Move.CANCEL)
     told = CliRunner().invoke(app, ["batch", verb, "b", "--home", str(home.path)], catch_exceptions=False)
     assert (told.exit_code, told.stdout, said in told.stderr) == (0, "", True)
+
+
+def test_a_job_that_ends_while_its_batch_is_cancelled_is_no_trouble(
+    home: Home, spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = batch.add(spool, jobs(2), name="b", source="x").ids
+    cancel = Queue.cancel
+
+    def beside_a_worker(queue: Queue, job: Any) -> dict[str, Any]:
+        place = batch.places(spool, [second])[second]
+        if place.state is State.QUEUED:
+            spool.move(spool.move(place, Move.CLAIM), Move.FINISH)
+        return cancel(queue, job)
+
+    monkeypatch.setattr(Queue, "cancel", beside_a_worker)
+    told = CliRunner().invoke(app, ["batch", "cancel", "b", "--home", str(home.path)], catch_exceptions=False)
+    assert (told.stdout.split(), told.stderr) == ([first], "")

@@ -314,7 +314,9 @@ def _each(queue: Queue, found: Batch, states: tuple[str, ...], verb: str) -> lis
             try:
                 done.append(act(place.entry)["id"])
             except BadInput as problem:
-                say(f"muxq: {problem}", err=True)
+                now = batch.places(queue.spool, [place.entry.id]).get(place.entry.id)
+                if now and now.state in states:
+                    say(f"muxq: {problem}", err=True)
     return done
 
 
