@@ -17,6 +17,9 @@ CLOSED = 6
 """The exit code of a run whose window closed with jobs left: neither all done nor a failure."""
 
 _TIME = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)", re.ASCII)
+is_time_of_day = _TIME.fullmatch
+"""Whether a text is a time of day, like `07:00` (truthy)."""
+
 _PER_CENT = re.compile(r"(\d{1,3}(?:\.\d+)?)\s*%?", re.ASCII)
 
 

@@ -6,13 +6,14 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
-from runner import Queue, event, hold
+from runner import Queue, clock, event, hold
 from runner.cli.app import COMMANDS, app
 from runner.home import Home
 from runner.ident import is_id
@@ -180,6 +181,13 @@ def test_add_takes_every_key(call: Call, queue: Queue, tmp_path: Path) -> None:
         "name": "report",
         "tags": ["a", "b"],
     }
+
+
+def test_a_time_of_day_is_the_next_one(call: Call, queue: Queue) -> None:
+    now = time.time()
+    said = json.loads(call("add", "x", "--agent", "echo", "--not-before", "22:00", "--dry-run").stdout)["not_before"]
+    moment = clock.seconds(said)
+    assert (time.strftime("%H:%M", time.localtime(moment)), now < moment <= now + 90_000) == ("22:00", True)
 
 
 def test_a_template_gets_its_variables(call: Call, queue: Queue) -> None:

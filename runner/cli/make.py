@@ -72,7 +72,7 @@ def add(
         str | None, typer.Option("--timeout", metavar="D", help="For the whole attempt: 90s, 30m, 2h.")
     ] = None,
     not_before: Annotated[
-        str | None, typer.Option("--not-before", metavar="TIME", help="RFC 3339, or +30m from now.")
+        str | None, typer.Option("--not-before", metavar="TIME", help="RFC 3339, 22:00 or +30m from now.")
     ] = None,
     retries: Annotated[
         int | None, typer.Option("--retries", metavar="N", help="Further attempts after a failure that may pass.")
@@ -355,10 +355,10 @@ def _environment(said: list[str]) -> dict[str, Any]:
 
 
 def _moment(text: str) -> str:
-    """`+30m` from now as RFC 3339; anything else as it is, for the job's own check."""
+    """`+30m` from now, or the next `22:00`, as RFC 3339; anything else as it is, for the job's own check."""
     import time
 
-    from runner import clock
-    from runner.duration import seconds
+    from runner import clock, window
 
-    return clock.stamp(time.time() + seconds(text[1:])) if text.startswith("+") else text
+    said = text.startswith("+") or window.is_time_of_day(text)
+    return clock.stamp(window.until(text, time.time())) if said else text
