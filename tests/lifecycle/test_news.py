@@ -302,12 +302,13 @@ def test_wishes_are_options(site: Site) -> None:
     assert [(said["notify"], "on_done" in said) for said in jobs] == [(False, False)] * 2
 
 
-def test_who_asks_for_a_message_and_has_no_place_is_told_at_once(site: Site, ears: Ears) -> None:
+def test_who_asks_for_a_message_and_has_no_place_is_told_at_once(site: Site, ears: Ears, wait_until: Wait) -> None:
     warning = f"muxq: a message will reach nobody: `notify` names no place in {site.home.config}\n"
     words = (["add", "echo x", "-a", "shell", "--notify"], ["work", "--drain", "--notify"], ["report", "--notify"])
     assert [warning in site.muxq(*said).stderr for said in words] == [True] * 3
     configure(site, f'notify = ["{ears.place}"]')
     assert [warning in site.muxq(*said).stderr for said in words] == [False] * 3
+    wait_until(lambda: len(ears.heard) == 3)  # of the job, the run and the report: then nobody writes here any more
 
 
 @pytest.mark.parametrize("words", [["--notify"], ["--on-done", "true"], ["--on-failed", "true"]])
