@@ -184,7 +184,8 @@ def test_a_real_cron_runs_the_line_that_was_written_and_nothing_of_others_change
     argv = private_cron(site.folder)
     site.queue.add("by night", agent="echo", name="job")
     there = {"FOLDER": str(site.folder), "MUXQ": str(Path(sys.executable).with_name("muxq"))}
-    cron = site.start(*argv, PATH=f"{site.env['PATH']}:/usr/sbin:/sbin", **there)
+    own = site.env["PATH"].partition(os.pathsep)[2]  # with the real crontab, which sees that of the name space
+    cron = site.start(*argv, PATH=f"{own}:/usr/sbin:/sbin", **there)
     wait_until(lambda: cron.poll() is not None or "missed" in site.states(), 30)
     wait_until(lambda: cron.poll() is not None or set(site.states().values()) == {"done"}, 90)
     wait_until(lambda: cron.poll() is not None or not (site.home.locks / "drain.lock").exists())
