@@ -18,7 +18,7 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -46,6 +46,8 @@ _NO_SESSION = ("can't find session", "can't find pane", "can't find window")
 class Pane:
     """One session as tmux tells it. `pid` is the program's; `status` and `signal` are None while it runs.
 
+    `dead`: the program has ended, and how is known if it ever will be.
+
     `signal` is a number, or a name this system's Python does not know, or None (always None before tmux 3.3).
     """
 
@@ -54,11 +56,6 @@ class Pane:
     dead: bool
     status: int | None
     signal: int | str | None
-
-    @property
-    def wordless(self) -> bool:
-        """It ended, and tmux does not say how (tmux before 3.3 never does of a signal)."""
-        return self.dead and self.status is None and self.signal is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +132,7 @@ class Tmux:
 
         Its environment is `clean_environment()` and `env`, without TMUX: our server is not the agent's to talk to. When
         the program ends, tmux appends `{"version":1,"at":…,"event":"exited","data":{"status":…,"signal":…}}` to the
-        file `events`: at once, or where tmux missed it (see `_unreaped`) when `ended` or `panes` is asked; never if
+        file `events`: at once, or where tmux missed it (see `_panes`) when `ended` or `panes` is asked; never if
         the session was killed.
         A program or folder that is not there ends the session with status 127, 126, 2 or 1, and its screen says why.
         """
@@ -157,8 +154,8 @@ class Tmux:
     async def panes(self) -> dict[str, Pane]:
         """Every session of the server by its name; {} when no server runs. One call, unless tmux missed an end."""
         for pause in _REAP_PAUSES:
-            server, panes = await self._panes()
-            if not any(map(_unreaped, panes.values())):
+            server, panes, unreaped = await self._panes()
+            if not unreaped:
                 break
             os.kill(server, signal.SIGCHLD)
             await asyncio.sleep(pause)
@@ -168,11 +165,11 @@ class Tmux:
         """Wait until the session's program has ended, and have tmux notice it: its line is in `events` soon after."""
         pause = 0.0
         while True:
-            server, panes = await self._panes()
+            server, panes, _ = await self._panes()
             pane = panes.get(session)
             if pane is None:
                 raise NotFound(f"no session {session} on {self.socket}")
-            if pane.dead and not _unreaped(pane):
+            if pane.dead:
                 return pane
             await process.gone(pane.pid)
             with suppress(OSError):
@@ -180,12 +177,27 @@ class Tmux:
             await asyncio.sleep(pause)
             pause = min(2 * pause + 0.002, 1.0)
 
-    async def _panes(self) -> tuple[int, dict[str, Pane]]:
-        """The server's pid and its sessions. One that was reaped just after tmux spoke is asked for again."""
-        server, panes = await self._list()
-        if any(pane.wordless and not psutil.pid_exists(pane.pid) for pane in panes.values()):
+    async def _panes(self) -> tuple[int, dict[str, Pane], bool]:
+        """The server's pid, its sessions, and whether tmux has missed the end of one: that is not told as dead yet.
+
+        A tmux built with libutempter (Debian's and Ubuntu's, 3.3a and 3.4 measured) has no handler for SIGCHLD while it
+        removes its record of a closed terminal, which is just when the program ends: up to one end in three is missed.
+        It stays a zombie, without a status, until the next SIGCHLD. One whose pid is gone was reaped, and if that was
+        just after tmux spoke, tmux knows more by now.
+        """
+        reaped: set[int] = set()
+        while True:
             server, panes = await self._list()
-        return server, panes
+            wordless = {
+                pane.pid for pane in panes.values() if pane.dead and pane.status is None and pane.signal is None
+            }
+            gone = {pid for pid in wordless if not psutil.pid_exists(pid)}
+            if gone <= reaped:
+                break
+            reaped |= gone
+        missed = wordless - reaped
+        told = {name: replace(pane, dead=False) if pane.pid in missed else pane for name, pane in panes.items()}
+        return server, told, bool(missed)
 
     async def _list(self) -> tuple[int, dict[str, Pane]]:
         fields = "#{pid}:#{session_name}:#{pane_pid}:#{pane_dead}:#{pane_dead_status}:#{pane_dead_signal}"
@@ -332,16 +344,6 @@ def _pane(line: str) -> Pane:
     # tmux calls a pane dead when its terminal is closed, and a program may do that and go on.
     over = dead == "1" and (bool(status or signalled) or process.find(int(pid)) is None)
     return Pane(session, int(pid), over, int(status) if status else None, _signal(signalled))
-
-
-def _unreaped(pane: Pane) -> bool:
-    """Whether tmux has missed that the program ended, so that no hook has run.
-
-    A tmux built with libutempter (Debian's and Ubuntu's, 3.3a and 3.4 measured) has no handler for SIGCHLD while it
-    removes its record of a closed terminal, which is just when the program ends: up to one end in three is missed. It
-    stays a zombie, without a status, until the next SIGCHLD.
-    """
-    return pane.wordless and psutil.pid_exists(pane.pid)
 
 
 def _signal(told: str) -> int | str | None:

@@ -618,5 +618,19 @@ def test_how_a_program_ended_is_asked_again_where_tmux_learned_it_meanwhile(fold
     assert run(ask(Slow(folder / "tmux.sock"))).status == 7
 
 
+def test_one_that_tmux_has_not_reaped_is_not_dead_yet(folder: Path, wait_until: Wait) -> None:
+    program = subprocess.Popen(["true"])  # a zombie until it is waited for
+    wait_until(lambda: psutil.Process(program.pid).status() == psutil.STATUS_ZOMBIE)
+
+    class Deaf(Tmux):
+        async def _run(self, *words: str, given: str = "") -> str:
+            return f"{os.getpid()}:s:{program.pid}:1::"
+
+    try:
+        assert run(panes_of(Deaf(folder / "tmux.sock"), "s")).dead is False
+    finally:
+        program.wait()
+
+
 async def panes_of(tmux: Tmux, session: str) -> Pane:
     return (await tmux.panes())[session]
