@@ -86,8 +86,10 @@ class Queue:
         """
         running = {entry.id: entry for entry in self.spool.entries(State.RUNNING, limit)}
         names = self.spool.names(State.QUEUED)
-        self.drops = admit(self.spool, among=names)
-        names += [entry.file for entry in self.drops.admitted]
+        dropped = [name for name in names if not is_job(name)]
+        self.drops = admit(self.spool, among=dropped)
+        if dropped:  # they are jobs now, whoever has taken them in
+            names = self.spool.names(State.QUEUED)
         running |= {entry.id: entry for entry in self.spool.entries(State.RUNNING, limit)}
         found: list[Place] = []
         if State.RUNNING in states:

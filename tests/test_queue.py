@@ -11,6 +11,7 @@ import pytest
 
 import runner
 from runner import Queue
+from runner.admission import Drops, admit
 from runner.errors import BadInput, MuxqError, NotFound
 from runner.run import following
 from runner.spool import Place, Spool
@@ -89,6 +90,19 @@ def test_a_job_is_got_by_id_prefix_and_name(queue: Queue) -> None:
 def test_a_dropped_job_is_found_before_any_worker_has_seen_it(queue: Queue) -> None:
     (queue.home.queue / "report.json").write_text('{"prompt": "x", "agent": "echo"}')
     assert queue.get("report")["state"] == "queued"
+
+
+def test_a_drop_that_another_process_takes_in_meanwhile_is_listed(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (queue.home.queue / "quick.json").write_text('{"prompt": "x", "agent": "echo"}')
+
+    def late(spool: Spool, among: list[str]) -> Drops:
+        admit(Spool(queue.home))  # the worker was faster
+        return admit(spool, among=among)
+
+    monkeypatch.setattr("runner.queue.admit", late)
+    assert [job["name"] for job in queue.list()] == ["quick"]
 
 
 def test_a_dropped_job_is_listed_in_its_turn(queue: Queue) -> None:
