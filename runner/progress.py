@@ -16,6 +16,19 @@ from runner.event import Event
 INTERRUPTED = "interrupted"
 """The kind of attention for a turn that a person has broken off: no event tells of that, its screen does."""
 
+ACCOUNT = {
+    "authentication_failed",
+    "oauth_org_not_allowed",
+    "account_on_hold",
+    "verification_required",
+    "billing_error",
+    "cloud_credential_error",
+}
+"""Errors of a turn that only a person can put right; no job is at fault."""
+
+PASSING = {"rate_limit", "overloaded", "server_error"}
+"""Errors that pass by themselves; the agent has already retried them."""
+
 
 class Turn(StrEnum):
     NONE = "none"

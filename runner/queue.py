@@ -25,7 +25,6 @@ from runner.errors import BadInput, NotFound
 from runner.ident import is_id
 from runner.job import Job
 from runner.mode import Mode
-from runner.permission import Decision
 from runner.run import Run, following, runs
 from runner.spool import Place, Spool
 from runner.state import TRANSITIONS, Move, State
@@ -173,11 +172,11 @@ class Queue:
 
         `always`: and what the agent suggests for it, for the rest of its session. BadInput when it asks for nothing.
         """
-        return self._decide(reference, Decision("allow", always=always))
+        return self._decide(reference, "allow", always=always)
 
     def deny(self, reference: str, *, reason: str = "") -> dict[str, Any]:
         """Refuse what a running job asks for; the agent is told `reason` and goes on. Returns as `approve` does."""
-        return self._decide(reference, Decision("deny", message=reason))
+        return self._decide(reference, "deny", message=reason)
 
     def answer(self, reference: str, *texts: str) -> dict[str, Any]:
         """Answer a running job's question, or choose the option of a dialog that begins with the text.
@@ -189,15 +188,16 @@ class Queue:
         run = self._asking(reference)
         asked, _ = person.waiting(run)
         if asked is None or asked.kind not in ("dialog", "log-in"):
-            return self._decide(reference, Decision("answer", texts=texts))
+            return self._decide(reference, "answer", texts=texts)
         chosen = person.choose(self.home, run, asked, " ".join(texts))
         return {"job": run.job, "kind": asked.kind, "detail": asked.detail, "chosen": chosen}
 
-    def _decide(self, reference: str, decision: Decision) -> dict[str, Any]:
+    def _decide(self, reference: str, word: str, **more: Any) -> dict[str, Any]:
         from runner import person
+        from runner.permission import Decision
 
         run = self._asking(reference)
-        asked = person.decide(self.home, run, decision)
+        asked = person.decide(self.home, run, Decision(word, **more))
         return {"job": run.job, "kind": asked.kind, "detail": asked.detail, "chosen": None}
 
     def _asking(self, reference: str) -> Run:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from runner.progress import INTERRUPTED, Progress, Turn
-from runner.verdict import ACCOUNT, PASSING
+from runner.progress import ACCOUNT, INTERRUPTED, PASSING, Progress, Turn
 
 
 class Status(StrEnum):

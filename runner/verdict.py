@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from runner.mode import Mode
 from runner.outcome import Done, Failed, Outcome, Requeued
-from runner.progress import Progress, Turn
+from runner.progress import ACCOUNT, PASSING, Progress, Turn
 
 
 class Output(StrEnum):
@@ -82,19 +82,6 @@ class Wait:
 
     until: float
 
-
-ACCOUNT = {
-    "authentication_failed",
-    "oauth_org_not_allowed",
-    "account_on_hold",
-    "verification_required",
-    "billing_error",
-    "cloud_credential_error",
-}
-"""Errors of a turn that only a person can put right; no job is at fault."""
-
-PASSING = {"rate_limit", "overloaded", "server_error"}
-"""Errors that pass by themselves; the agent has already retried them."""
 
 TELLING = 3.0
 """Seconds in which an agent whose turn has failed says whether it will go on by itself."""

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from runner import after, byhand, clock, config, event, ident, keep, mode, progress
+from runner import after, clock, config, event, ident, keep, mode, progress
 from runner.errors import MuxqError
 from runner.run import Run, runs
 from runner.spool import Place, Spool
@@ -61,9 +61,15 @@ def describe(spool: Spool, place: Place, *, command: bool = False) -> dict[str, 
         "status": status(now).value if now else None,
         "mode": mode.current(folders[-1]).mode.value if now else None,
         "kept": kept,
-        "command": byhand.command(spool, place, folders[-1]) if command and folders else None,
+        "command": _by_hand(spool, place, folders[-1]) if command and folders else None,
         "run_dir": str(folders[-1].path) if folders else None,
     }
+
+
+def _by_hand(spool: Spool, place: Place, run: Run) -> str | None:
+    from runner import byhand  # of what only one command shows a listing loads nothing
+
+    return byhand.command(spool, place, run)
 
 
 def _waits_for(spool: Spool, place: Place, parents: tuple[after.Parent, ...]) -> list[str]:

@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from runner import Queue, clock, event, hold
-from runner.cli.app import COMMANDS, app
+from runner.cli.app import MODULES, app
 from runner.home import Home
 from runner.ident import is_id
 from runner.jobschema import schema
@@ -23,7 +23,7 @@ from runner.state import Move
 
 Call = Callable[..., Result]
 Run = Callable[..., subprocess.CompletedProcess[str]]
-NAMES = [*(command.__name__ for command in COMMANDS), "schedule"]
+NAMES = [name for name in MODULES if name != "batch"]
 MUXQ = [sys.executable, "-c", "import sys; sys.argv[0] = 'muxq'; from runner.cli import main; main()"]
 PATH = os.pathsep.join([str(Path(sys.executable).parent), "/usr/local/bin", "/usr/bin", "/bin", "/opt/homebrew/bin"])
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from runner.progress import INTERRUPTED, Attention, Progress, Turn
+from runner.progress import ACCOUNT, INTERRUPTED, PASSING, Attention, Progress, Turn
 from runner.status import Status, status
-from runner.verdict import ACCOUNT, PASSING
 
 
 @pytest.mark.parametrize(

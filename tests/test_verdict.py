@@ -10,8 +10,8 @@ import pytest
 
 from runner.mode import Mode
 from runner.outcome import Cancelled, Done, Failed, Outcome, Requeued
-from runner.progress import Attention, Progress, Turn
-from runner.verdict import ACCOUNT, Evidence, Output, Process, Rules, Wait, verdict
+from runner.progress import ACCOUNT, Attention, Progress, Turn
+from runner.verdict import Evidence, Output, Process, Rules, Wait, verdict
 
 NOW, DEADLINE = 100.0, 1000.0
 HOOKS = Rules(hooks=True, quiet=0.5, patience=60)

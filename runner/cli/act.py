@@ -178,6 +178,3 @@ def clean(
         many = "worktree of a branch" if len(merged) == 1 else "worktrees of branches"
         say(f"{len(merged)} {many} that was merged {'would go' if dry_run else 'taken away'}", err=True)
     return None
-
-
-COMMANDS: tuple[Callable[..., None], ...] = (cancel, retry, wait, hold, release, clean)

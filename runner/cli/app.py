@@ -7,18 +7,52 @@ import io
 import os
 import sys
 import traceback
+from collections import UserDict
 from collections.abc import Callable
+from importlib import import_module
 from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from runner import clock, home
-from runner.cli import act, batch, look, make, person, report, talk, timing
 from runner.errors import MuxqError, told
 from runner.plain import plain
 
+MODULES = {
+    **dict.fromkeys(("add", "work"), "make"),
+    **dict.fromkeys(("ls", "show", "output", "logs", "schema", "doctor"), "look"),
+    **dict.fromkeys(("cancel", "retry", "wait", "hold", "release", "clean"), "act"),
+    **dict.fromkeys(("approve", "deny", "answer", "notify"), "person"),
+    **dict.fromkeys(("attach", "mode", "send", "turn", "events", "transcript", "keep", "close", "adopt"), "talk"),
+    "report": "report",
+    "schedule": "timing",
+    "batch": "batch",
+}
+"""Where each command is, in the order of the help."""
+
+
+class Commands(UserDict[str, Any]):
+    """The commands by name, each imported and built when it is asked for: `ls` costs one of them, not forty."""
+
+    def __init__(self) -> None:
+        super().__init__(dict.fromkeys(MODULES))
+
+    def __getitem__(self, name: str) -> Any:
+        if self.data[name] is None:
+            self.data[name] = _built(name)
+        return self.data[name]
+
+
+class Group(TyperGroup):
+    def __init__(self, **said: Any) -> None:
+        super().__init__(**said)
+        self.commands = Commands()
+
+
 app = typer.Typer(
     name="muxq",
+    cls=Group,
     help="Drop a job file, get a result file: a folder as a job queue for interactive coding agents in tmux.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -50,17 +84,6 @@ def _globals(
         os.environ["MUXQ_HOME"] = home_path
 
 
-COMMANDS: tuple[Callable[..., None], ...] = (
-    make.add,
-    make.work,
-    *look.COMMANDS,
-    *act.COMMANDS,
-    *person.COMMANDS,
-    *talk.COMMANDS,
-    *report.COMMANDS,
-)
-
-
 def _ends_with_its_reader(command: Callable[..., None]) -> Callable[..., None]:
     """`command`, at peace with a reader that has gone (`muxq ls | head`)."""
 
@@ -75,12 +98,14 @@ def _ends_with_its_reader(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-for command in COMMANDS:
-    app.command()(_ends_with_its_reader(command))
-app.add_typer(timing.group(_ends_with_its_reader))
-for command in batch.COMMANDS:
-    batch.app.command()(_ends_with_its_reader(command))
-app.add_typer(batch.app)
+def _built(name: str) -> Any:
+    """The command, or the group, of this name."""
+    module = import_module(f"runner.cli.{MODULES[name]}")
+    if hasattr(module, "group"):
+        return typer.main.get_command(module.group(_ends_with_its_reader))
+    alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    alone.command(name)(_ends_with_its_reader(getattr(module, name)))
+    return typer.main.get_command(alone)
 
 
 def main() -> NoReturn:

@@ -42,14 +42,6 @@ class Group(TyperGroup):
         return super().parse_args(ctx, args if not args or args[0] in known else ["add", *args])
 
 
-app = typer.Typer(
-    name="batch",
-    cls=Group,
-    help="One template over many inputs: muxq batch FILE -t TEMPLATE adds a job for each row.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
-
 BatchArgument = Annotated[str, typer.Argument(metavar="BATCH", help="A batch's id, a prefix of it, or its name.")]
 
 
@@ -345,3 +337,18 @@ def _progress(counts: dict[str, int]) -> str:
 
 
 COMMANDS: tuple[Callable[..., None], ...] = (add, ls, show, cancel, retry_failed)
+
+
+def group(wrapped: Callable[[Callable[..., None]], Callable[..., None]]) -> typer.Typer:
+    """The commands, each `wrapped`."""
+    made = typer.Typer(
+        name="batch",
+        cls=Group,
+        help="One template over many inputs: muxq batch FILE -t TEMPLATE adds a job for each row.",
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+    )
+    for command in COMMANDS:
+        made.command()(wrapped(command))
+    return made

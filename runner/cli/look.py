@@ -4,7 +4,6 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
@@ -298,6 +297,3 @@ def doctor(
                 say(f"{'':21}mend: {check.mend}")
     if any(check.level == "broken" for check in checks):
         raise typer.Exit(5)
-
-
-COMMANDS: tuple[Callable[..., None], ...] = (ls, show, output, logs, schema, doctor)

@@ -1,6 +1,5 @@
 """Commands of a person whom a job waits for: approve, deny, answer; and notify, which tries how one is told."""
 
-from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -87,6 +86,3 @@ def notify(
     if problems := messages.deliver(places, "muxq", text):
         raise Unready("; ".join(problems))
     say(f"sent to {len(places)} {'place' if len(places) == 1 else 'places'}", err=True)
-
-
-COMMANDS: tuple[Callable[..., None], ...] = (approve, deny, answer, notify)

@@ -89,6 +89,3 @@ def _moment(said: str) -> float:
     if moment > now:
         raise BadInput(f"{said!r} is still to come; a report is of what has been")
     return moment
-
-
-COMMANDS: tuple[Callable[..., None], ...] = (report,)

@@ -232,6 +232,3 @@ def adopt(
     keys = {"agent": agent, "name": name}
     job = Queue(home_path).adopt(conversation, str(expand(workdir).absolute()), prompt or GO_ON, **keys)
     print_json(job) if as_json else say(job["id"])
-
-
-COMMANDS: tuple[Callable[..., None], ...] = (attach, mode, send, turn, events, transcript, keep, close, adopt)

@@ -276,6 +276,7 @@ def group(wrapped: Callable[[Callable[..., None]], Callable[..., None]]) -> type
         name="schedule",
         help="What comes again and again: commands that a timer of the system runs, jobs that workers add.",
         no_args_is_help=True,
+        add_completion=False,
         rich_markup_mode=None,
     )
     for name, command in COMMANDS.items():

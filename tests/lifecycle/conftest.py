@@ -47,11 +47,11 @@ class Site:
         self.queue = Queue(self.home.path)
         self.socket = socket_path(self.home.path)
         (self.folder / "user").mkdir(mode=0o700)
-        (self.folder / "bin").mkdir()
-        (self.folder / "bin" / "crontab").write_text("#!/bin/sh\necho the crontab is not for tests >&2\nexit 1\n")
-        (self.folder / "bin" / "crontab").chmod(0o755)
+        (self.folder / "doors").mkdir()
+        (self.folder / "doors" / "crontab").write_text("#!/bin/sh\necho the crontab is not for tests >&2\nexit 1\n")
+        (self.folder / "doors" / "crontab").chmod(0o755)
         self.env = {
-            "PATH": os.pathsep.join([str(self.folder / "bin"), str(Path(self.tmux).parent), "/usr/bin", "/bin"]),
+            "PATH": os.pathsep.join([str(self.folder / "doors"), str(Path(self.tmux).parent), "/usr/bin", "/bin"]),
             "HOME": str(self.folder / "user"),
             "MUXQ_HOME": str(self.home.path),
         }
