@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runner import after as family
 from runner import entry as entries
@@ -22,11 +22,13 @@ from runner import ident, store
 from runner.after import Parent
 from runner.entry import Entry
 from runner.errors import BadInput, BadSetup, MuxqError, NotFound, Unready
-from runner.job import Job
 from runner.jsontext import MAX_BYTES, NotYet
 from runner.plain import plain
 from runner.spool import Spool
 from runner.state import State
+
+if TYPE_CHECKING:
+    from runner.job import Job
 
 PATIENCE = 10.0
 """Seconds without a change after which a dropped file that is no JSON counts as finished, and so as broken."""
@@ -106,6 +108,8 @@ class Admission:
         return [name for _, name in sorted(found)]
 
     def _admit(self, name: str) -> None:
+        from runner.job import Job  # a listing without drops does without
+
         path = self.home.queue / name
         try:
             if not name.endswith(".json"):

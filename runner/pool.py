@@ -8,7 +8,6 @@ one probe first, then more and more.
 from __future__ import annotations
 
 import math
-import random
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -194,7 +193,7 @@ def take_turn(home: Home, job: str) -> float:
 
     def decide(pool: Pool) -> Pool:
         nonlocal due
-        after, due = turn(pool, job, time.time(), random.random())  # noqa: S311
+        after, due = turn(pool, job, time.time(), _chance())
         return after
 
     change(home, decide)
@@ -224,7 +223,7 @@ def throttle(home: Home, why: str) -> Hold | None:
     if (standing := hold.standing(home)) and standing.kind in ("throttle", "usage-limit"):
         return None
     pool = change(home, refused)
-    return _hold(home, Hold(why, "throttle", time.time() + random.uniform(0, backoff(pool.refusals))))  # noqa: S311
+    return _hold(home, Hold(why, "throttle", time.time() + _chance() * backoff(pool.refusals)))
 
 
 def limit(home: Home, why: str, resets_at: float | None) -> Hold | None:
@@ -239,9 +238,9 @@ def limit(home: Home, why: str, resets_at: float | None) -> Hold | None:
     pool = change(home, lambda pool: replace(refused(pool), refusals=max(OPEN_AFTER, pool.refusals + 1)))
     wait = UNKNOWN_RESET if resets_at is None else resets_at - now
     if wait <= 0:
-        wait = max(BASE, random.uniform(0, backoff(pool.refusals)))  # noqa: S311
+        wait = max(BASE, _chance() * backoff(pool.refusals))
     share, most = JITTER
-    return _hold(home, Hold(why, "usage-limit", now + wait + random.uniform(0, min(share * wait, most))))  # noqa: S311
+    return _hold(home, Hold(why, "usage-limit", now + wait + _chance() * min(share * wait, most)))
 
 
 def release(home: Home) -> Hold | None:
@@ -252,3 +251,10 @@ def release(home: Home) -> Hold | None:
 
 def _hold(home: Home, new: Hold) -> Hold | None:
     return new if hold.put(home, new) else None
+
+
+def _chance() -> float:
+    """From 0 to 1; no more than a listing needs is loaded with this module."""
+    import random
+
+    return random.random()  # noqa: S311

@@ -23,13 +23,13 @@ from runner.admission import Drops, admit
 from runner.entry import Entry, is_job
 from runner.errors import BadInput, NotFound
 from runner.ident import is_id
-from runner.job import Job
 from runner.mode import Mode
 from runner.run import Run, following, runs
 from runner.spool import Place, Spool
 from runner.state import TRANSITIONS, Move, State
 
 if TYPE_CHECKING:
+    from runner.job import Job
     from runner.session import Session
 
 GO_ON = "Go on with what you were doing, to its end."
@@ -37,6 +37,14 @@ GO_ON = "Go on with what you were doing, to its end."
 
 SLOW_LOOK = 2.0
 """Seconds between two looks at a job that is waited for, where no file event tells."""
+
+
+def _job(prompt: str | None, keys: dict[str, Any]) -> Job:
+    """BadInput."""
+    from runner.job import Job
+
+    said = {key: value for key, value in {"prompt": prompt, **keys}.items() if value is not None}
+    return Job.check(said, where="add")
 
 
 class Queue:
@@ -50,14 +58,12 @@ class Queue:
 
     def add(self, prompt: str | None = None, **keys: Any) -> dict[str, Any]:
         """Add a job; `keys` are those of the job file (docs/files.md). Returns it. BadInput when it cannot run."""
-        said = {key: value for key, value in {"prompt": prompt, **keys}.items() if value is not None}
-        entry = self.spool.add(Job.check(said, where="add"))
+        entry = self.spool.add(_job(prompt, keys))
         return self._described(entry)
 
     def check(self, prompt: str | None = None, **keys: Any) -> dict[str, Any]:
         """What add() would write, as the job file has it; nothing is added. BadInput when it cannot run."""
-        said = {key: value for key, value in {"prompt": prompt, **keys}.items() if value is not None}
-        job = Job.check(said, where="add")
+        job = _job(prompt, keys)
         self.spool.check(job)
         return job.as_dict()
 

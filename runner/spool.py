@@ -22,13 +22,14 @@ from runner.after import Parent
 from runner.entry import Entry
 from runner.errors import BadInput, NotFound
 from runner.home import Home
-from runner.job import Job
 from runner.jsontext import MAX_BYTES
 from runner.state import Move, State, after
 from runner.wish import ENDS
 
 if TYPE_CHECKING:
     from filelock import FileLock
+
+    from runner.job import Job
 
 Listener = Callable[[str, dict[str, Any]], None]
 
@@ -108,6 +109,8 @@ class Spool:
 
     def read(self, place: Place) -> Job:
         """The job of a file in one of the state folders. BadInput, NotFound."""
+        from runner.job import Job
+
         try:
             data = store.read_bounded(self.path(place), MAX_BYTES)
         except FileNotFoundError:

@@ -156,7 +156,9 @@ def read_bounded(path: Path, limit: int) -> bytes:
         info = os.fstat(file.fileno())
         if info.st_size > limit:
             raise BadInput(f"it has {info.st_size:,} bytes; at most {limit:,} are read")
-        data = file.read(limit + 1)
+        data = file.read(info.st_size + 1)  # no more room than it needs is taken
+        if len(data) > info.st_size:
+            data += file.read(limit + 1 - len(data))
     if len(data) > limit:
         raise BadInput(f"it grew over {limit:,} bytes while it was read")
     return data
