@@ -18,11 +18,12 @@ import sys
 import tempfile
 import tomllib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import psutil
 import pytest
 import typer
 
@@ -113,7 +114,17 @@ def private_place() -> Iterator[tuple[Path, dict[str, str]]]:
     finally:
         for socket in top.rglob("tmux.sock"):
             subprocess.run(["tmux", "-S", str(socket), "kill-server"], check=False, capture_output=True)
+        psutil.wait_procs(at_home(top), timeout=30)  # what sends messages may still write there
         shutil.rmtree(top)
+
+
+def at_home(folder: Path) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if process.environ().get("HOME") == str(folder):
+                found.append(process)
+    return found
 
 
 def plain(text: str) -> str:

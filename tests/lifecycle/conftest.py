@@ -117,12 +117,25 @@ class Site:
             return ours and process.status() != psutil.STATUS_ZOMBIE
         return False
 
+    def telling(self) -> list[psutil.Process]:
+        """What its commands have left behind to send messages, and may still write into the home."""
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, OSError):
+                if process.environ().get("MUXQ_HOME") == str(self.home.path):
+                    found.append(process)
+        return found
+
     def end(self) -> None:
         """End all that the test has started: its own workers, and the server on the home's own socket."""
         for worker in self.workers:
             if worker.poll() is None:
                 worker.kill()
             worker.wait(timeout=10)
+        for process in (last := self.telling()):
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        psutil.wait_procs(last, timeout=10)
         self.ask_tmux("kill-server")
 
 
