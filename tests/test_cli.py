@@ -71,13 +71,13 @@ def told(done: subprocess.CompletedProcess[str]) -> tuple[int, str, str]:
 
 def finish(queue: Queue, job: str, text: str = "result\n") -> None:
     """Be the worker."""
-    place = queue.spool.move(queue.find(job), Move.CLAIM)
+    place, started = queue.spool.move(queue.find(job), Move.CLAIM), clock.stamp()
     run = following(queue.home, place.entry.id)
     (run.path / "output.md").write_text(text)
     run.screen.write_text("the last screen\n")
     event.emit(run.events, "tool-started", tool_name="Bash", tool_input={"command": "make"})
-    run.begin(queue.home, {"started_at": "2026-11-21T03:00:00.000Z", "output": {"path": str(run.path / "output.md")}})
-    run.end(queue.home, {"outcome": "done", "finished_at": "2026-11-21T03:00:01.000Z", "exit_status": None})
+    run.begin(queue.home, {"started_at": started, "output": {"path": str(run.path / "output.md")}})
+    run.end(queue.home, {"outcome": "done", "finished_at": clock.stamp(), "exit_status": None})
     queue.spool.move(place, Move.FINISH)
 
 
@@ -441,6 +441,16 @@ def test_output_tells_its_path(call: Call, queue: Queue) -> None:
 
 
 def test_logs_tell_the_story_in_order(call: Call, queue: Queue) -> None:
+    job = queue.add("x", agent="echo")
+    finish(queue, job["id"])
+    lines = [line[21:] for line in call("logs", job["id"]).stdout.splitlines()]
+    assert lines == ["job added", "job started", "[1] Bash: make", "job done"]
+
+
+def test_logs_tell_what_happened_within_one_millisecond_as_it_happened(
+    call: Call, queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clock, "stamp", lambda *_: "2026-11-21T03:00:00.000Z")
     job = queue.add("x", agent="echo")
     finish(queue, job["id"])
     lines = [line[21:] for line in call("logs", job["id"]).stdout.splitlines()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import time
 from collections.abc import Iterator
 
@@ -18,6 +19,9 @@ from runner.run import runs
 LOOK = 0.2
 """Seconds between two looks while following."""
 
+BEFORE = frozenset({"job.added", "job.admitted", "job.running"})
+"""The events of a job that come before those of its attempt; all others come of what the attempt has done."""
+
 
 class Story:
     def __init__(self, queue: Queue, entry: Entry, *, as_json: bool) -> None:
@@ -33,15 +37,16 @@ class Story:
 
     def happened(self) -> list[tuple[float, Event, int]]:
         """(seconds since 1970, event, attempt or 0 for the home's) of all since the last call, in order of time."""
-        found = [(_moment(e), e, 0) for e in self._home.read() if e.data.get("job") == self._entry.id]
+        files = [[(_moment(e), e, 0) for e in self._home.read() if e.data.get("job") == self._entry.id]]
         for run in runs(self._queue.home, self._entry.id):
             tail = self._tails.setdefault(run.number, event.Tail(run.events))
             latest = _moment(Event(str((run.attempt() or {}).get("started_at")), ""))
+            files.append([])
             for happened in tail.read():
                 # tmux's lines have whole seconds, so in one file the order of lines is the order of time.
                 latest = max(latest, _moment(happened))
-                found.append((latest, happened, run.number))
-        return sorted(found, key=lambda item: item[0])
+                files[-1].append((latest, happened, run.number))
+        return list(heapq.merge(*files, key=_order))
 
     def ended(self) -> bool:
         return self._queue.spool.locate(self._entry).state.final
@@ -61,6 +66,12 @@ class Story:
         text = _agents(happened) if number else sentence(happened.name, {**happened.data, "job": "job"})
         moment = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(_moment(happened)))
         return f"{moment}  {f'[{number}] ' if number else ''}{plain(text)}" if text else None
+
+
+def _order(item: tuple[float, Event, int]) -> tuple[float, int]:
+    """By time; within one millisecond an attempt's events are after the job's start and before its end."""
+    moment, happened, number = item
+    return moment, 1 if number else 0 if happened.name in BEFORE else 2
 
 
 def _as_json(happened: Event, number: int) -> str:
