@@ -12,7 +12,7 @@ import stat
 import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ from runner.state import State
 
 if TYPE_CHECKING:
     from runner.job import Job
+    from runner.plan import Setup
 
 PATIENCE = 10.0
 """Seconds without a change after which a dropped file that is no JSON counts as finished, and so as broken."""
@@ -74,6 +75,13 @@ class Admission:
         """Of a thousand drops for one repository, it is asked of that once."""
         self._children: dict[str, Job] = {}
         """By file name: the jobs that are after others. They come last."""
+
+    @cached_property
+    def _setup(self) -> Setup:
+        """Read once for all drops of the look. BadSetup."""
+        from runner.plan import Setup
+
+        return Setup(self.home)
 
     def admit(self, names: Iterable[str]) -> Drops:
         """Take in those of the names in queue/ that are no job's yet."""
@@ -169,7 +177,7 @@ class Admission:
     def _enter(self, path: Path, job: Job, parents: tuple[Parent, ...] = ()) -> None:
         """The one rename that makes a drop a waiting job, once it is known that it can run."""
         with contextlib.suppress(BadSetup, Unready):  # the setup may be mended while it waits
-            self.spool.check(job, self._git)
+            self.spool.check(job, self._git, self._setup)
         new = entries.new(ident.new_id(), job.priority or 0, _called(path.name, job))
         store.make_private(path)
         if parents:

@@ -16,7 +16,7 @@ from runner.entry import Entry
 from runner.errors import BadSetup, MuxqError, Unready
 from runner.job import Job
 from runner.outcome import Cancelled, Failed, Retry
-from runner.plan import Plan, plan, ready
+from runner.plan import Plan, Setup, plan, ready
 from runner.run import following, runs
 from runner.spool import Place, Spool
 from runner.state import Move, State
@@ -35,8 +35,11 @@ class Candidates:
 
     # -- one whose turn has come ------------------------------------------------------------------------------
 
-    def examine(self, found: Entry) -> tuple[Plan, str] | None:
-        """The plan and the agent's binary of a job that can start now; one that cannot is put where it belongs."""
+    def examine(self, found: Entry, setup: Callable[[], Setup] | None = None) -> tuple[Plan, str] | None:
+        """The plan and the agent's binary of a job that can start now; one that cannot is put where it belongs.
+
+        `setup` may be shared with others that are examined at the same moment; it raises BadSetup.
+        """
         place = Place(State.QUEUED, found)
         try:
             if self._waits(place):
@@ -49,7 +52,7 @@ class Candidates:
             if due > time.time():
                 self.backlog.postpone(found, due, worth_waiting=worth and due == again)
                 return None
-            made = plan(self.home, job)
+            made = plan(self.home, job, setup() if setup else None)
             binary = ready(made, self.env)
         except (Unready, BadSetup) as problem:
             if self.summary.blocked.put(found.id, str(problem)):

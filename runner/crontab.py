@@ -5,17 +5,15 @@ The text is edited by pure functions; load() and save() are the door, `crontab -
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shlex
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 
-from runner import cron
+from runner import cron, store
 from runner.errors import BadInput, Unready
 
 SECONDS = 20
@@ -112,15 +110,14 @@ def save(text: str) -> None:
 
 def change(edit: Callable[[str], str]) -> None:
     """Make what `edit` makes of the user's crontab the new one; no other muxq changes it meanwhile. Unready."""
-    fd = os.open(Path.home(), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    fd = store.lock_folder(Path.home(), wait=True)
     try:
-        with suppress(OSError):  # a file system without locks
-            fcntl.flock(fd, fcntl.LOCK_EX)
         before = load()
         if (after := edit(before)) != before:
             save(after)
     finally:
-        os.close(fd)
+        if fd is not None:
+            os.close(fd)
 
 
 def _run(word: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:

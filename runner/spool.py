@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from filelock import FileLock
 
     from runner.job import Job
+    from runner.plan import Setup
 
 Listener = Callable[[str, dict[str, Any]], None]
 
@@ -73,11 +74,11 @@ class Spool:
         self.emit("job.added", job=new.id)
         return new
 
-    def check(self, job: Job, ask: Callable[..., str] | None = None) -> None:
-        """BadInput when the job could not run as things are now. `ask`: see worktree.check()."""
+    def check(self, job: Job, ask: Callable[..., str] | None = None, setup: Setup | None = None) -> None:
+        """BadInput when the job could not run as things are now. `ask`: see worktree.check(); `setup`: see plan()."""
         from runner.plan import plan
 
-        made = plan(self.home, job)
+        made = plan(self.home, job, setup)
         if job.worktree:
             from runner import worktree
 

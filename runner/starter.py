@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Mapping
+from functools import cache, partial
 
 from filelock import FileLock
 
@@ -14,7 +15,7 @@ from runner.candidate import Candidates
 from runner.entry import Entry
 from runner.errors import MuxqError, Unready
 from runner.gate import Gate
-from runner.plan import Plan, plan
+from runner.plan import Plan, Setup, plan
 from runner.running import Running
 from runner.spool import Place, Spool
 from runner.state import State
@@ -69,7 +70,7 @@ class Starter:
 
     def claim(self) -> bool:
         """Claim in order while the gate lets jobs pass; returns whether to go on at the next step, as it takes long."""
-        until = time.monotonic() + AT_A_STRETCH
+        until, setup = time.monotonic() + AT_A_STRETCH, cache(partial(Setup, self.home))
         while self.gate.open() and len(self.backlog) and self.gate.free():
             if time.monotonic() > until:
                 return True
@@ -77,16 +78,16 @@ class Starter:
             if found is None:
                 break
             try:
-                self._start(found)
+                self._start(found, setup)
             except OSError:
                 self.backlog.put_back(found)
                 raise
         return False
 
-    def _start(self, found: Entry) -> None:
+    def _start(self, found: Entry, setup: Callable[[], Setup]) -> None:
         """Claim one waiting job and begin it, if it can start now and nobody was faster."""
         store.check_room(self.home.path)
-        made = self.candidates.examine(found)
+        made = self.candidates.examine(found, setup)
         if made is None:
             return
         try:

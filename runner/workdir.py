@@ -6,10 +6,10 @@ nothing of folders within each other.
 
 from __future__ import annotations
 
-import fcntl
 import os
 from pathlib import Path
 
+from runner import store
 from runner.errors import Unready
 
 
@@ -19,18 +19,11 @@ def take(folder: Path) -> int | None:
     Unready where another job has it.
     """
     try:
-        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError:
-        return None  # whoever needs it says so
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return store.lock_folder(folder)
     except BlockingIOError:
-        os.close(fd)
         raise Unready(f"another job works in {folder}; it waits for that (`exclusive` false would not)") from None
     except OSError:
-        os.close(fd)
-        return None
-    return fd
+        return None  # whoever needs it says so
 
 
 def release(fd: int | None) -> None:

@@ -6,7 +6,6 @@ stash are not touched: of the repository only refs, objects and its list of work
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shutil
@@ -174,25 +173,18 @@ def _alone(repository: Path, unwanted: Event | None = None) -> Iterator[None]:
     and fails. It is the kernel's lock of the folder of that list's repository, as long as a file system knows such.
     """
     shared = git(repository, "rev-parse", "--path-format=absolute", "--git-common-dir").rstrip("\n")
-    fd = os.open(shared, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        while not _locked(fd):
+    while True:
+        try:
+            fd = store.lock_folder(Path(shared))
+            break
+        except BlockingIOError:
             if (unwanted or Event()).wait(PAUSE):
-                raise Unready(f"another job's git works in {repository}")
+                raise Unready(f"another job's git works in {repository}") from None
+    try:
         yield
     finally:
-        os.close(fd)
-
-
-def _locked(fd: int) -> bool:
-    """Whether the lock is ours now, or there is none to be had."""
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
-    return True
+        if fd is not None:
+            os.close(fd)
 
 
 def commit(said: dict[str, Any], message: str) -> None:

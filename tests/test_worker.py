@@ -17,6 +17,7 @@ from runner import Queue, hold, notify, pool
 from runner.entry import Entry
 from runner.hold import Hold
 from runner.home import Home
+from runner.plan import Setup
 from runner.terminal import Tmux
 from runner.worker import Worker
 
@@ -127,13 +128,13 @@ def test_a_probe_that_is_cancelled_before_it_starts_keeps_nobody_waiting(
 ) -> None:
     found, real = add(), worker.candidates.examine
 
-    def examine(entry: Entry) -> object:
-        made = real(entry)
+    def examine(entry: Entry, setup: Callable[[], Setup]) -> object:
+        made = real(entry, setup)
         Queue(home.path).cancel(entry.id)
         return made
 
     pool.change(home, pool.refused)
     pool.change(home, lambda known: replace(known, refusals=pool.OPEN_AFTER))
     monkeypatch.setattr(worker.candidates, "examine", examine)
-    worker._starter._start(found)
+    worker._starter._start(found, lambda: Setup(home))
     assert pool.load(home).probe == ""
