@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -252,15 +251,14 @@ def test_waiting_for_a_finished_job_takes_no_time(queue: Queue) -> None:
     assert queue.wait(job["id"], timeout=0)["state"] == "done"
 
 
-def test_waiting_ends_when_the_job_does(queue: Queue) -> None:
+def test_waiting_ends_when_the_job_does(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runner.queue.SLOW_LOOK", 3600.0)
     job = queue.add("x", agent="echo")
     timer = threading.Timer(0.1, finish, (queue, job["id"]))
     timer.start()
-    start = time.monotonic()
     ended = queue.wait(job["id"], timeout=20)
     timer.join()
     assert ended["state"] == "done"
-    assert time.monotonic() - start < 1.5
 
 
 def test_waiting_has_an_end(queue: Queue) -> None:

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -789,10 +788,8 @@ def test_of_a_claim_and_a_cancel_exactly_one_wins(home: Home, add: Add) -> None:
 def test_of_many_workers_that_find_a_free_lock_exactly_one_takes_the_job_over(home: Home) -> None:
     for number in range(50):
         held: list[object] = []
-        start = time.monotonic()
         at_once(6, lambda _, number=number, held=held: held.append(Spool(home).lock(f"job-{number}")))  # type: ignore[misc]
         assert len([lock for lock in held if lock]) == 1
-        assert time.monotonic() - start < 5
 
 
 # --- jobs after others

@@ -31,6 +31,13 @@ HASTY = [
     "worker.POLL = running.SETTLE_AGAIN = running.SLOW = 0.3; from runner.cli import main; main()",
 ]
 """muxq whose worker looks around more often, for tests of what only the slow look finds."""
+WAITING = [
+    sys.executable,
+    "-c",
+    "import sys; sys.argv[0] = 'muxq'; from runner import worker; "
+    "worker.POLL = 3600.0; from runner.cli import main; main()",
+]
+"""muxq whose worker does not look around by itself, for tests of what events tell it."""
 Worker = subprocess.Popen[bytes]
 
 

@@ -27,7 +27,7 @@ def test_a_silent_agent_is_stalled_and_leaves_a_post_mortem(site: Site) -> None:
 
 
 def test_an_agent_that_goes_on_telling_is_not_stalled(site: Site) -> None:
-    site.drop("busy", "@run sleep 0.3\n@run sleep 0.3\n@run sleep 0.3\nthere", agent="echo", stall=0.8)
+    site.drop("busy", "@run sleep 0.8\n@run sleep 0.8\n@run sleep 0.8\nthere", agent="echo", stall=2)
     assert (site.drain(), site.queue.output("busy")) == (0, "there")
 
 
@@ -36,7 +36,7 @@ def test_a_deleted_socket_costs_no_attempt(site: Site, wait_until: Wait) -> None
     worker = site.work("--drain")
     wait_until((site.folder / "begun").exists)
     site.socket.unlink()
-    wait_until(site.socket.exists, 15)
+    wait_until(site.socket.exists)
     (site.folder / "go").touch()
     assert worker.wait(timeout=30) == 0
     assert (len(site.queue.get("long")["attempts"]), site.queue.output("long")) == (1, "through\n")
