@@ -12,7 +12,7 @@ import stat
 import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ from runner.spool import Spool
 from runner.state import State
 
 if TYPE_CHECKING:
+    from runner.home import Home
     from runner.job import Job
     from runner.plan import Setup
 
@@ -54,34 +55,39 @@ class Drops:
     """Not looked at, the oldest first: so many were taken in as were allowed."""
 
 
-def admit(spool: Spool, limit: int | None = None, among: Iterable[str] | None = None) -> Drops:
+def admit(
+    spool: Spool,
+    limit: int | None = None,
+    among: Iterable[str] | None = None,
+    setup: Callable[[], Setup] | None = None,
+) -> Drops:
     """Take in the files that people dropped: one rename each gives an id, or moves it to rejected/.
 
     No more than `limit` of them; looks only `among` these names in queue/, where the caller knows them.
-    What may still be written to is left alone and named in `unfinished`.
+    What may still be written to is left alone and named in `unfinished`. `setup` may be shared with what follows.
     """
-    return Admission(spool, limit).admit(spool.names(State.QUEUED) if among is None else among)
+    return Admission(spool, limit, setup).admit(spool.names(State.QUEUED) if among is None else among)
+
+
+def _read_setup(home: Home) -> Setup:
+    from runner.plan import Setup  # a listing without drops does without
+
+    return Setup(home)
 
 
 class Admission:
     """One look at the drops of a home."""
 
-    def __init__(self, spool: Spool, limit: int | None = None) -> None:
+    def __init__(self, spool: Spool, limit: int | None = None, setup: Callable[[], Setup] | None = None) -> None:
         from runner import worktree
 
         self.spool, self.home, self.limit = spool, spool.home, limit
         self.drops = Drops()
         self._git = cache(worktree.git)
         """Of a thousand drops for one repository, it is asked of that once."""
+        self._setup = setup or cache(partial(_read_setup, self.home))
         self._children: dict[str, Job] = {}
         """By file name: the jobs that are after others. They come last."""
-
-    @cached_property
-    def _setup(self) -> Setup:
-        """Read once for all drops of the look. BadSetup."""
-        from runner.plan import Setup
-
-        return Setup(self.home)
 
     def admit(self, names: Iterable[str]) -> Drops:
         """Take in those of the names in queue/ that are no job's yet."""
@@ -177,7 +183,7 @@ class Admission:
     def _enter(self, path: Path, job: Job, parents: tuple[Parent, ...] = ()) -> None:
         """The one rename that makes a drop a waiting job, once it is known that it can run."""
         with contextlib.suppress(BadSetup, Unready):  # the setup may be mended while it waits
-            self.spool.check(job, self._git, self._setup)
+            self.spool.check(job, self._git, self._setup())
         new = entries.new(ident.new_id(), job.priority or 0, _called(path.name, job))
         store.make_private(path)
         if parents:

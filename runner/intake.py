@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import math
 import time
+from collections.abc import Callable
 
 from runner import admission
 from runner.backlog import Backlog
+from runner.plan import Setup
 from runner.spool import Spool
 
 ADMIT_AT_ONCE = 1000
@@ -29,7 +31,7 @@ class Intake:
             self._dropped.add(name)
             self.due = 0.0
 
-    async def take_in(self) -> bool:
+    async def take_in(self, setup: Callable[[], Setup]) -> bool:
         """Take in drops, in a thread: thousands at once must not keep the running attempts waiting.
 
         Returns whether there were any.
@@ -39,7 +41,7 @@ class Intake:
         self.due = math.inf
         dropped, self._dropped = self._dropped, set()
         self._unfinished = bool(dropped)  # an error on the way leaves them to the next slow look
-        drops = await asyncio.to_thread(admission.admit, self.spool, ADMIT_AT_ONCE, dropped)
+        drops = await asyncio.to_thread(admission.admit, self.spool, ADMIT_AT_ONCE, dropped, setup)
         for found in drops.admitted:
             self.backlog.remember(found)
         self._dropped.update(drops.unfinished, drops.left)

@@ -12,6 +12,7 @@ import shutil
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -137,8 +138,8 @@ class Profile:
 
     def environment(self, env: Mapping[str, str]) -> dict[str, str]:
         """What the agent gets of the worker's environment, and what the profile adds."""
-        wanted = (*BASE_ENVIRONMENT, *self.env_pass)
-        passed = {key: value for key, value in env.items() if _any(key, wanted) and not _any(key, self.env_drop)}
+        wanted, unwanted = _any_of((*BASE_ENVIRONMENT, *self.env_pass)), _any_of(self.env_drop)
+        passed = {key: value for key, value in env.items() if wanted.fullmatch(key) and not unwanted.fullmatch(key)}
         return {**passed, **self.env}
 
 
@@ -242,5 +243,7 @@ def _items(value: Any) -> list[Any]:
     return list(value.values() if isinstance(value, dict) else value)
 
 
-def _any(key: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatch.fnmatchcase(key, pattern) for pattern in patterns)
+@cache
+def _any_of(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    """Matches a name that fits one of the patterns, each as fnmatch has it; without one, none but the empty name."""
+    return re.compile("|".join(map(fnmatch.translate, patterns)))

@@ -7,7 +7,7 @@ evaluated, and leaves it byte for byte.
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -52,13 +52,16 @@ class Template:
     deny: tuple[str, ...] = ()
     defaults: Mapping[str, Any] = field(default_factory=dict)
     """The variables a job may leave out, with their values (front matter, `[vars]`)."""
-    required: frozenset[str] = frozenset()
-    """The variables a job must give: all that are used, here or in a part, without default and not built in."""
 
     @cached_property
     def lacking(self) -> dict[str, str]:
         """Every variable the template and its parts want from outside, and where: "PATH, line N"."""
         return _lacking(self)
+
+    @property
+    def required(self) -> frozenset[str]:
+        """The variables a job must give: all that are used, here or in a part, without default and not built in."""
+        return frozenset(self.lacking) - BUILT_IN - set(self.defaults)
 
     @cached_property
     def compiled(self) -> "Compiled":
@@ -88,7 +91,8 @@ def load(name: str, folders: Sequence[Path]) -> Template:
         raise NotFound(_no_template(name, folders))
     toml, text = _split(path)
     template = Template(name=name, path=path, text=text, folders=tuple(folders), **_front(toml, path))
-    return _with_required(template)
+    _ = template.lacking  # refuses what cannot be parsed
+    return template
 
 
 def render(template: Template, variables: Mapping[str, Any], *, context: Mapping[str, Any]) -> str:
@@ -303,10 +307,6 @@ def _lacking(template: Template) -> dict[str, str]:
                 lacking.setdefault(name, f"{source.path}, line {line}")
         own |= source.sets
     return lacking
-
-
-def _with_required(template: Template) -> Template:
-    return replace(template, required=frozenset(_lacking(template)) - BUILT_IN - set(template.defaults))
 
 
 def _refuse_clashes(template: Template, variables: Mapping[str, Any]) -> None:

@@ -74,7 +74,10 @@ class Running:
         """Holds its workdir (workdir.py)."""
         self.spool, self.place, self.lock, self.env = spool, Place(State.RUNNING, entry), lock, env
         self._terminal, self._watcher = terminal, watcher
-        self.attempt = self._attempt(self._last() or following(spool.home, entry.id))
+        last = self._last()
+        self._unseen = last is None
+        """Nothing of it was ever begun, as far as its run folders say."""
+        self.attempt = self._attempt(last or following(spool.home, entry.id))
         self.ended: Outcome | None = None
         self.since = time.monotonic()
         self.settling = False
@@ -134,8 +137,9 @@ class Running:
         if record is None:
             chosen, binary = made or self._plan()
             before = (self._conversation() if chosen.resume else None) or chosen.adopted()
-            await self._end_earlier()
-            self.attempt = self._attempt(following(self.spool.home, self.id))
+            if not (made and self._unseen):
+                await self._end_earlier()
+                self.attempt = self._attempt(following(self.spool.home, self.id))
             tree = await self._worktree(chosen) if chosen.job.worktree else None
             record = prepare(self.spool.home, self.attempt.run, chosen, binary, before, tree)
             await self.attempt.launch(chosen, record)

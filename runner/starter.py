@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Mapping
-from functools import cache, partial
 
 from filelock import FileLock
 
@@ -68,9 +67,9 @@ class Starter:
             return workdir.take(made.alone) if made.alone else None
         return None
 
-    def claim(self) -> bool:
+    def claim(self, setup: Callable[[], Setup]) -> bool:
         """Claim in order while the gate lets jobs pass; returns whether to go on at the next step, as it takes long."""
-        until, setup = time.monotonic() + AT_A_STRETCH, cache(partial(Setup, self.home))
+        until = time.monotonic() + AT_A_STRETCH
         while self.gate.open() and len(self.backlog) and self.gate.free():
             if time.monotonic() > until:
                 return True

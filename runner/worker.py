@@ -11,6 +11,7 @@ import contextlib
 import os
 import time
 from collections.abc import Iterator, Mapping
+from functools import cache, partial
 
 from filelock import FileLock
 
@@ -25,7 +26,7 @@ from runner.home import Home
 from runner.intake import Intake
 from runner.leftover import Leftovers
 from runner.outcome import Cancelled, Requeued
-from runner.plan import Plan
+from runner.plan import Plan, Setup
 from runner.recurring import Recurring
 from runner.running import Running
 from runner.spool import Listener, Spool
@@ -142,11 +143,12 @@ class Worker:
         """Look around, take in, claim; where the disk says no, say so and try again at the next slow look."""
         if time.monotonic() < self._troubled_until:
             return
+        setup = cache(partial(Setup, self.home))
         try:
             await self._look_around()
-            if await self._intake.take_in():
+            if await self._intake.take_in(setup):
                 self._looked = False
-            if self._starter.claim():
+            if self._starter.claim(setup):
                 self._wake()
         except OSError as problem:
             self._troubled_until = self._poll_due = time.monotonic() + POLL
