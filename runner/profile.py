@@ -12,7 +12,7 @@ import shutil
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +149,7 @@ def load(name: str, folders: Sequence[Path]) -> Profile:
         for folder in folders:
             path = folder / f"{name}.toml"
             if path.is_file():
-                return _read(name, path)
+                return _read(name, path, path.read_bytes())
     raise NotFound(f"no agent {name[:200]!r}; there are: {', '.join(names(folders))}")
 
 
@@ -158,9 +158,11 @@ def names(folders: Sequence[Path]) -> list[str]:
     return sorted({path.stem for folder in folders for path in folder.glob("*.toml")})
 
 
-def _read(name: str, path: Path) -> Profile:
+@lru_cache(maxsize=64)
+def _read(name: str, path: Path, text: bytes) -> Profile:
+    """A worker asks for the same few again and again: what has not changed is not taken apart anew."""
     try:
-        said = tomllib.loads(path.read_text("utf-8"))
+        said = tomllib.loads(text.decode())
     except (ValueError, RecursionError) as problem:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
         raise BadSetup(f"{path}: {problem}") from None
     said.pop("version", None)

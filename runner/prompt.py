@@ -4,32 +4,24 @@ Knows no job and writes nothing. What a user wrote is data: it enters a template
 evaluated, and leaves it byte for byte.
 """
 
+from __future__ import annotations
+
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
-from runner import duration
+from runner import jinja
 from runner.errors import BadInput, NotFound
+from runner.frontmatter import BUILT_IN, fields, listed, nearest, split
 from runner.job import Format
 
 if TYPE_CHECKING:
     from jinja2 import Template as Compiled
-    from jinja2.sandbox import SandboxedEnvironment
-
-BUILT_IN = frozenset(
-    {"prompt", "files", "workdir", "output_path", "output_format", "output_schema", "output_check", "after"}
-)
-"""Variables that every template may use and no job may set: muxq gives them."""
-MAX_CHARACTERS = 16 * 2**20
-"""The longest text a template may come to."""
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
-_FRONT = re.compile(r"\+\+\+[ \t]*\r?\n(?P<toml>.*?)^\+\+\+[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
-_FRONT_KEYS = ("description", "timeout", "output_format", "allow", "deny", "vars")
 
 
 @dataclass(frozen=True)
@@ -56,7 +48,7 @@ class Template:
     @cached_property
     def lacking(self) -> dict[str, str]:
         """Every variable the template and its parts want from outside, and where: "PATH, line N"."""
-        return _lacking(self)
+        return jinja.lacking(self)
 
     @property
     def required(self) -> frozenset[str]:
@@ -64,9 +56,9 @@ class Template:
         return frozenset(self.lacking) - BUILT_IN - set(self.defaults)
 
     @cached_property
-    def compiled(self) -> "Compiled":
+    def compiled(self) -> Compiled:
         """As jinja has it."""
-        return _environment(self).get_template(self.path.name)
+        return jinja.compiled(self)
 
 
 def names(folders: Sequence[Path]) -> dict[str, Path]:
@@ -89,8 +81,8 @@ def load(name: str, folders: Sequence[Path]) -> Template:
     path = names(folders).get(name)
     if path is None:
         raise NotFound(_no_template(name, folders))
-    toml, text = _split(path)
-    template = Template(name=name, path=path, text=text, folders=tuple(folders), **_front(toml, path))
+    toml, text = split(path)
+    template = Template(name=name, path=path, text=text, folders=tuple(folders), **fields(toml, path))
     _ = template.lacking  # refuses what cannot be parsed
     return template
 
@@ -108,7 +100,7 @@ def render(template: Template, variables: Mapping[str, Any], *, context: Mapping
     _refuse_clashes(template, variables)
     given = {**template.defaults, **variables, **context}
     _refuse_missing(template, variables, given)
-    return _filled_in(template, given)
+    return jinja.filled_in(template, given)
 
 
 def instruction(prompt_file: Path, output_file: Path) -> str:
@@ -142,171 +134,10 @@ def _quoted(path: Path) -> str:
     return f"{mark}{text}{mark}"
 
 
-# --- the file of a template
-
-
 def _no_template(name: str, folders: Sequence[Path]) -> str:
     known = names(folders)
     there = f"There are: {', '.join(known)}" if known else "There are none"
-    return f"no template `{name}`{_nearest(name, known)} {there} (in {', '.join(map(str, folders))})"
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    import difflib
-
-    near = difflib.get_close_matches(name.lower(), list(known), 1)
-    return f": did you mean `{near[0]}`?" if near else "."
-
-
-def _split(path: Path) -> tuple[str | None, str]:
-    """The front matter of a template's file, if it has one, and the text that follows."""
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as problem:
-        raise BadInput(f"{path}: not UTF-8 at byte {problem.start}") from None
-    except OSError as problem:
-        raise BadInput(f"{path}: cannot be read: {problem.strerror}") from None
-    if not re.match(r"\+\+\+[ \t]*\r?$", text, re.MULTILINE):
-        return None, text
-    front = _FRONT.match(text)
-    if front is None:
-        raise BadInput(f"{path}, line 1: the front matter begins here with +++, and no line +++ ends it")
-    return front["toml"], text[front.end() :]
-
-
-def _front(toml: str | None, path: Path) -> dict[str, Any]:
-    """The fields of a Template that its front matter says."""
-    import tomllib
-
-    try:
-        said = tomllib.loads("\n" + (toml or ""))  # the line +++ counts too
-    except (ValueError, RecursionError) as problem:  # ValueError: TOML itself, or 5000 digits
-        place = re.search(r"at line (\d+)", str(problem))
-        raise BadInput(f"{path}, line {place[1] if place else 1}: front matter: {problem}") from None
-    for key, value in said.items():
-        if wrong := _wrong(key, value):
-            line = _line_of_key(toml or "", key)
-            raise BadInput(f"{path}, line {line}: front matter: {wrong}")
-    if "timeout" in said:
-        said["timeout"] = duration.seconds(said["timeout"])
-    said.update((key, tuple(said[key])) for key in ("allow", "deny") if key in said)
-    return {"defaults" if key == "vars" else key: value for key, value in said.items()}
-
-
-def _line_of_key(toml: str, key: str) -> int:
-    pattern = re.compile(rf"\s*\[?\s*[\"']?{re.escape(key)}\b")
-    return next((number for number, line in enumerate(toml.splitlines(), 2) if pattern.match(line)), 1)
-
-
-def _wrong(key: str, value: Any) -> str | None:
-    """What is wrong with a key of the front matter."""
-    if key not in _FRONT_KEYS:
-        return f"unknown key `{key}`{_nearest(key, _FRONT_KEYS)} Known are {_listed(_FRONT_KEYS)}"
-    if key == "description" and not isinstance(value, str):
-        return "`description` must be a string"
-    if key == "output_format" and value not in get_args(Format):
-        return f"`output_format` must be one of {', '.join(get_args(Format))}"
-    if key in ("allow", "deny") and not (
-        isinstance(value, list) and all(isinstance(rule, str) and rule.strip() for rule in value)
-    ):
-        return f"`{key}` must be a list of permission rules"
-    if key == "vars":
-        return _wrong_defaults(value)
-    if key == "timeout":
-        try:
-            duration.seconds(value)
-        except BadInput as problem:
-            return f"`timeout`: {problem}"
-    return None
-
-
-def _wrong_defaults(value: Any) -> str | None:
-    if not isinstance(value, dict):
-        return "`vars` must be a table of variables and their defaults"
-    if taken := sorted(BUILT_IN.intersection(value)):
-        return f"`vars` cannot give a default to {_listed(taken)}: muxq gives that itself"
-    return None
-
-
-def _listed(words: Iterable[str]) -> str:
-    return ", ".join(f"`{word}`" for word in words)
-
-
-# --- what jinja says
-
-
-def _environment(template: Template) -> "SandboxedEnvironment":
-    """jinja, sandboxed and strict. It finds the template itself under its file's name, and the parts in its folders."""
-    from jinja2 import FunctionLoader, StrictUndefined
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-    def source(file: str) -> tuple[str, str, None] | None:
-        path = template.path if file == template.path.name else _part(file, template.folders)
-        if path is None:
-            return None
-        toml, text = _split(path)
-        # As many lines as the front matter has, so that jinja's line numbers are those of the file.
-        padding = "" if toml is None else "{#" + "\n" * (toml.count("\n") + 2) + "+#}"
-        return padding + text, str(path), None
-
-    return ImmutableSandboxedEnvironment(
-        loader=FunctionLoader(source),
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=False,
-    )
-
-
-def _part(file: str, folders: Sequence[Path]) -> Path | None:
-    if not file.endswith(".md") or not _NAME.fullmatch(file.removesuffix(".md")):
-        return None
-    return next((path for folder in folders if (path := folder / file).is_file()), None)
-
-
-@dataclass(frozen=True)
-class _Source:
-    """One file of a template as jinja parses it: where each variable it lacks is used, what it sets itself."""
-
-    path: str
-    uses: Mapping[str, int]
-    """Variable to line."""
-    sets: frozenset[str]
-
-
-def _sources(template: Template) -> Iterator[_Source]:
-    """The template and every part that it includes, by name, directly or through others."""
-    from jinja2 import meta, nodes
-
-    env = _environment(template)
-    todo, seen = [template.path.name], set[str]()
-    while todo:
-        file = todo.pop(0)
-        if file in seen:
-            continue
-        seen.add(file)
-        with _told(template):
-            text, path, _ = env.loader.get_source(env, file)  # type: ignore[union-attr]
-        with _told(template, path):
-            tree = env.parse(text)
-            lacking = meta.find_undeclared_variables(tree)
-        used = sorted((node.lineno, node.name, node.ctx) for node in tree.find_all(nodes.Name))
-        uses = {name: line for line, name, _ in reversed(used) if name in lacking}
-        yield _Source(path or file, uses, frozenset(name for _, name, ctx in used if ctx == "store"))
-        todo.extend(part for part in meta.find_referenced_templates(tree) if part)
-
-
-def _lacking(template: Template) -> dict[str, str]:
-    """Every variable the template and its parts want from outside, and where: "PATH, line N"."""
-    lacking: dict[str, str] = {}
-    own: frozenset[str] = frozenset()
-    for source in _sources(template):
-        for name, line in source.uses.items():
-            if name not in own:  # a part sees what the text that includes it has set
-                lacking.setdefault(name, f"{source.path}, line {line}")
-        own |= source.sets
-    return lacking
+    return f"no template `{name}`{nearest(name, known)} {there} (in {', '.join(map(str, folders))})"
 
 
 def _refuse_clashes(template: Template, variables: Mapping[str, Any]) -> None:
@@ -316,8 +147,8 @@ def _refuse_clashes(template: Template, variables: Mapping[str, Any]) -> None:
         if name in BUILT_IN:
             raise BadInput(f"template `{template.name}`: `vars` cannot set `{name}`: muxq gives that itself")
         if name not in known:
-            takes = f"It takes {_listed(known)}" if known else "It takes none"
-            raise BadInput(f"template `{template.name}`: no variable `{name}`{_nearest(name, known)} {takes}")
+            takes = f"It takes {listed(known)}" if known else "It takes none"
+            raise BadInput(f"template `{template.name}`: no variable `{name}`{nearest(name, known)} {takes}")
 
 
 def _refuse_missing(template: Template, variables: Mapping[str, Any], given: Mapping[str, Any]) -> None:
@@ -329,46 +160,5 @@ def _refuse_missing(template: Template, variables: Mapping[str, Any], given: Map
         raise ValueError(f"context lacks {unset}")
     missing = [f"`{name}` ({place})" for name, place in lacking.items() if name not in given]
     if missing:
-        has = f"given are {_listed(sorted(variables))}" if variables else "none is given"
+        has = f"given are {listed(sorted(variables))}" if variables else "none is given"
         raise BadInput(f"template `{template.name}`: missing from `vars`: {', '.join(missing)}; {has}")
-
-
-def _filled_in(template: Template, given: Mapping[str, Any]) -> str:
-    pieces: list[str] = []
-    length = 0
-    with _told(template):
-        for piece in template.compiled.generate(given):
-            pieces.append(piece)
-            length += len(piece)
-            if length > MAX_CHARACTERS:
-                raise BadInput(f"template `{template.name}`: comes to more than {MAX_CHARACTERS} characters")
-    return "".join(pieces)
-
-
-@contextmanager
-def _told(template: Template, path: str | None = None) -> Iterator[None]:
-    """Whatever goes wrong inside becomes BadInput that names the template, the file (`path`, if known) and the line."""
-    from jinja2 import TemplateNotFound, TemplateSyntaxError
-
-    try:
-        yield
-    except BadInput:
-        raise
-    except TemplateNotFound as problem:
-        looked = ", ".join(map(str, template.folders))
-        raise BadInput(f"template `{template.name}`: there is no part `{problem}` to include (in {looked})") from None
-    except TemplateSyntaxError as problem:
-        where = f"{path or problem.filename or template.path}, line {problem.lineno}"
-        raise BadInput(f"template `{template.name}` ({where}): {problem.message}") from None
-    except Exception as problem:
-        what = f"{type(problem).__name__}: {problem}"
-        raise BadInput(f"template `{template.name}` ({_place(problem, template)}): {what}") from problem
-
-
-def _place(problem: Exception, template: Template) -> str:
-    """Where in a template an exception was raised: the innermost frame that is one."""
-    from traceback import walk_tb
-
-    places = ((frame.f_code.co_filename, line) for frame, line in walk_tb(problem.__traceback__))
-    inside = [f"{path}, line {line}" for path, line in places if path.endswith(".md")]
-    return inside[-1] if inside else str(template.path)

@@ -202,3 +202,8 @@ def test_what_claude_marks_its_children_with_does_not_reach_another() -> None:
 
 def test_a_placeholder_as_binary_is_left_to_be_filled_in() -> None:
     assert profile.load("echo", [SHIPPED]).binary(os.environ) == "{python}"
+
+
+def test_an_edit_is_seen_at_once(load: Callable[[str], Profile]) -> None:
+    texts = ('command = ["sh"]\nhooks = true\n', 'command = ["ed"]\nhooks = true\n')
+    assert [load(text).command for text in (*texts, texts[0])] == [("sh",), ("ed",), ("sh",)]

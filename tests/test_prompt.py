@@ -317,3 +317,32 @@ def test_generic_carries_the_prompt_byte_for_byte() -> None:
 def test_echo_test_carries_the_message_between_its_markers() -> None:
     text = prompt.render(prompt.load("echo_test", [SHIPPED]), {"message": "hi {{ x }}"}, context=CONTEXT)
     assert "----- begin -----\nhi {{ x }}\n----- end -----\n" in text
+
+
+# --- edited
+
+
+def test_an_edit_is_seen_at_once(tmp_path: Path) -> None:
+    assert [rendered(tmp_path, text) for text in ("one", "two", "one")] == ["one", "two", "one"]
+    with pytest.raises(BadInput, match="missing from `vars`: `b`"):
+        rendered(tmp_path, "{{ b }}")
+
+
+def test_an_edit_of_a_part_is_seen_at_once(tmp_path: Path) -> None:
+    texts = []
+    for text in ("one", "two", "one"):
+        (tmp_path / "_part.md").write_text(text)
+        texts.append(rendered(tmp_path, '{% include "_part.md" %}'))
+    (tmp_path / "_part.md").write_text("{{ b }}")
+    assert texts == ["one", "two", "one"]
+    assert "missing from `vars`: `b`" in refused(tmp_path, '{% include "_part.md" %}')
+
+
+def test_parts_of_one_name_in_two_folders_are_not_mixed_up(tmp_path: Path) -> None:
+    texts = []
+    for name in ("one", "two"):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "_part.md").write_text(name)
+        texts.append(rendered(folder, '{% include "_part.md" %}'))
+    assert texts == ["one", "two"]
