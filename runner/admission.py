@@ -6,6 +6,7 @@ What may still be written to is left alone. Every process of a home may admit, s
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import os
 import stat
@@ -185,7 +186,11 @@ class Admission:
         with contextlib.suppress(BadSetup, Unready):  # the setup may be mended while it waits
             self.spool.check(job, self._git, self._setup())
         new = entries.new(ident.new_id(), job.priority or 0, _called(path.name, job))
-        store.make_private(path)
+        info = path.lstat()
+        if not stat.S_ISREG(info.st_mode):
+            raise BadInput("it was a file and is none any more")
+        if os.geteuid() not in (0, info.st_uid):
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
         if parents:
             family.write(self.home, new.id, parents)
         try:
@@ -193,6 +198,7 @@ class Admission:
         except OSError:
             self.home.parents(new.id).unlink(missing_ok=True)
             raise
+        _make_private(self.home.queue / new.file)
         self.spool.emit("job.admitted", job=new.id, file=new.name)
         self.drops.admitted.append(new)
 
@@ -208,8 +214,7 @@ class Admission:
         shown, why = plain(path.name), plain(why.removeprefix(f"{path.name}: "))[:MAX_REASON]
         target, reason = self._take_name(path.name, f"{shown} was not taken as a job: {why}\n".encode())
         try:
-            _make_private(path)
-            store.move(path, target)
+            _move_away(path, target)
         except OSError:
             if not os.path.lexists(target):
                 reason.unlink(missing_ok=True)
@@ -250,9 +255,24 @@ def _called(file: str, job: Job) -> str:
     return job.name or file.removesuffix(".json")
 
 
+def _move_away(path: Path, target: Path) -> None:
+    """A move, also of a folder without rights, which cannot be moved as it is."""
+    try:
+        store.move(path, target)
+    except PermissionError:
+        if not stat.S_ISDIR(path.lstat().st_mode):
+            raise
+        path.chmod(0o700)
+        store.move(path, target)
+    _make_private(target)
+
+
 def _make_private(path: Path) -> None:
-    """What is ours, 0600 or, for a folder, 0700 (one without rights cannot even be moved)."""
-    with contextlib.suppress(BadInput, PermissionError):
+    """What is ours, 0600 or, for a folder, 0700: under a name that we gave it, where nobody puts another in its place.
+
+    It may have been moved on by now, or be a link that is refused when it is read.
+    """
+    with contextlib.suppress(BadInput, PermissionError, FileNotFoundError):
         if stat.S_ISDIR(path.lstat().st_mode):
             path.chmod(0o700)
         else:

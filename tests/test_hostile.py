@@ -172,21 +172,44 @@ def test_a_drop_that_is_swapped_while_it_is_taken_in_lets_nothing_in_and_nothing
 
 
 @pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("text", [SECRET, b"[]"], ids=["taken in", "refused"])
+def test_a_file_elsewhere_keeps_its_mode_though_its_name_in_the_queue_comes_and_goes(
+    spool: Spool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: bytes
+) -> None:
+    other, drop, real = tmp_path / "other.json", spool.home.queue / "x.json", os.fstat
+    other.write_bytes(text)
+    other.chmod(0o644)
+    drop.hardlink_to(other)
+
+    def blinking(fd: int) -> os.stat_result:
+        if not drop.exists():
+            return real(fd)
+        drop.unlink()
+        told = real(fd)
+        drop.hardlink_to(other)
+        return told
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fstat", blinking)
+        drops = admit(spool)
+    assert (len(drops.admitted) + len(drops.rejected), stat.S_IMODE(other.stat().st_mode)) == (1, 0o644)
+
+
+@pytest.mark.usefixtures("impatient")
 def test_a_drop_that_turns_into_a_link_after_it_was_read_stops_no_other(
     spool: Spool, secret: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (spool.home.queue / "x.json").write_bytes(JOB)
     (spool.home.queue / "y.json").write_bytes(JOB)
     os.utime(spool.home.queue / "x.json", (1, 1))
-    real = store.make_private
+    drop, real = spool.home.queue / "x.json", Spool.check
 
-    def swapped(path: Path) -> None:
-        if path.name == "x.json":
-            path.unlink()
-            path.symlink_to(secret)
-        real(path)
+    def swapped(*given: Any) -> None:
+        drop.unlink(missing_ok=True)
+        drop.symlink_to(secret)
+        monkeypatch.setattr(Spool, "check", real)
 
-    monkeypatch.setattr(store, "make_private", swapped)
+    monkeypatch.setattr(Spool, "check", swapped)
     drops = admit(spool)
     assert ([entry.name for entry in drops.admitted], [name for name, _ in drops.rejected]) == (["y"], ["x.json"])
 
