@@ -88,21 +88,25 @@ def _marked_linux(mark: str) -> list[int]:
 
 
 def _raw(pid: str) -> bytes:
-    """/proc/PID/environ; b"" for others' processes. One that is just becoming another program has none for a moment."""
-    deadline, none = time.monotonic() + EXEC_SECONDS, 0
+    """/proc/PID/environ; b"" for others' processes.
+
+    Of one that becomes another program while it is read, nothing comes, or half: it is read again until it is as long
+    as the process's memory says.
+    """
+    deadline, found = time.monotonic() + EXEC_SECONDS, b""
     with suppress(OSError, IndexError):
-        while True:
+        while time.monotonic() < deadline:
             with open(f"/proc/{pid}/environ", "rb") as file:
-                if found := file.read():
-                    return found
+                found = file.read()
+            if found.endswith(b"\0"):
+                break
             os.readlink(f"/proc/{pid}/exe")  # kernel threads and the dead have neither
             with open(f"/proc/{pid}/stat", "rb") as file:
-                ends = int(file.read().rpartition(b")")[2].split()[48])  # where its environment ends in its memory
-            none += ends != 0  # it has become one meanwhile, or really has no environment
-            if none > 3 or time.monotonic() > deadline:
+                begins, ends = map(int, file.read().rpartition(b")")[2].split()[47:49])  # its environment; 0: not yet
+            if ends and len(found) == ends - begins:
                 break
             time.sleep(0.002)
-    return b""
+    return found
 
 
 def _marked_elsewhere(name: str, value: str) -> list[int]:

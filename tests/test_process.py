@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import shlex
 import signal
@@ -136,6 +137,26 @@ def test_a_process_that_is_just_becoming_another_program_is_found(mark: str, bas
         assert [[proc.pid for proc in marked(MARK, mark)] for _ in range(5)] == 5 * [[one.pid]]
         one.kill()
         one.wait()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc/PID/environ")
+@pytest.mark.parametrize("part", [0, 20], ids=["nothing", "half"])
+def test_a_process_is_found_however_often_it_becomes_another_while_it_is_looked_at(
+    mark: str, bash: Callable, tmp_path: Path, wait_until: Wait, monkeypatch: pytest.MonkeyPatch, part: int
+) -> None:
+    one, looks = bash("echo $$ > ready; exec sleep 60"), 0
+    pid_in(tmp_path / "ready", wait_until)
+
+    def disturbed(path: str, mode: str) -> io.BufferedIOBase:
+        """What the kernel gives to a reader whose process has just become another: its memory is not that any more."""
+        nonlocal looks
+        if path != f"/proc/{one.pid}/environ" or looks == 10:
+            return open(path, mode)  # type: ignore[return-value]
+        looks += 1
+        return io.BytesIO(b"x" * part)
+
+    monkeypatch.setattr(process, "open", disturbed, raising=False)
+    assert ([proc.pid for proc in marked(MARK, mark)], looks) == ([one.pid], 10)
 
 
 def test_this_process_is_never_found_nor_ended() -> None:
