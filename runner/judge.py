@@ -17,7 +17,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
@@ -59,7 +59,22 @@ def main(folder: str) -> None:
 
 
 def _end(*_: object) -> NoReturn:
+    """Once: nothing interrupts what is ended on the way out."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     sys.exit(1)
+
+
+@contextlib.contextmanager
+def _told_later() -> Iterator[None]:
+    """Whoever tells us to end is heard when the block is through."""
+    told: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    if told:
+        _end()
 
 
 def _end_with_asker() -> None:
@@ -102,37 +117,47 @@ def _late(*_: object) -> NoReturn:
 
 
 def _check(contract: Contract, workdir: str) -> str:
-    """Run the check. All that it has started ends with it, or with its time."""
     if not contract.check:
         return ""
-    check = subprocess.Popen(
-        ["/bin/sh", "-c", contract.check],
-        cwd=workdir,
-        env={**os.environ, "MUXQ_OUTPUT": contract.path},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
-    tail = bytearray()
-    reader = threading.Thread(target=_keep_tail, args=(check, tail), daemon=True)
-    reader.start()
-    try:
-        status: int | None = check.wait(contract.check_timeout)
-    except subprocess.TimeoutExpired:
-        status = None
-    finally:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(check.pid, signal.SIGKILL)
-        reader.join(1.0)  # one that has left the group may keep the pipe open
+    status, tail = _run(contract, workdir)
     if status == 0:
         return ""
     from runner import duration
 
     how = f"failed with exit status {status}" if status is not None else "did not end within "
     how += "" if status is not None else duration.show(contract.check_timeout)
-    said = bytes(tail).decode("utf-8", "replace").strip()
+    said = tail.decode("utf-8", "replace").strip()
     return f"the check `{contract.check}` {how}" + (f"; the end of what it said:\n{said}" if said else "")
+
+
+def _run(contract: Contract, workdir: str) -> tuple[int | None, bytes]:
+    """The check's exit status, None where its time was over, and the end of what it said.
+
+    All that it has started ends with it, with its time, or with us.
+    """
+    tail, check = bytearray(), None
+    try:
+        with _told_later():  # else it might have begun, and we not know of it
+            check = subprocess.Popen(
+                ["/bin/sh", "-c", contract.check],
+                cwd=workdir,
+                env={**os.environ, "MUXQ_OUTPUT": contract.path},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        reader = threading.Thread(target=_keep_tail, args=(check, tail), daemon=True)
+        reader.start()
+        status: int | None = check.wait(contract.check_timeout)
+    except subprocess.TimeoutExpired:
+        status = None
+    finally:
+        if check:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(check.pid, signal.SIGKILL)
+    reader.join(1.0)  # one that has left the group may keep the pipe open
+    return status, bytes(tail)
 
 
 def _keep_tail(check: subprocess.Popen[bytes], tail: bytearray) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import subprocess
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,56 @@ def test_the_judge_and_the_check_end_with_whoever_asked(
     assert asked.wait(30) == 1
     wait_until(lambda: not running(tmp_path / "pid"))
     assert not (run / "judged.json").exists()
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """This process is a judge: it takes SIGTERM as one. The checks that it has started; closed in the end."""
+    checks: list[subprocess.Popen[bytes]] = []
+    real = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda *given, **how: checks.append(real(*given, **how)) or checks[-1])
+    before = signal.signal(signal.SIGTERM, judge._end)
+    yield checks
+    signal.signal(signal.SIGTERM, before)
+    for check in checks:
+        with check:
+            check.kill()
+
+
+def end_us() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_check_ends_with_a_judge_that_was_told_to_end_while_it_started_it(
+    contract: Make, tmp_path: Path, started: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = subprocess.Popen
+
+    def told_to_end(*given: Any, **how: Any) -> subprocess.Popen[bytes]:
+        check = start(*given, **how)
+        end_us()
+        return check
+
+    monkeypatch.setattr(subprocess, "Popen", told_to_end)
+    with pytest.raises(SystemExit):
+        judge._check(contract(check="sleep 600"), str(tmp_path))
+    assert [check.wait(30) for check in started] == [-signal.SIGKILL]
+
+
+def test_a_check_ends_with_a_judge_that_is_told_to_end_twice(
+    contract: Make, tmp_path: Path, started: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By who asked it, and by the end of its standard input."""
+    end_group = os.killpg
+
+    def told_again(group: int, number: int) -> None:
+        end_us()
+        end_group(group, number)
+
+    monkeypatch.setattr(os, "killpg", told_again)
+    with pytest.raises(SystemExit):
+        judge._check(contract(check="kill $PPID; sleep 600"), str(tmp_path))
+    assert [check.wait(30) for check in started] == [-signal.SIGKILL]
 
 
 def test_an_output_that_changes_meanwhile_is_not_judged(run: Path, contract: Make) -> None:
