@@ -402,8 +402,11 @@ def test_an_events_file_is_appended_to(tmux: Tmux, folder: Path, wait_until: Wai
 
 @lifecycle
 def test_a_report_that_cannot_be_written_spoils_no_screen(tmux: Tmux, folder: Path, wait_until: Wait) -> None:
-    run(tmux.launch("a-1", ["/bin/echo", "fine"], cwd=folder, env={}, events=folder / "none" / "events"))
-    launch(tmux, "b-1", "/bin/echo", "fine", folder=folder)
+    script = ["/bin/sh", "-c", "echo fine; until [ -e gate ]; do sleep 0.01; done"]  # its end must not swallow the word
+    run(tmux.launch("a-1", script, cwd=folder, env={}, events=folder / "none" / "events"))
+    launch(tmux, "b-1", *script, folder=folder)
+    wait_until(lambda: "fine" in run(tmux.screen("a-1")))
+    (folder / "gate").touch()
     run(tmux.ended("a-1"))
     ended(tmux, folder / "events.jsonl", wait_until, "b-1")
     assert run(tmux.screen("a-1")).strip() == "fine"

@@ -168,7 +168,7 @@ def test_an_agent_that_writes_nothing_is_sent_back_and_then_fails(site: Site) ->
 
 
 def test_an_agent_that_leaves_fails_with_its_status(site: Site) -> None:
-    site.drop("gone", "@say last words\n@exit 3", agent="echo")
+    site.drop("gone", "@say last words\n@wait 0.3\n@exit 3", agent="echo")
     assert site.drain() == 1
     (attempt,) = site.job("gone")["attempts"]
     assert (ended(site, "gone"), attempt["exit_status"]) == (("failed", 1, "agent-exited"), 3)
