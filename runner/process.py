@@ -21,6 +21,7 @@ import psutil
 LONGEST_PAUSE = 0.04  # seconds between two looks at processes that are to end
 LONGEST_LOOK = 0.25  # seconds between two looks at a process that may run for hours
 EXEC_SECONDS = 0.5  # how long a process may be without an environment while it becomes another program
+EMPTY_SECONDS = 0.05  # how long its memory has to say that it has none, which it also says for a moment meanwhile
 KILL_SECONDS = 2.0  # how long a killed process may take: longer only in an uninterruptible wait of the kernel
 
 
@@ -91,11 +92,11 @@ def _raw(pid: str) -> bytes:
     """/proc/PID/environ; b"" for others' processes.
 
     Of one that becomes another program while it is read, nothing comes, or half: it is read again until it is as long
-    as the process's memory says.
+    as the process's memory says. That it has none is believed where its memory says so for a while at one address.
     """
-    deadline, found = time.monotonic() + EXEC_SECONDS, b""
+    deadline, found, empty = time.monotonic() + EXEC_SECONDS, b"", (0, 0.0)
     with suppress(OSError, IndexError):
-        while time.monotonic() < deadline:
+        while (now := time.monotonic()) < deadline:
             with open(f"/proc/{pid}/environ", "rb") as file:
                 found = file.read()
             if found.endswith(b"\0"):
@@ -103,7 +104,11 @@ def _raw(pid: str) -> bytes:
             os.readlink(f"/proc/{pid}/exe")  # kernel threads and the dead have neither
             with open(f"/proc/{pid}/stat", "rb") as file:
                 begins, ends = map(int, file.read().rpartition(b")")[2].split()[47:49])  # its environment; 0: not yet
-            if ends and len(found) == ends - begins:
+            if found and len(found) == ends - begins:
+                break
+            if begins != ends or ends != empty[0]:
+                empty = (ends, now)
+            elif ends and now - empty[1] > EMPTY_SECONDS:
                 break
             time.sleep(0.002)
     return found
