@@ -43,8 +43,7 @@ def lacking(template: Template) -> dict[str, str]:
 
 def compiled(template: Template) -> Compiled:
     """As jinja has it."""
-    with _told(template):
-        return _environment(_loader(template)).get_template(template.path.name)
+    return _environment(_loader(template)).get_template(template.path.name)
 
 
 def filled_in(template: Template, given: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import math
 import os
+import re
 import signal
 import sys
 import time
@@ -68,28 +69,26 @@ def marked(name: str, value: str) -> list[Proc]:
 
     It finds what `descendants` cannot: children of a killed parent, daemons, processes of another session.
     """
-    pids = _marked_linux(name, value) if sys.platform == "linux" else _marked_elsewhere(name, value)
-    return [proc for pid in pids if pid != os.getpid() and (proc := find(pid))]
+    pids = dict.fromkeys(pid for pid, found in _all_with(name) if found == value)
+    return [proc for pid in pids if (proc := find(pid))]
 
 
 def values(name: str) -> set[str]:
     """Every value that the variable `name` has in the environments of this user's processes, but for this one's."""
+    return {value for _, value in _all_with(name)}
+
+
+def _all_with(name: str) -> Iterator[tuple[int, str]]:
+    """(pid, value) of this user's processes, but for this one, that have the variable `name`."""
     if sys.platform != "linux":
-        return {value for process in _mine() if (value := _environment(process).get(name))}
-    head, found = os.fsencode(f"{name}="), set()
-    for pid in (name for name in os.listdir("/proc") if name.isdecimal() and int(name) != os.getpid()):
-        found |= {os.fsdecode(word[len(head) :]) for word in _raw(pid).split(b"\0") if word.startswith(head)}
-    return found
-
-
-def _marked_linux(name: str, value: str) -> list[int]:
-    """What psutil would find, in a tenth of the time: one read for each process, of which there may be thousands.
-
-    bash takes its variables apart in their place as it starts: for a moment there is a NUL between name and value.
-    """
-    marks = [b"\0" + os.fsencode(f"{name}{between}{value}") + b"\0" for between in "=\0"]
-    found = ((pid, b"\0" + _raw(pid)) for pid in os.listdir("/proc") if pid.isdecimal())
-    return [int(pid) for pid, environ in found if any(mark in environ for mark in marks)]
+        yield from ((process.pid, value) for process in _mine() if (value := _environment(process).get(name)))
+        return
+    # What psutil would find, in a tenth of the time: one read for each process, of which there may be thousands.
+    # bash takes its variables apart in their place as it starts: for a moment there is a NUL between name and value.
+    said = re.compile(rb"\0" + re.escape(os.fsencode(name)) + rb"[=\0]([^\0]*)(?=\0)")
+    for pid in os.listdir("/proc"):
+        if pid.isdecimal() and int(pid) != os.getpid():
+            yield from ((int(pid), os.fsdecode(value)) for value in said.findall(b"\0" + _raw(pid)))
 
 
 def _raw(pid: str) -> bytes:
@@ -116,10 +115,6 @@ def _raw(pid: str) -> bytes:
                 break
             time.sleep(0.002)
     return found
-
-
-def _marked_elsewhere(name: str, value: str) -> list[int]:
-    return [process.pid for process in _mine() if _environment(process).get(name) == value]
 
 
 async def end(procs: Collection[Proc], *, grace: float = 5.0) -> list[Proc]:

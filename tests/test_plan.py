@@ -65,11 +65,11 @@ def test_the_result_goes_into_the_run_folder_by_itself(plan: Callable[..., Plan]
 
 @pytest.mark.parametrize(
     ("said", "path"),
-    [("out/x.md", "/work/out/x.md"), ("/abs/x.md", "/abs/x.md"), ("~/x.md", "{home}/x.md")],
+    [("out/x.md", "/d/out/x.md"), ("/abs/x.md", "/abs/x.md"), ("~/x.md", "{home}/x.md")],
 )
 def test_the_result_goes_where_the_job_says(plan: Callable[..., Plan], tmp_path: Path, said: str, path: str) -> None:
     wanted = Path(path.format(home=tmp_path / "user-home"))
-    assert plan(output=said).output_file(Path("/run"), Path("/work")) == wanted
+    assert plan(output=said).output_file(Path("/run"), Path("/d")) == wanted
 
 
 def test_the_workdir_is_the_jobs_or_else_the_default(plan: Callable[..., Plan], tmp_path: Path) -> None:
