@@ -116,8 +116,7 @@ def change(edit: Callable[[str], str]) -> None:
         if (after := edit(before)) != before:
             save(after)
     finally:
-        if fd is not None:
-            os.close(fd)
+        store.unlock_folder(fd)
 
 
 def _run(word: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:

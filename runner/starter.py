@@ -95,12 +95,12 @@ class Starter:
             self._shut_out(found, str(problem))
             return
         if not self.gate.take_turn(found.id):
-            workdir.release(held)
+            store.unlock_folder(held)
             self.backlog.put_back(found)
             return
         lock = self.spool.claim(found)
         if lock is None:
-            workdir.release(held)
+            store.unlock_folder(held)
             self.backlog.forget(found)
             if not self.spool.path(Place(State.RUNNING, found)).exists():  # no other worker has it: it was cancelled
                 pool.tell_end(self.home, found.id)

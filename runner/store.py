@@ -132,6 +132,12 @@ def lock_folder(path: Path, *, wait: bool = False) -> int | None:
     return fd
 
 
+def unlock_folder(fd: int | None) -> None:
+    """Let go of what lock_folder() gave."""
+    if fd is not None:
+        os.close(fd)
+
+
 def sync_folder(path: Path) -> None:
     """fsync a folder, so that a rename in it survives a power cut."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)

@@ -6,7 +6,6 @@ nothing of folders within each other.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from runner import store
@@ -24,8 +23,3 @@ def take(folder: Path) -> int | None:
         raise Unready(f"another job works in {folder}; it waits for that (`exclusive` false would not)") from None
     except OSError:
         return None  # whoever needs it says so
-
-
-def release(fd: int | None) -> None:
-    if fd is not None:
-        os.close(fd)

@@ -15,7 +15,7 @@ from functools import cache, partial
 
 from filelock import FileLock
 
-from runner import batch, config, news, notify, store, workdir
+from runner import batch, config, news, notify, store
 from runner import entry as entries
 from runner.backlog import Backlog
 from runner.candidate import Candidates
@@ -248,7 +248,7 @@ class Worker:
     def _ended(self, task: asyncio.Task[None]) -> None:
         running = self._tasks.pop(task)
         del self.running[running.id]
-        workdir.release(running.workdir)
+        store.unlock_folder(running.workdir)
         self._starter.let_in()
         self._wake()
         if task.cancelled():

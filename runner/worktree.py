@@ -183,8 +183,7 @@ def _alone(repository: Path, unwanted: Event | None = None) -> Iterator[None]:
     try:
         yield
     finally:
-        if fd is not None:
-            os.close(fd)
+        store.unlock_folder(fd)
 
 
 def commit(said: dict[str, Any], message: str) -> None:

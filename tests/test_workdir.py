@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from runner import workdir
+from runner import store, workdir
 from runner.errors import Unready
 
 
@@ -16,12 +16,12 @@ def test_one_at_a_time_by_whatever_name(tmp_path: Path) -> None:
     held = workdir.take(tmp_path / "folder")
     with pytest.raises(Unready, match="another job works in"):
         workdir.take(tmp_path / "link")
-    workdir.release(held)
-    workdir.release(workdir.take(tmp_path / "link"))
+    store.unlock_folder(held)
+    store.unlock_folder(workdir.take(tmp_path / "link"))
 
 
 def test_nothing_is_written_into_the_folder(tmp_path: Path) -> None:
-    workdir.release(workdir.take(tmp_path))
+    store.unlock_folder(workdir.take(tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["user-home"]
 
 
