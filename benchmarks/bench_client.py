@@ -24,7 +24,7 @@ from common import (
     wait_for_file,
 )
 
-from runner.prompt import instruction
+from runner.templates.template import instruction
 
 sys.path.insert(0, str(REPOSITORY / "tests" / "client"))
 from install import claude_binary

@@ -8,8 +8,8 @@ import time
 import psutil
 from common import Row, Worker, environment, sandbox, table, wait_until
 
-from runner import process
-from runner.tmuxsetup import socket_path
+from runner.system import process
+from runner.tmux.setup import socket_path
 
 TARGET = 2.0
 """Per cent of a core."""

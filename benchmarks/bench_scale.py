@@ -27,15 +27,17 @@ from common import (
     wait_until,
 )
 
-from runner import clock, entry, hold, ident
-from runner.backlog import Backlog
-from runner.entry import Entry
-from runner.hold import Hold
-from runner.home import Home
-from runner.run import Run
-from runner.spool import Place, Spool
-from runner.state import Move, State
-from runner.tmuxsetup import socket_path
+from runner.home import hold
+from runner.home.attempt_folder import AttemptFolder
+from runner.home.hold import Hold
+from runner.home.layout import Home
+from runner.home.spool import Place, Spool
+from runner.jobs import entry, ident
+from runner.jobs.entry import Entry
+from runner.jobs.state import Move, State
+from runner.system import clock
+from runner.tmux.setup import socket_path
+from runner.worker.backlog import Backlog
 
 FEW = 100
 NAMELESS, NAMED = 66, 67
@@ -87,7 +89,7 @@ def _done(path: Path, count: int) -> Home:
     home, text = Home(path).make(), json.dumps(JOB).encode()
     ended = json.dumps({"version": 1, "outcome": "done", "finished_at": clock.stamp(), "message": ""}).encode()
     for new in _names(count):
-        run = Run(new.id, 1, home.runs / new.id / "1")
+        run = AttemptFolder(new.id, 1, home.runs / new.id / "1")
         run.path.mkdir(parents=True)
         output = {"path": str(run.path / "output.md")}
         began = {"version": 1, "job": new.id, "attempt": 1, "started_at": clock.stamp(), "output": output}

@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from common import MUXQ, Row, Tmux, end_server, environment, quartiles, rounds, sandbox, table, take_turns, wait_until
 
-from runner.home import Home
-from runner.tmuxsetup import socket_path
+from runner.home.layout import Home
+from runner.tmux.setup import socket_path
 
 JOBS = 200
 SIDE_BY_SIDE = 8

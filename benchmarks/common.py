@@ -21,9 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from runner import process
-from runner.home import Home
-from runner.tmuxsetup import find_tmux, socket_path
+from runner.home.layout import Home
+from runner.system import process
+from runner.tmux.setup import find_tmux, socket_path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PYTHON = sys.executable

@@ -18,19 +18,21 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner import after, home, result, store, view
-from runner.admission import Drops, admit
-from runner.entry import Entry, is_job
+from runner.agents.mode import Mode
 from runner.errors import BadInput, NotFound
-from runner.ident import is_id
-from runner.mode import Mode
-from runner.run import Run, following, runs
-from runner.spool import Place, Spool
-from runner.state import TRANSITIONS, Move, State
+from runner.home import attempt_folder, dependencies, layout
+from runner.home.attempt_folder import AttemptFolder, following, runs
+from runner.home.spool import Place, Spool
+from runner.intake.drops import Drops, admit
+from runner.jobs.entry import Entry, is_job
+from runner.jobs.ident import is_id
+from runner.jobs.state import TRANSITIONS, Move, State
+from runner.system import files
+from runner.views import job as view
 
 if TYPE_CHECKING:
-    from runner.job import Job
-    from runner.session import Session
+    from runner.control.session import Session
+    from runner.jobs.job import Job
 
 GO_ON = "Go on with what you were doing, to its end."
 """The task of an adopted conversation for which nobody says another."""
@@ -41,7 +43,7 @@ SLOW_LOOK = 2.0
 
 def _job(prompt: str | None, keys: dict[str, Any]) -> Job:
     """BadInput."""
-    from runner.job import Job
+    from runner.jobs.job import Job
 
     said = {key: value for key, value in {"prompt": prompt, **keys}.items() if value is not None}
     return Job.check(said, where="add")
@@ -51,7 +53,7 @@ class Queue:
     """One home's queue. Every method may raise MuxqError (errors.py), with a sentence that says what to do."""
 
     def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
-        self.home = home.locate(path).make()
+        self.home = layout.locate(path).make()
         self.spool = Spool(self.home)
         self.drops = Drops()
         """What became of the files that were dropped, as of the last look."""
@@ -131,7 +133,7 @@ class Queue:
         if job["state"] != State.DONE:
             why = f": {job['error']['message']}" if job["error"] else ""
             raise BadInput(f"job {job['id']} has no result: it is {job['state']}{why}")
-        return result.file(self.home, job["id"])
+        return attempt_folder.file(self.home, job["id"])
 
     def screen(self, reference: str) -> str:
         """The last screen of the job's last attempt that has ended. NotFound when there is none."""
@@ -159,10 +161,10 @@ class Queue:
         self._steady(entry, self._retry)
         return self._described(entry)
 
-    def fallen(self, reference: str) -> Sequence[str]:
+    def failed_children(self, reference: str) -> Sequence[str]:
         """The ids of the jobs that never started since this one was not done, and of those behind them."""
         found = [self.find(reference).entry.id]
-        children = after.children(self.home)
+        children = dependencies.children(self.home)
         for job_id in found:  # grows while it is gone through
             found += [child for child in children.get(job_id, ()) if child not in found and self._skipped(child)]
         return found[1:]
@@ -189,26 +191,26 @@ class Queue:
 
         One text for each question it asks. Returns as `approve` does; `chosen` is the option of a dialog.
         """
-        from runner import person
+        from runner.control import answers
 
         run = self._asking(reference)
-        asked, _ = person.waiting(run)
+        asked, _ = answers.waiting(run)
         if asked is None or asked.kind not in ("dialog", "log-in"):
             return self._decide(reference, "answer", texts=texts)
-        chosen = person.choose(self.home, run, asked, " ".join(texts))
+        chosen = answers.choose(self.home, run, asked, " ".join(texts))
         return {"job": run.job, "kind": asked.kind, "detail": asked.detail, "chosen": chosen}
 
     def _decide(self, reference: str, word: str, **more: Any) -> dict[str, Any]:
-        from runner import person
-        from runner.permission import Decision
+        from runner.agents.permission import Decision
+        from runner.control import answers
 
         run = self._asking(reference)
-        asked = person.decide(self.home, run, Decision(word, **more))
+        asked = answers.decide(self.home, run, Decision(word, **more))
         return {"job": run.job, "kind": asked.kind, "detail": asked.detail, "chosen": None}
 
-    def _asking(self, reference: str) -> Run:
+    def _asking(self, reference: str) -> AttemptFolder:
         """The attempt whose session stands. BadInput for a job without one."""
-        from runner import keep
+        from runner.agents import kept as keep
 
         place = self.find(reference)
         begun = runs(self.home, place.entry.id)
@@ -221,7 +223,7 @@ class Queue:
 
     def session(self, reference: str) -> Session:
         """The session of the job's last attempt, to drive, to talk to and to read (session.py)."""
-        from runner.session import Session
+        from runner.control.session import Session
 
         return Session(self.spool, self.find(reference))
 
@@ -294,7 +296,7 @@ class Queue:
             self.spool.move(place, Move.CANCEL)
             return
         request = self.home.request(job_id)
-        store.write_json(request, {}, tmp=self.home.tmp)
+        files.write_json(request, {}, tmp=self.home.tmp)
         if (lock := self.spool.lock(job_id)) is not None:
             if not self.spool.path(place).exists():
                 request.unlink(missing_ok=True)
@@ -304,7 +306,7 @@ class Queue:
                 raise FileNotFoundError(f"job {job_id} has just moved on")
             import asyncio
 
-            from runner.running import end_now
+            from runner.worker.execution import end_now
 
             asyncio.run(end_now(self.spool, place.entry, lock))
 
@@ -324,7 +326,7 @@ class Queue:
     async def _wait(self, entry: Entry, timeout: float | None) -> Place:
         import asyncio
 
-        from runner.watch import Watcher
+        from runner.system.watch import Watcher
 
         deadline = math.inf if timeout is None else time.monotonic() + timeout
         changed = asyncio.Event()

@@ -78,7 +78,7 @@ def send_back(run: str, package_parent: str, data: bytes) -> str:
     if os.path.exists(run + "/outcome.json") or not driven(run):
         return ""
     sys.path.append(package_parent)
-    from runner.output import Contract, missing
+    from runner.attempts.contract import Contract, missing
 
     with open(run + "/attempt.json", encoding="utf-8") as file:
         attempt = json.load(file)
@@ -89,7 +89,7 @@ def send_back(run: str, package_parent: str, data: bytes) -> str:
     reason = "" if last else missing(contract)
     if reason or not contract.deep:
         return reason
-    from runner import judge
+    from runner.attempts import judge
 
     return judge.at_the_end_of_a_turn(run, contract, last=last)
 
@@ -100,7 +100,7 @@ def ask(run: str, package_parent: str, data: bytes) -> bool:
     from pathlib import Path
 
     sys.path.append(package_parent)
-    from runner import permission
+    from runner.agents import permission
 
     limits = permission.limits(Path(run))
     if limits is None:

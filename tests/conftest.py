@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from runner.entry import Entry
-from runner.home import Home
-from runner.job import Job
-from runner.spool import Spool
+from runner.home.layout import Home
+from runner.home.spool import Spool
+from runner.jobs.entry import Entry
+from runner.jobs.job import Job
 
 # A suite in the background inherits that these are ignored; what it starts must not, as in a terminal.
 signal.signal(signal.SIGINT, signal.default_int_handler)

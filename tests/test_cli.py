@@ -13,13 +13,15 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from runner import Queue, clock, event, hold
+from runner import Queue
 from runner.cli.app import MODULES, app
-from runner.home import Home
-from runner.ident import is_id
-from runner.jobschema import schema
-from runner.run import following
-from runner.state import Move
+from runner.home import events, hold
+from runner.home.attempt_folder import following
+from runner.home.layout import Home
+from runner.jobs.ident import is_id
+from runner.jobs.schema import schema
+from runner.jobs.state import Move
+from runner.system import clock
 
 Call = Callable[..., Result]
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -75,7 +77,7 @@ def finish(queue: Queue, job: str, text: str = "result\n") -> None:
     run = following(queue.home, place.entry.id)
     (run.path / "output.md").write_text(text)
     run.screen.write_text("the last screen\n")
-    event.emit(run.events, "tool-started", tool_name="Bash", tool_input={"command": "make"})
+    events.emit(run.events, "tool-started", tool_name="Bash", tool_input={"command": "make"})
     run.begin(queue.home, {"started_at": started, "output": {"path": str(run.path / "output.md")}})
     run.end(queue.home, {"outcome": "done", "finished_at": clock.stamp(), "exit_status": None})
     queue.spool.move(place, Move.FINISH)

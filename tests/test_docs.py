@@ -27,15 +27,18 @@ import psutil
 import pytest
 import typer
 
-from runner import event, job, jobschema, messages, outcome, pause, profile, prompt, state
+from runner.agents import profile
+from runner.agents.mode import Mode
+from runner.agents.profile import BASE_ENVIRONMENT, Dialog, Profile
+from runner.agents.progress import Status
 from runner.cli import working
 from runner.cli.app import app
-from runner.config import Config
-from runner.home import FOLDERS, Home
-from runner.mode import Mode
-from runner.profile import BASE_ENVIRONMENT, Dialog, Profile
-from runner.status import Status
-from runner.worker import Summary
+from runner.home import events, messages, quota
+from runner.home.config import Config
+from runner.home.layout import FOLDERS, Home
+from runner.jobs import job, outcome, schema, state
+from runner.templates import template as prompt
+from runner.worker.worker import Summary
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -258,7 +261,7 @@ def test_the_picture_of_the_states_is_the_table(page: str) -> None:
 
 
 def test_every_key_of_a_job_is_documented() -> None:
-    published = jobschema.schema()["properties"]
+    published = schema.schema()["properties"]
     keys = [*published, *(f"output.{key}" for key in published["output"]["properties"])]
     text = section("docs/files.md", "The job file")
     assert sorted(first_cells(text)) == sorted(keys)
@@ -284,7 +287,7 @@ def emitted() -> tuple[set[str], set[str]]:
 def test_every_event_is_documented() -> None:
     homes, attempts = emitted()
     assert set(first_cells(section("docs/files.md", "Events of the home"))) == homes
-    assert set(first_cells(section("docs/files.md", "Events of an attempt"))) == attempts == set(event.OF_ATTEMPT)
+    assert set(first_cells(section("docs/files.md", "Events of an attempt"))) == attempts == set(events.OF_ATTEMPT)
 
 
 def test_every_status_and_every_mode_is_documented() -> None:
@@ -300,7 +303,7 @@ def test_every_folder_of_a_home_is_documented() -> None:
 def test_every_key_of_the_config_is_documented_with_its_default() -> None:
     rows = re.findall(r"^\| `(\w+)` \|.*\| `(.+)` \|$", section("docs/files.md", "config.toml"), re.MULTILINE)
     told = {key: tomllib.loads(f"it = {value}")["it"] for key, value in rows}
-    told["pool"] = pause.read(told["pool"], "docs/files.md")
+    told["pool"] = quota.read(told["pool"], "docs/files.md")
     known = {item.name: getattr(Config(), item.name) for item in fields(Config)}
     assert told == {key: list(value) if isinstance(value, tuple) else value for key, value in known.items()}
 
@@ -327,7 +330,7 @@ def test_every_key_of_a_profile_and_of_a_dialog_is_documented() -> None:
 
 
 def test_every_placeholder_and_every_variable_passed_on_is_documented() -> None:
-    source = (ROOT / "runner" / "prepare.py").read_text("utf-8")
+    source = (ROOT / "runner" / "attempts" / "prepare.py").read_text("utf-8")
     known = {"allow", "deny"} | set(
         re.findall(r"^        \"\{?(\w+)\}?\": ", source.partition("record = {")[0], re.MULTILINE)
     )

@@ -26,17 +26,23 @@ from hypothesis import strategies as st
 from hypothesis.configuration import set_hypothesis_home_dir
 from typer.main import get_command
 
-from runner import admission, config, event, hold, ident, profile, progress, prompt, view
-from runner import entry as entries
-from runner.admission import Drops, admit
+from runner.agents import profile, progress
 from runner.cli.app import app
 from runner.cli.story import Story
 from runner.errors import MuxqError
-from runner.home import FOLDERS, Home
+from runner.home import config, hold
+from runner.home import events as event
+from runner.home.attempt_folder import AttemptFolder
+from runner.home.layout import FOLDERS, Home
+from runner.home.spool import Place, Spool
+from runner.intake import drops
+from runner.intake.drops import Drops, admit
+from runner.jobs import entry as entries
+from runner.jobs import ident
+from runner.jobs.state import State
 from runner.queue import Queue
-from runner.run import Run
-from runner.spool import Place, Spool
-from runner.state import State
+from runner.templates import template
+from runner.views import job as view
 
 set_hypothesis_home_dir(os.path.join(tempfile.gettempdir(), f"muxq-hypothesis-{os.getuid()}"))  # not in the checkout
 for name, count, same in (("ci", 200, True), ("long", 10_000, False)):
@@ -266,7 +272,7 @@ def test_a_drop_ends_in_exactly_one_place_whatever_it_is(
         dropped[os.lstat(path).st_ino] = (name, what if isinstance(what, bytes) else None)
     with pytest.MonkeyPatch.context() as patch:
         check_places(home, dropped, admit(spool).unfinished)
-        patch.setattr(admission, "PATIENCE", 0.0)
+        patch.setattr(drops, "PATIENCE", 0.0)
         assert admit(spool).unfinished == []
         check_places(home, dropped, [])
         assert admit(spool) == Drops()
@@ -358,7 +364,7 @@ RECORDS = (
 @given(RECORDS, RECORDS, st.sampled_from(State))
 def test_a_job_with_damaged_records_still_shows(place: Home, attempt: bytes, outcome: bytes, state: State) -> None:
     home = emptied(place)
-    run = Run(ID, 1, home.runs / ID / "1")
+    run = AttemptFolder(ID, 1, home.runs / ID / "1")
     run.path.mkdir(parents=True)
     (run.path / "attempt.json").write_bytes(attempt)
     (run.path / "outcome.json").write_bytes(outcome)
@@ -408,7 +414,7 @@ def event_lines(draw: st.DrawFn) -> bytes:
 @given(st.lists(event_lines(), max_size=4))
 def test_no_line_of_an_agents_events_is_too_odd(place: Home, lines: list[bytes]) -> None:
     home = emptied(place)
-    run = Run(ID, 1, home.runs / ID / "1")
+    run = AttemptFolder(ID, 1, home.runs / ID / "1")
     run.path.mkdir(parents=True)
     run.events.write_bytes(b"\n".join(lines) + b"\n")
     events = event.Tail(run.events).read()
@@ -532,7 +538,7 @@ def test_a_template_is_filled_in_or_refused_by_its_name(
     (home.path / "prompts" / "part.md").write_text("a part with {{ y }}")
     context = {"prompt": "p", "files": ["/a"], "workdir": "/w", "output_path": "/o", "output_format": "text"}
     with refused_at_most("odd"):
-        assert isinstance(prompt.render(prompt.load("odd", home.prompts), given, context=context), str)
+        assert isinstance(template.render(template.load("odd", home.prompts), given, context=context), str)
 
 
 @given(st.binary(max_size=20) | st.text(max_size=20).map(str.encode) | file_names())

@@ -12,11 +12,14 @@ from typing import Any
 
 import pytest
 
-from runner import event, judge, permission, shipped
-from runner.output import Contract, identity
-from runner.permission import Decision
+from runner.agents import permission
+from runner.agents.permission import Decision
+from runner.attempts import judge
+from runner.attempts.contract import Contract, identity
+from runner.home import events as event
+from runner.home import layout
 
-HOOK = [sys.executable, "-I", "-S", str(shipped.folder("sessions") / "hook.py")]
+HOOK = [sys.executable, "-I", "-S", str(layout.shipped("sessions") / "hook.py")]
 Told = subprocess.CompletedProcess[bytes]
 Tell = Callable[..., Told]
 
@@ -34,7 +37,7 @@ def tell(run: Path) -> Tell:
 
     def do(name: str, data: Any = None, folder: Path = run) -> Told:
         given = data if isinstance(data, bytes) else json.dumps(data or {}).encode()
-        argv = [*HOOK, name, str(folder), str(shipped.PACKAGE.parent)]
+        argv = [*HOOK, name, str(folder), str(layout.PACKAGE.parent)]
         return subprocess.run(argv, input=given, capture_output=True, check=False, timeout=30, env={})
 
     return do
@@ -87,7 +90,7 @@ def test_an_event_becomes_one_line_with_version_time_name_and_data(tell: Tell, r
 
 
 def test_a_time_is_in_utc_with_milliseconds(tell: Tell, run: Path) -> None:
-    from runner.clock import seconds, stamp
+    from runner.system.clock import seconds, stamp
 
     before = stamp()
     tell("started")
@@ -141,7 +144,7 @@ def test_the_events_are_private(tell: Tell, run: Path) -> None:
 
 
 def test_events_told_at_once_are_all_there(run: Path) -> None:
-    argv = [*HOOK, "tool-started", str(run), str(shipped.PACKAGE.parent)]
+    argv = [*HOOK, "tool-started", str(run), str(layout.PACKAGE.parent)]
     started = [subprocess.Popen(argv, stdin=subprocess.PIPE, env={}) for _ in range(8)]
     for number, process in enumerate(started):
         process.communicate(json.dumps({"n": number, "text": "x" * 20_000}).encode(), timeout=30)
@@ -278,7 +281,7 @@ def ask(run: Path, wait_until: Callable[..., None]) -> Iterator[Callable[..., As
     def do(data: dict[str, Any] | None = None, within: float = 3600.0, default: str = "deny") -> Asking:
         (run / "attempt.json").write_text(json.dumps({"answer": {"within": within, "default": default}}))
         before = len(asked(run))
-        argv = [*HOOK, "permission-asked", str(run), str(shipped.PACKAGE.parent)]
+        argv = [*HOOK, "permission-asked", str(run), str(layout.PACKAGE.parent)]
         process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={})
         started.append(process)
         assert process.stdin

@@ -25,18 +25,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lifecycle.conftest import HASTY, MUXQ, Site
-from lifecycle.conftest import site as site
 
-from runner import admission, hold, store
-from runner.admission import admit
 from runner.errors import MuxqError, Unready
-from runner.home import Home
-from runner.jsontext import MAX_BYTES
+from runner.home import hold
+from runner.home.layout import Home
+from runner.home.spool import Place, Spool
+from runner.intake import drops as admission
+from runner.intake.drops import admit
+from runner.jobs.jsontext import MAX_BYTES
+from runner.jobs.state import State
 from runner.queue import Queue
-from runner.spool import Place, Spool
-from runner.state import State
-from runner.tmuxsetup import find_tmux
+from runner.system import files as store
+from runner.tmux.setup import find_tmux
+from tests.lifecycle.conftest import HASTY, MUXQ, Site
+from tests.lifecycle.conftest import site as site
 
 JOB = b'{"prompt": "hello", "agent": "echo"}'
 SECRET = b'{"prompt": "s3cret-words", "agent": "echo"}'
@@ -252,7 +254,7 @@ def test_a_file_that_grows_while_it_is_read_is_refused(tmp_path: Path, monkeypat
 ASK = """
 import sys
 from pathlib import Path
-from runner import store
+from runner.system import files as store
 print("ready", flush=True)
 for _ in range(20000):
     store.being_written(Path(sys.argv[1]))
@@ -329,8 +331,10 @@ def killed_at(home: Home, call: str) -> None:
     program = f"""
 import os, sys
 from pathlib import Path
-from runner import admission, spool, store
-from runner.home import Home
+from runner.intake import drops as admission
+from runner.home import spool
+from runner.system import files as store
+from runner.home.layout import Home
 {call} = lambda *_, **__: os._exit(9)
 admission.PATIENCE = 0
 admission.admit(spool.Spool(Home(Path(sys.argv[1]))))
@@ -423,9 +427,9 @@ MUCH: dict[str, Callable[[], str]] = {
 ADMIT = """
 import resource, sys
 from pathlib import Path
-from runner.admission import admit
-from runner.home import Home
-from runner.spool import Spool
+from runner.intake.drops import admit
+from runner.home.layout import Home
+from runner.home.spool import Spool
 resource.setrlimit(resource.RLIMIT_CPU, (40, 40))
 drops = admit(Spool(Home(Path(sys.argv[1]))))
 used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (1 << 10 if sys.platform == "linux" else 1 << 20)

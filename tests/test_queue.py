@@ -10,11 +10,11 @@ import pytest
 
 import runner
 from runner import Queue
-from runner.admission import Drops, admit
 from runner.errors import BadInput, MuxqError, NotFound
-from runner.run import following
-from runner.spool import Place, Spool
-from runner.state import Move, State
+from runner.home.attempt_folder import following
+from runner.home.spool import Place, Spool
+from runner.intake.drops import Drops, admit
+from runner.jobs.state import Move, State
 
 Wait = Callable[..., None]
 

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from runner import profile, screen, shipped
+from runner.agents import profile, screen
+from runner.home import layout
 
-CLAUDE = profile.load("claude", [shipped.folder("sessions")])
+CLAUDE = profile.load("claude", [layout.shipped("sessions")])
 FOLDER = Path(__file__).parent / "screens" / "claude"
 RECORDED = sorted(FOLDER.glob("*/*.txt"))
 VERSIONS = sorted(folder.name for folder in FOLDER.iterdir())

@@ -16,12 +16,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from lifecycle.conftest import Site
-from lifecycle.conftest import site as site
 from typer import Exit
 from typer.main import get_command
 
 from runner.cli.app import app
+from tests.lifecycle.conftest import Site
+from tests.lifecycle.conftest import site as site
 
 pytestmark = pytest.mark.lifecycle
 Wait = Callable[..., None]

@@ -5,11 +5,11 @@ from typing import Annotated, Any
 
 import typer
 
-from runner import config, home, pool
-from runner import hold as holds
 from runner.cli.options import HomeOption, JsonOption, _complete_job, print_json, say
 from runner.errors import MuxqError
-from runner.spool import Spool
+from runner.home import config, layout, pool
+from runner.home import hold as holds
+from runner.home.spool import Spool
 
 Jobs = Annotated[
     list[str],
@@ -45,7 +45,7 @@ def retry(
     from runner.queue import Queue
 
     queue = Queue(home_path)
-    words = [*jobs, *(child for job in jobs for child in queue.fallen(job))] if children else jobs
+    words = [*jobs, *(child for job in jobs for child in queue.failed_children(job))] if children else jobs
     _each(list(dict.fromkeys(words)), queue.retry, as_json, lambda job: f"{job['id']} {job['state']}")
 
 
@@ -61,8 +61,8 @@ def wait(
 
     Exit status 1 if one failed or was cancelled.
     """
-    from runner.duration import seconds
     from runner.queue import Queue
+    from runner.system.duration import seconds
 
     queue, limit, ended = Queue(home_path), seconds(timeout) if timeout else None, []
     places = [queue.find(word) for word in jobs]
@@ -117,9 +117,9 @@ def hold(
     """
     import time
 
-    from runner.duration import seconds
+    from runner.system.duration import seconds
 
-    place = home.locate(home_path).make()
+    place = layout.locate(home_path).make()
     if show:
         there = pool.held(place, config.load(place.config), time.time())
         if as_json:
@@ -137,7 +137,7 @@ def hold(
 
 def release(as_json: JsonOption = False, home_path: HomeOption = None) -> None:
     """Lift the hold."""
-    place = home.locate(home_path).make()
+    place = layout.locate(home_path).make()
     lifted = pool.release(place)
     if lifted:
         Spool(place).emit("hold.lifted", kind=lifted.kind)
@@ -162,10 +162,10 @@ def clean(
     home_path: HomeOption = None,
 ) -> None:
     """Put finished jobs and their runs away."""
-    from runner.archive import clear_merged, sweep
-    from runner.duration import seconds
+    from runner.control.cleanup import clear_merged, sweep
+    from runner.system.duration import seconds
 
-    place = home.locate(home_path).make()
+    place = layout.locate(home_path).make()
     gone = sweep(Spool(place), seconds(older_than), keep=keep, dry_run=dry_run, purge=purge)
     merged = clear_merged(Spool(place), dry_run=dry_run)
     if as_json:

@@ -15,9 +15,10 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from runner import clock, home
 from runner.errors import MuxqError, told
-from runner.plain import plain
+from runner.home import layout
+from runner.system import clock
+from runner.system.text import plain
 
 MODULES = {
     **dict.fromkeys(("add", "work"), "make"),
@@ -135,7 +136,7 @@ def _where() -> str:
         os.getcwd()
     except FileNotFoundError:
         return "the working folder, which has been taken away"
-    return str(home.locate().path)
+    return str(layout.locate().path)
 
 
 def _report() -> str:
@@ -144,7 +145,7 @@ def _report() -> str:
     from pathlib import Path
 
     text = f"{clock.stamp()} muxq {' '.join(sys.argv[1:2])}\n{traceback.format_exc()}"
-    for folder in (home.locate().path, Path(tempfile.gettempdir())):
+    for folder in (layout.locate().path, Path(tempfile.gettempdir())):
         try:
             path = folder / f"crash-{clock.stamp().replace(':', '')}.txt"
             with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:

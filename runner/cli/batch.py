@@ -17,13 +17,13 @@ from typer.core import TyperGroup
 from runner.cli import make
 from runner.cli.options import HomeOption, JsonOption, pairs, print_json, say, warn_of_no_place
 from runner.errors import BadInput, MuxqError
-from runner.paths import expand
+from runner.system.text import expand
 
 if TYPE_CHECKING:
-    from runner.batch import Batch
-    from runner.job import Job
+    from runner.intake.batch import Batch
+    from runner.intake.rows import Row
+    from runner.jobs.job import Job
     from runner.queue import Queue
-    from runner.rows import Row
 
 REASONS = 20
 """So many failed jobs are told with their reasons; all of them in JSON."""
@@ -84,9 +84,9 @@ def add(
 
     Every option that `muxq add` has is for all jobs, and may say {{ row.COLUMN }}.
     """
-    from runner import batch
+    from runner.intake import batch
+    from runner.jobs.on_end import read as read_wish
     from runner.queue import Queue
-    from runner.wish import read as read_wish
 
     if prompt is None and shared["template"] is None:
         raise BadInput("say what is asked of each row: --prompt TEXT, or --template T; TEXT may hold {{ row.COLUMN }}")
@@ -146,8 +146,8 @@ def _called(source: str | None) -> str:
 
 def _rows(source: str | None, files: list[str] | None, kind: str | None) -> list[Row]:
     """The rows of a file, of stdin, or of globs. BadInput when there are none."""
-    from runner import rows
-    from runner.store import read_bounded
+    from runner.intake import rows
+    from runner.system.files import read_bounded
 
     if (source is None) == (not files):
         raise BadInput("say where the rows come from: a FILE (- is stdin), or --files GLOB")
@@ -179,9 +179,9 @@ def _jobs(
     queue: Queue, rows: list[Row], options: dict[str, Any], called: str, name_from: str | None, *, quiet: bool
 ) -> tuple[list[Job], str]:
     """The jobs of the rows, all checked, and the first prompt; `quiet` ones send no message. BadInput names the row."""
-    from runner import worktree
-    from runner.plan import Setup, plan
-    from runner.rows import Texts
+    from runner.attempts import worktree
+    from runner.attempts.plan import Setup, plan
+    from runner.intake.rows import Texts
 
     setup, texts, jobs, first = Setup(queue.home), Texts(), [], ""
     git, branches = cache(worktree.git), dict[tuple[str | None, str], int]()
@@ -221,7 +221,7 @@ def _taken(setup: Any, options: dict[str, Any]) -> list[str]:
 
 
 def _job(said: dict[str, Any], row: Row, taken: list[str], number: int, *, quiet: bool) -> Job:
-    from runner.job import Job
+    from runner.jobs.job import Job
 
     keys = make.job_of(said) | ({"notify": False} if quiet else {})
     if columns := {column: row[column] for column in taken if column in row}:
@@ -241,8 +241,8 @@ def _tell_dry(jobs: list[Job], first: str, as_json: bool) -> None:
 
 def ls(as_json: JsonOption = False, home: HomeOption = None) -> None:
     """List the batches, the youngest first."""
-    from runner import batch
     from runner.cli.look import _table
+    from runner.intake import batch
     from runner.queue import Queue
 
     queue = Queue(home)
@@ -260,7 +260,7 @@ def ls(as_json: JsonOption = False, home: HomeOption = None) -> None:
 
 def show(name: BatchArgument, as_json: JsonOption = False, home: HomeOption = None) -> None:
     """Tell how far a batch has come, and why jobs of it have failed."""
-    from runner import batch
+    from runner.intake import batch
 
     queue, found = _found(name, home)
     told = batch.describe(queue.spool, found)
@@ -284,7 +284,7 @@ def cancel(name: BatchArgument, as_json: JsonOption = False, home: HomeOption = 
 
 def retry_failed(name: BatchArgument, as_json: JsonOption = False, home: HomeOption = None) -> None:
     """Put the failed jobs of a batch back into the queue."""
-    from runner import batch
+    from runner.intake import batch
 
     queue, found = _found(name, home)
     done = _each(queue, found, ("failed",), "retry")
@@ -298,7 +298,7 @@ def _each(queue: Queue, found: Batch, states: tuple[str, ...], verb: str) -> lis
 
     Returns their ids.
     """
-    from runner import batch
+    from runner.intake import batch
 
     done, act = [], {"cancel": queue.cancel, "retry": queue.retry}[verb]
     for place in batch.places(queue.spool, found.ids).values():
@@ -324,7 +324,7 @@ def _tell(done: list[str], as_json: bool, otherwise: str) -> None:
 
 
 def _found(name: str, home: str | None) -> tuple[Queue, Batch]:
-    from runner import batch
+    from runner.intake import batch
     from runner.queue import Queue
 
     queue = Queue(home)

@@ -9,12 +9,13 @@ from typing import Annotated, Any, BinaryIO
 
 import typer
 
-from runner import clock, config, duration, home, pool
+from runner.agents.progress import INTERRUPTED
 from runner.cli.options import HomeOption, JobArgument, JsonOption, print_json, say
 from runner.cli.tree import below, families
-from runner.plain import plain
-from runner.progress import INTERRUPTED
-from runner.state import State
+from runner.home import config, layout, pool
+from runner.jobs.state import State
+from runner.system import clock, duration
+from runner.system.text import plain
 
 SCREEN_LINES = 15
 """How much of a dialog's screen is shown."""
@@ -265,7 +266,7 @@ def logs(
 
 def schema() -> None:
     """Print the JSON Schema of the job file."""
-    from runner.jobschema import schema as published
+    from runner.jobs.schema import schema as published
 
     print_json(published())
 
@@ -284,9 +285,9 @@ def doctor(
 
     And how to mend it; exit status 5 if jobs could not run.
     """
-    from runner import doctor, rehearsal
+    from runner.control import doctor, rehearsal
 
-    checks = (rehearsal if as_cron else doctor).examine(home.locate(home_path), agent)
+    checks = (rehearsal if as_cron else doctor).examine(layout.locate(home_path), agent)
     if as_json:
         print_json([check.as_dict() for check in checks])
     else:

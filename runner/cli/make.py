@@ -9,10 +9,10 @@ import typer
 
 from runner.cli.options import HomeOption, complete_agent, complete_template, pairs, print_json, say, warn_of_no_place
 from runner.errors import BadInput
-from runner.paths import expand
+from runner.system.text import expand
 
 if TYPE_CHECKING:
-    from runner.window import Window
+    from runner.worker.window import Window
 
 
 def add(
@@ -245,7 +245,7 @@ def work(
     Claims jobs, runs their agents, judges their results.
     """
     from runner.cli.working import run
-    from runner.wish import read as read_wish
+    from runner.jobs.on_end import read as read_wish
 
     window = check_work(locals())
     wish = read_wish({"notify": notify, "on_done": on_done, "on_failed": on_failed})
@@ -267,8 +267,9 @@ def check_work(said: Mapping[str, Any]) -> "Window":
     """The window that the options of `work` ask for. BadParameter, BadInput for those that cannot be."""
     import time
 
-    from runner import config, window
-    from runner.duration import seconds
+    from runner.home import config
+    from runner.system.duration import seconds
+    from runner.worker import window
 
     if said["jobs"]:
         number_of_jobs(said["jobs"])
@@ -300,8 +301,8 @@ def number_of_jobs(said: str) -> int | None:
 
 def _from(source: str) -> dict[str, Any]:
     """The job in a file or on stdin: a JSON object is a whole job, anything else a prompt."""
-    from runner.jsontext import MAX_BYTES, NotYet, parse
-    from runner.store import read_bounded
+    from runner.jobs.jsontext import MAX_BYTES, NotYet, parse
+    from runner.system.files import read_bounded
 
     if source == "-":
         data, where = sys.stdin.buffer.read(), "stdin"
@@ -358,7 +359,8 @@ def _moment(text: str) -> str:
     """`+30m` from now, or the next `22:00`, as RFC 3339; anything else as it is, for the job's own check."""
     import time
 
-    from runner import clock, window
+    from runner.system import clock
+    from runner.worker import window
 
     said = text.startswith("+") or window.is_time_of_day(text)
     return clock.stamp(window.until(text, time.time())) if said else text

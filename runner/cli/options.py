@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from runner.errors import BadInput
-from runner.plain import plain
+from runner.system.text import plain
 
 if TYPE_CHECKING:
-    from runner.home import Home
+    from runner.home.layout import Home
 
 HomeOption = Annotated[
     str | None,
@@ -20,11 +20,11 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 def _complete_job(incomplete: str) -> list[str]:
     """Ids and names for the shell's completion; nothing where the home cannot be read."""
-    from runner import home
-    from runner.spool import Spool
+    from runner.home import layout
+    from runner.home.spool import Spool
 
     try:
-        spool = Spool(home.locate())
+        spool = Spool(layout.locate())
         found = [word for place in spool.places(incomplete) for word in (place.entry.id, place.entry.name) if word]
     except OSError:
         return []
@@ -38,21 +38,23 @@ JobArgument = Annotated[
 
 
 def complete_agent(incomplete: str) -> list[str]:
-    from runner import home, profile
+    from runner.agents import profile
+    from runner.home import layout
 
-    return [name for name in profile.names(home.locate().sessions) if name.startswith(incomplete)]
+    return [name for name in profile.names(layout.locate().sessions) if name.startswith(incomplete)]
 
 
 def complete_event(incomplete: str) -> list[str]:
-    from runner.event import OF_ATTEMPT
+    from runner.home.events import OF_ATTEMPT
 
     return [name for name in OF_ATTEMPT if name.startswith(incomplete)]
 
 
 def complete_template(incomplete: str) -> list[str]:
-    from runner import home, prompt
+    from runner.home import layout
+    from runner.templates import template
 
-    return [name for name in prompt.names(home.locate().prompts) if name.startswith(incomplete)]
+    return [name for name in template.names(layout.locate().prompts) if name.startswith(incomplete)]
 
 
 def pairs(said: list[str], option: str) -> dict[str, str]:
@@ -68,7 +70,7 @@ def pairs(said: list[str], option: str) -> dict[str, str]:
 
 def warn_of_no_place(place: "Home") -> None:
     """Say at once that a message which is asked for will reach nobody. BadSetup."""
-    from runner import config
+    from runner.home import config
 
     if not config.load(place.config).notify:
         say(f"muxq: a message will reach nobody: `notify` names no place in {place.config}", err=True)

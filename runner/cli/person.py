@@ -75,14 +75,14 @@ def notify(
     home_path: HomeOption = None,
 ) -> None:
     """Send a message to the places that config.toml names in `notify`, to try them."""
-    from runner import config, home
-    from runner import notify as messages
     from runner.errors import BadInput, Unready
+    from runner.home import config, layout
+    from runner.notify import sender
 
-    place = home.locate(home_path).make()
+    place = layout.locate(home_path).make()
     places = config.load(place.config).notify
     if not places:
         raise BadInput(f"`notify` names no place in {place.config}")
-    if problems := messages.deliver(places, "muxq", text):
+    if problems := sender.deliver(places, "muxq", text):
         raise Unready("; ".join(problems))
     say(f"sent to {len(places)} {'place' if len(places) == 1 else 'places'}", err=True)

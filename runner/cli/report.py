@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from runner import clock, duration
 from runner.cli.options import HomeOption, as_json, say, warn_of_no_place
 from runner.errors import BadInput
-from runner.paths import expand
+from runner.system import clock, duration
+from runner.system.text import expand
 
 FORMATS = ("text", "md", "html", "json")
 
@@ -28,9 +28,10 @@ def report(
     home_path: HomeOption = None,
 ) -> None:
     """Tell what was done, what was not and why, what it cost, and what waits for you."""
-    from runner import news, page
-    from runner import report as reports
+    from runner.notify import notices
     from runner.queue import Queue
+    from runner.reports import page
+    from runner.reports import report as reports
 
     wanted = _format("json" if json_too else form, output)
     queue = Queue(home_path)
@@ -51,7 +52,7 @@ def report(
         typer.echo(told)
     if notify:
         warn_of_no_place(queue.home)
-        news.of_report(queue.home, {**found, "summary": page.summary(found), "text": page.text(found)})
+        notices.of_report(queue.home, {**found, "summary": page.summary(found), "text": page.text(found)})
 
 
 def check(said: Mapping[str, Any]) -> None:

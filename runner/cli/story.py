@@ -6,15 +6,16 @@ import heapq
 import time
 from collections.abc import Iterator
 
-from runner import clock, event
+from runner.agents.progress import questions, tool
 from runner.cli import options
-from runner.display import sentence
-from runner.entry import Entry
-from runner.event import Event
-from runner.plain import plain
-from runner.progress import questions, tool
+from runner.home import events
+from runner.home.attempt_folder import runs
+from runner.home.events import Event
+from runner.jobs.entry import Entry
 from runner.queue import Queue
-from runner.run import runs
+from runner.system import clock
+from runner.system.text import plain
+from runner.worker.display import sentence
 
 LOOK = 0.2
 """Seconds between two looks while following."""
@@ -26,8 +27,8 @@ BEFORE = frozenset({"job.added", "job.admitted", "job.running"})
 class Story:
     def __init__(self, queue: Queue, entry: Entry, *, as_json: bool) -> None:
         self._queue, self._entry, self._as_json = queue, entry, as_json
-        self._home = event.Tail(queue.home.events, part=entry.id)
-        self._tails: dict[int, event.Tail] = {}
+        self._home = events.Tail(queue.home.events, part=entry.id)
+        self._tails: dict[int, events.Tail] = {}
 
     def told(self) -> Iterator[str]:
         """The lines of all that has happened since the last call."""
@@ -39,7 +40,7 @@ class Story:
         """(seconds since 1970, event, attempt or 0 for the home's) of all since the last call, in order of time."""
         files = [[(_moment(e), e, 0) for e in self._home.read() if e.data.get("job") == self._entry.id]]
         for run in runs(self._queue.home, self._entry.id):
-            tail = self._tails.setdefault(run.number, event.Tail(run.events))
+            tail = self._tails.setdefault(run.number, events.Tail(run.events))
             latest = _moment(Event(str((run.attempt() or {}).get("started_at")), ""))
             files.append([])
             for happened in tail.read():

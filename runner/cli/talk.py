@@ -87,8 +87,8 @@ def send(
     home_path: HomeOption = None,
 ) -> None:
     """Type a message into a job's session."""
-    from runner.duration import seconds
     from runner.queue import Queue
+    from runner.system.duration import seconds
 
     queue = Queue(home_path)
     message = _given() if text == "-" else text
@@ -116,8 +116,8 @@ def turn(
 
     Exit status 0: it is over; 1: it failed or was interrupted, the session is gone, or the time has run out.
     """
-    from runner.duration import seconds
     from runner.queue import Queue
+    from runner.system.duration import seconds
 
     queue = Queue(home_path)
     _turned(lambda: queue.turn(job, seconds(timeout) if timeout else None), as_json, said=False)
@@ -157,7 +157,7 @@ def events(
     import time
 
     from runner.cli.story import LOOK, Story, as_line
-    from runner.event import OF_ATTEMPT
+    from runner.home.events import OF_ATTEMPT
     from runner.queue import Queue
 
     if unknown := [kind for kind in kinds or () if kind not in OF_ATTEMPT]:
@@ -226,8 +226,8 @@ def adopt(
     home_path: HomeOption = None,
 ) -> None:
     """Add a job that goes on with a conversation you have had with the agent; its id is printed."""
-    from runner.paths import expand
     from runner.queue import GO_ON, Queue
+    from runner.system.text import expand
 
     keys = {"agent": agent, "name": name}
     job = Queue(home_path).adopt(conversation, str(expand(workdir).absolute()), prompt or GO_ON, **keys)

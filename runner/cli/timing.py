@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from runner import clock, home
 from runner.cli.options import HomeOption, JsonOption, print_json, say
 from runner.errors import BadInput, MuxqError, NotFound, Unready
+from runner.home import layout
+from runner.system import clock
 
 if TYPE_CHECKING:
-    from runner.schedule import Schedule
+    from runner.schedules.schedule import Schedule
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="A schedule's name.")]
 
@@ -43,10 +44,10 @@ def add(
 
     A command of muxq, by a timer of the system; or with --add a job, which a worker adds when it is due.
     """
-    from runner import schedule, timer
-    from runner.cron import check as cron_check
+    from runner.schedules import schedule, timer
+    from runner.schedules.cron import check as cron_check
 
-    place = home.locate(home_path).make()
+    place = layout.locate(home_path).make()
     chosen = [n for n, on in zip(schedule.TIMERS, (use_cron, use_systemd, use_launchd), strict=True) if on]
     if len(chosen) > 1:
         raise typer.BadParameter("give one of --cron, --systemd and --launchd.", param_hint=f"--{chosen[1]}")
@@ -101,7 +102,7 @@ def _command(word: str) -> Any:
     return found
 
 
-def _check(words: list[str], place: home.Home) -> None:
+def _check(words: list[str], place: layout.Home) -> None:
     """Find now what would be wrong with the command at night."""
     from runner.cli import make, report
 
@@ -114,7 +115,7 @@ def _check(words: list[str], place: home.Home) -> None:
         _job(words[1:], place)
 
 
-def _job(words: list[str], place: home.Home) -> dict[str, Any]:
+def _job(words: list[str], place: layout.Home) -> dict[str, Any]:
     """The job that `muxq add WORDS` would add."""
     told = io.StringIO()
     with contextlib.redirect_stdout(told):
@@ -123,16 +124,16 @@ def _job(words: list[str], place: home.Home) -> dict[str, Any]:
     return job
 
 
-def _free(place: home.Home, word: str) -> str:
-    from runner import schedule
+def _free(place: layout.Home, word: str) -> str:
+    from runner.schedules import schedule
 
     taken = schedule.names(place)
     return next(n for n in (word, *(f"{word}-{i}" for i in range(2, len(taken) + 3))) if n not in taken)
 
 
-def _described(place: home.Home, name: str) -> dict[str, Any]:
+def _described(place: layout.Home, name: str) -> dict[str, Any]:
     """A schedule as JSON; of one that cannot be used `problem` says why."""
-    from runner import schedule, timer
+    from runner.schedules import schedule, timer
 
     last = schedule.fired(place).get(name)
     said: dict[str, Any] = {"name": name, "last": clock.stamp(last) if last else None, "next": None, "problem": None}
@@ -152,10 +153,10 @@ def ls(as_json: JsonOption = False, home_path: HomeOption = None) -> None:
 
     When each comes due next, and what it does.
     """
-    from runner import schedule
     from runner.cli.look import _table
+    from runner.schedules import schedule
 
-    place = home.locate(home_path).make()
+    place = layout.locate(home_path).make()
     found = [_described(place, name) for name in schedule.names(place)]
     if as_json:
         return print_json(found)
@@ -186,9 +187,9 @@ def next_times(
     """
     from datetime import datetime
 
-    from runner import cron, schedule
+    from runner.schedules import cron, schedule
 
-    found, moment, times = schedule.load(home.locate(home_path).make(), name), time.time(), []
+    found, moment, times = schedule.load(layout.locate(home_path).make(), name), time.time(), []
     for _ in range(count):
         moment = found.next(moment)
         times.append(datetime.fromtimestamp(moment, cron.zone(found.tz)).isoformat(timespec="seconds"))
@@ -209,11 +210,11 @@ def run(
 
     Its exit status is that of the command.
     """
-    from runner import recurring, schedule, timer
     from runner.cli.app import app as everything
-    from runner.spool import Spool
+    from runner.home.spool import Spool
+    from runner.schedules import recurring, schedule, timer
 
-    place = home.locate(home_path).make()
+    place = layout.locate(home_path).make()
     if logged and not due:
         timer.redirect(timer.log(place, name), [clock.stamp(), "muxq schedule run", name])
     found = schedule.load(place, name)
@@ -248,9 +249,9 @@ def rm(name: NameArgument, as_json: JsonOption = False, home_path: HomeOption = 
 
     Jobs that it has added stay.
     """
-    from runner import schedule, timer
+    from runner.schedules import schedule, timer
 
-    place = home.locate(home_path).make()
+    place = layout.locate(home_path).make()
     there = name in schedule.names(place)
     try:
         timer.remove(place, name, schedule.load(place, name).timer)

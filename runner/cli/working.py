@@ -11,22 +11,24 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from runner import clock, config, home, news
 from runner.cli.make import number_of_jobs
 from runner.cli.options import warn_of_no_place
-from runner.display import Lines, Live
 from runner.errors import Busy, told
-from runner.home import Home
-from runner.plain import plain
-from runner.spool import Listener, Spool
-from runner.state import State
-from runner.summary import Summary
-from runner.terminal import Tmux
-from runner.tmuxsetup import find_tmux, socket_path
-from runner.watch import OnlyOverflows
-from runner.window import CLOSED, Window
-from runner.wish import NOTHING, Wish
-from runner.worker import Worker
+from runner.home import config, layout
+from runner.home.layout import Home
+from runner.home.spool import Listener, Spool
+from runner.jobs.on_end import NOTHING, OnEnd
+from runner.jobs.state import State
+from runner.notify import notices
+from runner.system import clock
+from runner.system.text import plain
+from runner.system.watch import OnlyOverflows
+from runner.tmux.setup import find_tmux, socket_path
+from runner.tmux.terminal import Tmux
+from runner.worker.blocked import Summary
+from runner.worker.display import Lines, Live
+from runner.worker.window import CLOSED, Window
+from runner.worker.worker import Worker
 
 INTERRUPTED = 130
 """The exit code of a draining run that was told to stop with jobs left: what comes after it must not go on."""
@@ -41,10 +43,10 @@ def run(
     quiet: bool,
     window: Window | None = None,
     if_free: bool = False,
-    wish: Wish = NOTHING,
+    wish: OnEnd = NOTHING,
 ) -> int:
     """Run one worker on the home; returns the exit code. However a run ends, those are told who wish to know."""
-    place = home.locate(path).make()
+    place = layout.locate(path).make()
     begun, summary = clock.stamp(), Summary()
     try:
         stderr = logging.StreamHandler(sys.stderr)
@@ -63,11 +65,11 @@ def run(
             _say(problem)
             return 0
         if wish:
-            news.of_run(place, wish, _as_dict(place, begun, summary, _left(place), *_went_wrong(problem)))
+            notices.of_run(place, wish, _as_dict(place, begun, summary, _left(place), *_went_wrong(problem)))
         raise
     left = _left(place) if drain else 0
     code = _tell(summary, drain, left, quiet)
-    news.of_run(place, wish, _as_dict(place, begun, summary, left, code, _why(summary, left)))
+    notices.of_run(place, wish, _as_dict(place, begun, summary, left, code, _why(summary, left)))
     return code
 
 

@@ -15,9 +15,9 @@ from typing import Any
 import psutil
 from standin import Body, StandIn, session_of
 
-from runner import entry as entries
-from runner.state import State
-from runner.tmuxsetup import socket_path
+from runner.jobs import entry as entries
+from runner.jobs.state import State
+from runner.tmux.setup import socket_path
 
 MUXQ = Path(sys.executable).with_name("muxq")
 SECONDS = 90.0

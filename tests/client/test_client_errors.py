@@ -9,7 +9,7 @@ import pytest
 from sandbox import Sandbox
 from standin import Failure
 
-from runner import clock
+from runner.system import clock
 
 Wait = Callable[..., None]
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from sandbox import Sandbox
 
-from runner import shipped
+from runner.home import layout
 
 Wait = Callable[..., None]
 
@@ -134,7 +134,7 @@ def answered(box: Sandbox) -> bool:
 
 def profile(box: Sandbox, name: str, **changes: str) -> None:
     """A session profile of the user's own: the shipped one for the client, with some lines changed."""
-    text = (shipped.folder("sessions") / "claude.toml").read_text("utf-8")
+    text = (layout.shipped("sessions") / "claude.toml").read_text("utf-8")
     for key, value in changes.items():
         old = next(line for line in text.splitlines() if line.startswith(f"{key} = "))
         text = text.replace(old, f"{key} = {value}")

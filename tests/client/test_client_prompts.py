@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sandbox import Sandbox
 
-from runner import shipped
+from runner.home import layout
 
 NASTY = """`id` $(id) $HOME ${HOME} ~ ~root "quoted" 'single' \\ \\n %s {output_path} {{ vars }} {% if %} #{x} ; && |
 \ttab → ünï ☃ 𝄞 \u202eright to left\u202c e\u0301 @file.txt #hash !bang /slash <tag> </system-reminder> -- -n
@@ -31,7 +31,7 @@ def box(make_box: Callable[[], Sandbox]) -> Sandbox:
     work = box.root / "work"
     work.mkdir()
     (work / "data.txt").write_text("some data\n")
-    bare = (shipped.folder("sessions") / "claude.toml").read_text("utf-8").replace('"generic"', '"raw"')
+    bare = (layout.shipped("sessions") / "claude.toml").read_text("utf-8").replace('"generic"', '"raw"')
     box.drop("bang", PROMPTS["bang"], agent="bare")
     box.drop("slash", PROMPTS["slash"], agent="bare")
     (box.home / "sessions").mkdir(mode=0o700)

@@ -20,21 +20,21 @@ import psutil
 import pytest
 
 from runner import Queue
-from runner.home import Home
-from runner.tmuxsetup import find_tmux, socket_path
+from runner.home.layout import Home
+from runner.tmux.setup import find_tmux, socket_path
 
 MUXQ = [sys.executable, "-c", "import sys; sys.argv[0] = 'muxq'; from runner.cli import main; main()"]
 HASTY = [
     sys.executable,
     "-c",
-    "import sys; sys.argv[0] = 'muxq'; from runner import running, worker; "
-    "worker.POLL = running.SETTLE_AGAIN = running.SLOW = 0.3; from runner.cli import main; main()",
+    "import sys; sys.argv[0] = 'muxq'; from runner.worker import execution, worker; "
+    "worker.POLL = execution.SETTLE_AGAIN = execution.SLOW = 0.3; from runner.cli import main; main()",
 ]
 """muxq whose worker looks around more often, for tests of what only the slow look finds."""
 WAITING = [
     sys.executable,
     "-c",
-    "import sys; sys.argv[0] = 'muxq'; from runner import worker; "
+    "import sys; sys.argv[0] = 'muxq'; from runner.worker import worker; "
     "worker.POLL = 3600.0; from runner.cli import main; main()",
 ]
 """muxq whose worker does not look around by itself, for tests of what events tell it."""

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from runner.backlog import Backlog
-from runner.candidate import Candidates
-from runner.run import Run
-from runner.state import Move
-from runner.summary import Summary
+from runner.home.attempt_folder import AttemptFolder
+from runner.jobs.state import Move
+from runner.worker.backlog import Backlog
+from runner.worker.blocked import Summary
+from runner.worker.readiness import Candidates
 
 from .conftest import HASTY, Site
 
@@ -303,13 +303,13 @@ def test_a_job_that_is_cancelled_while_its_end_is_written_down_has_no_attempt(
     assert site.drain() == 1
     site.queue.add("true", agent="shell", name="b", after=["a"])
     candidates = Candidates(site.queue.spool, Backlog(), site.env, Summary(), lambda: None)
-    real = Run.end
+    real = AttemptFolder.end
 
-    def end(self: Run, *words: Any) -> None:
+    def end(self: AttemptFolder, *words: Any) -> None:
         real(self, *words)
         site.queue.cancel("b")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Run, "end", end)
+        patched.setattr(AttemptFolder, "end", end)
         assert candidates.examine(site.queue.find("b").entry) is None
     assert (site.state("b"), site.job("b")["attempts"]) == ("cancelled", [])

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from runner import pool
+from runner.home import pool
 from tests.lifecycle.conftest import Site
 
 pytestmark = pytest.mark.lifecycle

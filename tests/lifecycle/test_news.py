@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from runner import schedule
 from runner.cli import timing
+from runner.schedules import schedule
 
 from .conftest import HASTY, Ears, Site
 

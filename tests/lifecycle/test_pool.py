@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from runner import clock, pool
+from runner.home import pool
+from runner.system import clock
 from tests.lifecycle.conftest import Site
 
 pytestmark = pytest.mark.lifecycle

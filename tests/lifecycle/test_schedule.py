@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from runner import schedule
+from runner.schedules import schedule
 from tests.lifecycle.conftest import Site
 
 pytestmark = pytest.mark.lifecycle

@@ -182,7 +182,7 @@ def test_time_away_does_not_count(site: Site, wait_until: Wait) -> None:
 def _age(since: str) -> float:
     import time
 
-    from runner.clock import seconds
+    from runner.system.clock import seconds
 
     return time.time() - seconds(since)
 

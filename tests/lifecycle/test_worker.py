@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from runner import hold
+from runner.home import hold
 
 from .conftest import WAITING, Site
 
@@ -581,8 +581,8 @@ def test_a_drain_beside_a_worker_leaves_no_drop_behind(site: Site, wait_until: W
 TAKEN_IN_BY_ANOTHER = """
 import sys
 from runner.cli import main
-from runner import admission
-from runner.spool import Spool
+from runner.intake import drops as admission
+from runner.home.spool import Spool
 real = admission.admit
 def admit(spool, *args):
     admission.admit = real

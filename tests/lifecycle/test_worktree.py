@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
-from runner.home import Home
+from runner.home.layout import Home
 
 from .conftest import HASTY, Site
 

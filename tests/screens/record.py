@@ -27,9 +27,9 @@ from install import VERSION, claude_binary
 from sandbox import client_env, prepare_home
 from standin import Failure, StandIn
 
-from runner import process
-from runner.terminal import Tmux
-from runner.tmuxsetup import find_tmux
+from runner.system import process
+from runner.tmux.setup import find_tmux
+from runner.tmux.terminal import Tmux
 
 SECONDS = 60.0
 """Longer than any state takes to come."""

@@ -1,0 +1,52 @@
+"""keep.json of a run folder: this attempt's session stays open after its result is there, for further questions.
+
+The job is done as any other; the session takes no slot, no worker ends it, and it goes on until it is closed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from runner.errors import MuxqError
+from runner.system import clock, files
+
+if TYPE_CHECKING:
+    from runner.home.attempt_folder import AttemptFolder
+    from runner.home.layout import Home
+    from runner.system.process import Proc
+
+
+def ask(home: Home, run: AttemptFolder) -> None:
+    """Have the session stay open once the result is there."""
+    _write(home, run, None)
+
+
+def settle(home: Home, run: AttemptFolder, program: Proc) -> None:
+    """The result is there, and the session stays: `program` is the agent's own process."""
+    _write(home, run, program)
+
+
+def asked(run: AttemptFolder) -> bool:
+    """Whether the session is to stay open, or does."""
+    return run.keep.exists()
+
+
+def forget(run: AttemptFolder) -> None:
+    run.keep.unlink(missing_ok=True)
+
+
+def stands(run: AttemptFolder) -> bool:
+    """Whether the session of an attempt with a result stays open and its program still runs."""
+    try:
+        program = (files.read_json(run.keep) or {})["program"]
+        pid, started = int(program["pid"]), float(program["started"])
+    except (MuxqError, KeyError, TypeError, ValueError):
+        return False
+    from runner.system import process
+
+    return process.alive(process.Proc(pid, started))
+
+
+def _write(home: Home, run: AttemptFolder, program: Proc | None) -> None:
+    said = {"pid": program.pid, "started": program.started} if program else None
+    files.write_json(run.keep, {"at": clock.stamp(), "program": said}, tmp=home.tmp, durable=False)

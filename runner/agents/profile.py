@@ -1,0 +1,251 @@
+"""Session profiles, sessions/NAME.toml: how to start, address, read and end one kind of agent. Data, checked here.
+
+Nothing else in the code knows one agent from another.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+import shutil
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import Any
+
+from runner.agents.trust import WAYS
+from runner.errors import BadSetup, NotFound, Unready, refuse_unknown
+from runner.home.config import PERMISSIONS
+from runner.system.text import expand
+
+BASE_ENVIRONMENT = [
+    "HOME",
+    "PATH",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "TZ",
+    "TMPDIR",
+    "LANG",
+    "LC_*",
+    "XDG_*",
+    "SSH_AUTH_SOCK",
+    "SSL_CERT_*",
+    "NODE_EXTRA_CA_CERTS",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "ALL_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "all_proxy",
+]
+"""What every agent gets of the worker's environment; a profile's `env_pass` adds to it."""
+
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    "str": str, "bool": bool, "float": (int, float), "int": int, "dict": dict, "tuple": list,
+}  # fmt: skip
+
+_TEXTS = ("command", "resume", "search", "model_args", "env_pass", "env_drop", "env", "permissions", "special")
+
+
+@dataclass(frozen=True, slots=True)
+class Dialog:
+    """A question an agent may ask before its session starts, and the option that answers it."""
+
+    name: str
+    text: str
+    """Found on the screen as it stands (a regular expression)."""
+    choose: str
+    """How the option begins that the profile chooses."""
+    permissions: tuple[str, ...] = PERMISSIONS
+    """Answered only under these permissions; under others a person is asked."""
+    kind: str = "dialog"
+    """Or log-in: what a person has to do about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    name: str
+    command: tuple[str, ...]
+    """argv; the first word is looked up on PATH, then in `search`. {PLACEHOLDERS} as docs/sessions.md lists them."""
+    resume: tuple[str, ...] = ()
+    """argv to go on with a conversation: {session_id} is the old one's. Empty: the agent cannot."""
+    description: str = ""
+    search: tuple[str, ...] = ()
+    install: str = ""
+    """What a person does when the binary is missing."""
+    model_args: tuple[str, ...] = ()
+    permission_args: dict[str, Any] = field(default_factory=dict)
+    """What {permission_args} becomes under each of ask, edits, deny, bypass; nothing where one is left out."""
+    template: str = "generic"
+    """The template for jobs that say `prompt`."""
+    hooks: bool = False
+    """The agent tells of its turns (events.jsonl); without, a quiet output file must be enough."""
+    interactive: bool = True
+    """It stays open after its work; else the end of its process is the end of the work."""
+    quiet: float = 0.02
+    """Seconds an output file must not have changed to count as stable. Default 2 where that must be evidence enough:
+    an agent without hooks that stays open."""
+    patience: float = 600.0
+    """Seconds that a finished output may wait for the end of a turn in which nothing more happens."""
+    waits_out: str = ""
+    """A regular expression: on the screen of an agent that will go on by itself once its usage limit is renewed."""
+    start_timeout: float = 30.0
+    """Seconds from launch to the agent's first event before its screen is called unknown."""
+    repairs: int = 2
+    """How often an agent that ends its turn without a valid output is sent back."""
+    min_bytes: int = 1
+    permissions: dict[str, str] = field(default_factory=dict)
+    """What the agent calls each of ask, edits, deny and bypass; one left out is not possible with it."""
+    env: dict[str, str] = field(default_factory=dict)
+    env_pass: tuple[str, ...] = ()
+    env_drop: tuple[str, ...] = ()
+    settings: dict[str, Any] = field(default_factory=dict)
+    """Written as JSON to settings.json in the run folder, placeholders filled in."""
+    trust: str = ""
+    """Names one of trust.py's ways to tell the agent beforehand that the workdir is the user's own."""
+    dialogs: tuple[Dialog, ...] = ()
+    composer: str = ""
+    """The screen line on which the agent's user types (a regular expression with a group `draft`); empty: unknown."""
+    working: str = ""
+    """What its screen shows only while it works (a regular expression, ^ and $ are the ends of a line)."""
+    special: tuple[str, ...] = ()
+    """Beginnings by which a message would be something else: a command of the agent's own."""
+    transcript: str = ""
+    """Names one of transcript.py's formats of the agent's record of a conversation."""
+
+    def binary(self, env: Mapping[str, str]) -> str:
+        """The absolute path of the agent's program. Unready says how to get it."""
+        word = self.command[0]
+        if word.startswith("{"):
+            return word
+        places = os.pathsep.join([env.get("PATH", os.defpath), *(str(expand(p)) for p in self.search)])
+        if found := shutil.which(word, path=places):
+            return str(Path(found).absolute())
+        raise Unready(
+            f"the agent {self.name!r} needs `{word}`, which is not on PATH"
+            + (f"; {self.install}" if self.install else "")
+        )
+
+    def takes(self, placeholder: str) -> bool:
+        """Whether its settings have a place for `placeholder`, as an element of a list."""
+        return _has(self.settings, placeholder)
+
+    def environment(self, env: Mapping[str, str]) -> dict[str, str]:
+        """What the agent gets of the worker's environment, and what the profile adds."""
+        wanted, unwanted = _any_of((*BASE_ENVIRONMENT, *self.env_pass)), _any_of(self.env_drop)
+        passed = {key: value for key, value in env.items() if wanted.fullmatch(key) and not unwanted.fullmatch(key)}
+        return {**passed, **self.env}
+
+
+def load(name: str, folders: Sequence[Path]) -> Profile:
+    """The profile `name`; the first folder that has it wins. NotFound lists what there is, BadSetup what is wrong."""
+    if re.fullmatch(r"[A-Za-z0-9_-]{1,200}", name):
+        for folder in folders:
+            path = folder / f"{name}.toml"
+            if path.is_file():
+                return _read(name, path, path.read_bytes())
+    raise NotFound(f"no agent {name[:200]!r}; there are: {', '.join(names(folders))}")
+
+
+def names(folders: Sequence[Path]) -> list[str]:
+    """Every profile there is."""
+    return sorted({path.stem for folder in folders for path in folder.glob("*.toml")})
+
+
+@lru_cache(maxsize=64)
+def _read(name: str, path: Path, text: bytes) -> Profile:
+    """A worker asks for the same few again and again: what has not changed is not taken apart anew."""
+    try:
+        said = tomllib.loads(text.decode())
+    except (ValueError, RecursionError) as problem:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
+        raise BadSetup(f"{path}: {problem}") from None
+    said.pop("version", None)
+    _check(said, Profile, path)
+    if unknown := set(said.get("permissions", {})) - set(PERMISSIONS):
+        raise BadSetup(f"{path}: `permissions` has {sorted(unknown)[0]!r}; known are: {', '.join(PERMISSIONS)}")
+    _check_args(said.get("permission_args", {}), path)
+    if said.get("trust") and said["trust"] not in WAYS:
+        raise BadSetup(f"{path}: `trust` is one of {', '.join(WAYS)}, not {said['trust']!r}")
+    _check_talk(said, path)
+    try:
+        re.compile(said.get("waits_out", ""))
+    except re.error as problem:
+        raise BadSetup(f"{path}: `waits_out` is no regular expression: {problem}") from None
+    said["dialogs"] = [_dialog(item, path) for item in said.get("dialogs", [])]
+    if said.get("interactive", True) and not said.get("hooks", False):
+        said.setdefault("quiet", 2.0)
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in said.items()}
+    return Profile(name=name, **values)
+
+
+def _check_args(said: dict[str, Any], path: Path) -> None:
+    if unknown := set(said) - set(PERMISSIONS):
+        raise BadSetup(f"{path}: `permission_args` has {sorted(unknown)[0]!r}; known are: {', '.join(PERMISSIONS)}")
+    if not all(isinstance(words, list) and all(isinstance(word, str) for word in words) for words in said.values()):
+        raise BadSetup(f"{path}: `permission_args` is a table of lists of texts")
+
+
+def _check_talk(said: dict[str, Any], path: Path) -> None:
+    """The keys by which a live session is talked to."""
+    from runner.agents.transcript import FORMATS
+
+    for key in ("composer", "working"):
+        try:
+            groups = re.compile(said.get(key) or "").groupindex
+        except (re.error, OverflowError, RecursionError) as problem:
+            raise BadSetup(f"{path}: `{key}` is no regular expression: {problem}") from None
+        if key == "composer" and said.get(key) and "draft" not in groups:
+            raise BadSetup(f"{path}: `composer` needs a group (?P<draft>…): what has been typed")
+    if said.get("transcript") and said["transcript"] not in FORMATS:
+        raise BadSetup(f"{path}: `transcript` is one of {', '.join(FORMATS)}, not {said['transcript']!r}")
+
+
+def _dialog(said: Any, path: Path) -> Dialog:
+    if not isinstance(said, dict):
+        raise BadSetup(f"{path}: each of `dialogs` is a table")
+    _check(said, Dialog, path)
+    if said.get("kind", "dialog") not in ("dialog", "log-in"):
+        raise BadSetup(f"{path}: dialog {said['name']!r}: `kind` is dialog or log-in, not {said['kind']!r}")
+    try:
+        re.compile(said["text"])
+    except (re.error, OverflowError, RecursionError) as problem:
+        raise BadSetup(f"{path}: dialog {said['name']!r}: `text` is no regular expression: {problem}") from None
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in said.items()}
+    return Dialog(**values)
+
+
+def _check(said: dict[str, Any], kind: type[Profile] | type[Dialog], path: Path) -> None:
+    known = {item.name: str(item.type).partition("[")[0] for item in fields(kind)}
+    if kind is Profile:
+        del known["name"]
+    refuse_unknown(said, list(known), where=str(path))
+    for key, value in said.items():
+        if not isinstance(value, _TYPES[known[key]]) or (isinstance(value, bool) and known[key] != "bool"):
+            raise BadSetup(f"{path}: `{key}` has the wrong type ({type(value).__name__})")
+        if key in _TEXTS and any(not isinstance(item, str) for item in _items(value)):
+            raise BadSetup(f"{path}: `{key}` holds something that is no text")
+    for key in ("command",) if kind is Profile else ("name", "text", "choose"):
+        if not said.get(key):
+            raise BadSetup(f"{path}: `{key}` is missing")
+
+
+def _has(value: Any, element: str) -> bool:
+    if isinstance(value, dict):
+        return any(_has(item, element) for item in value.values())
+    return isinstance(value, list) and (element in value or any(_has(item, element) for item in value))
+
+
+def _items(value: Any) -> list[Any]:
+    return list(value.values() if isinstance(value, dict) else value)
+
+
+@cache
+def _any_of(patterns: tuple[str, ...]) -> re.Pattern[str]:
+    """Matches a name that fits one of the patterns, each as fnmatch has it; without one, none but the empty name."""
+    return re.compile("|".join(map(fnmatch.translate, patterns)))

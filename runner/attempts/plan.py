@@ -1,0 +1,281 @@
+"""What a job comes to once its template, session profile and the home's config are known. Reads; starts nothing.
+
+Made at `add`, when a drop is taken in, before a claim and at prepare: what cannot run is found before it is paid for.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from runner.agents import profile
+from runner.agents.profile import Profile
+from runner.attempts.contract import CHECK_TIMEOUT, SUFFIX, Contract, Identity
+from runner.attempts.parent_results import Expected, Parents
+from runner.errors import BadInput, Unready
+from runner.home import config
+from runner.home.layout import Home
+from runner.jobs.job import FromEnv, Job, Output
+from runner.jobs.jsontext import MAX_BYTES, parse
+from runner.system.files import read_bounded
+from runner.system.text import expand
+from runner.templates import template as prompt
+from runner.templates.template import Template
+
+BACKOFF = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    job: Job
+    profile: Profile
+    template: Template
+    permissions: str
+    rules: dict[str, list[str]]
+    """`allow` and `deny`: the home's, the template's, the job's."""
+    answer: dict[str, Any]
+    """`within` (seconds) a person may answer a request; then its answer is `default`."""
+    timeout: float
+    """Seconds for one attempt."""
+    stall: float | None
+    """Seconds of silence; None: no limit."""
+    retries: int
+    backoff: float
+    """Seconds: the longest pause before the second attempt."""
+    resume: bool
+    """A further attempt goes on with the conversation, where it can."""
+    format: str
+    min_bytes: int
+    schema: Any
+    """The JSON Schema that the output must fit; None: any."""
+    repairs: int
+
+    @property
+    def branch(self) -> str | None:
+        """The name that the job gives to the branch of its worktree."""
+        return self.job.worktree if isinstance(self.job.worktree, str) else None
+
+    @property
+    def alone(self) -> Path | None:
+        """The folder in which no other job may work meanwhile."""
+        wanted = self.job.workdir and not self.job.worktree and self.job.exclusive is not False
+        return self.workdir(Path("/")) if wanted else None
+
+    def adopted(self) -> dict[str, Any] | None:
+        """What prepare() takes for an attempt before the first, for a job that goes on with a conversation."""
+        if self.job.conversation is None or self.job.workdir is None:
+            return None
+        return {"session_id": self.job.conversation, "workdir": str(expand(self.job.workdir)), "attempt": None}
+
+    def workdir(self, default: Path) -> Path:
+        """Where the agent works: the job's folder, else `default`."""
+        return expand(self.job.workdir) if self.job.workdir else default
+
+    def output_file(self, run: Path, workdir: Path) -> Path:
+        """Where the result will be, absolute: as the job says (relative to the workdir), else in the run folder."""
+        said = self.job.output.path if self.job.output else None
+        return workdir / expand(said) if said else run / f"output{SUFFIX[self.format]}"
+
+    def contract(self, output: Path, before: Identity | None) -> Contract:
+        """What the output must be; `before` stood at its path already."""
+        said = self.job.output or Output()
+        limit = said.check_timeout or CHECK_TIMEOUT
+        return Contract(str(output), self.format, self.min_bytes, before, self.schema, said.check or "", limit)
+
+    def prompt(self, *, workdir: Path, output: Path, after: Parents | Expected | None = None) -> str:
+        """The text of prompt.md. BadInput when the template cannot be filled in."""
+        files = [str(path) for path in files_of(self.job, workdir)]
+        context = {
+            "files": files,
+            "workdir": str(workdir),
+            "output_path": str(output),
+            "output_format": self.format,
+            "output_schema": "" if self.schema is None else json.dumps(self.schema, ensure_ascii=False, indent=2),
+            "output_check": (self.job.output.check if self.job.output else None) or "",
+            "after": after or Expected(self.job.after or ()),
+            **({"prompt": self.job.prompt} if self.job.prompt is not None else {}),
+        }
+        return prompt.render(self.template, self.job.vars or {}, context=context)
+
+    def environment(self, env: Mapping[str, str]) -> dict[str, str]:
+        """The agent's environment: what its profile lets through, then the job's own. BadInput for a missing secret."""
+        said = self.job.env or {}
+        missing = sorted(v.name for v in said.values() if isinstance(v, FromEnv) and v.name not in env)
+        if missing:
+            raise BadInput(f"the worker's environment has no {', '.join(missing)}, which the job's `env` takes from it")
+        own = {key: env[value.name] if isinstance(value, FromEnv) else value for key, value in said.items()}
+        return {**self.profile.environment(env), **own}
+
+
+class Setup:
+    """The home's config, profiles and templates, and the jobs' schemas, each read once: for the plans of many jobs."""
+
+    def __init__(self, home: Home) -> None:
+        self.settings = config.load(home.config)
+        self.profile = cache(lambda name: profile.load(name, home.sessions))
+        self.template = cache(lambda name: prompt.load(name, home.prompts))
+        self.schema = cache(_read_schema)
+
+
+def plan(home: Home, job: Job, setup: Setup | None = None) -> Plan:
+    """The plan for `job`. BadInput or NotFound: it cannot run as things are now; BadSetup: not its fault."""
+    setup = setup or Setup(home)
+    settings = setup.settings
+    chosen = setup.profile(job.agent or settings.agent)
+    template = setup.template(job.template or chosen.template)
+    _check_places(job)
+    _check_conversation(job, chosen)
+    _check_worktree(job)
+    said = job.output or Output()
+    made = Plan(
+        job=job,
+        profile=chosen,
+        template=template,
+        permissions=_permissions(job, chosen, settings),
+        rules=_rules(job, chosen, template, settings),
+        answer={"within": settings.answer_within, "default": settings.answer_default},
+        timeout=job.timeout or template.timeout or settings.timeout,
+        stall=job.stall,
+        retries=job.retries or 0,
+        backoff=job.backoff or BACKOFF,
+        resume=job.retry != "fresh" and bool(chosen.resume),
+        format=said.format or ("json" if said.schema is not None else template.output_format) or "markdown",
+        min_bytes=chosen.min_bytes if said.min_bytes is None else said.min_bytes,
+        schema=_schema(job, setup),
+        repairs=_repairs(job, chosen),
+    )
+    if job.template:
+        nowhere = Path("/")
+        made.prompt(workdir=nowhere, output=nowhere)
+    return made
+
+
+def files_of(job: Job, workdir: Path | None = None) -> list[Path]:
+    """The job's files as absolute paths; relative ones start at its workdir, in its worktree if it has one."""
+    base = expand(job.workdir) if job.workdir else Path("/")
+    base = workdir if job.worktree and workdir else base
+    return [base / expand(name) for name in job.files or ()]
+
+
+def _schema(job: Job, setup: Setup) -> Any:
+    """The JSON Schema that the job gives, or that lies where it says. BadInput."""
+    said = job.output.schema if job.output else None
+    if not isinstance(said, str):
+        return said
+    if not job.workdir and not expand(said).is_absolute():
+        raise BadInput(f"`output.schema`: {said!r} is relative, and the job has no workdir to start from")
+    return setup.schema((expand(job.workdir) if job.workdir else Path("/")) / expand(said))
+
+
+def _read_schema(path: Path) -> Any:
+    """The JSON Schema in a file. BadInput."""
+    from runner.jobs.output_schema import refuse
+
+    try:
+        schema = parse(read_bounded(path.resolve(), MAX_BYTES), where=str(path))
+    except OSError as problem:
+        raise BadInput(f"`output.schema`: {path}: {problem.strerror}") from None
+    except BadInput as problem:
+        raise BadInput(f"`output.schema`: {problem}") from None
+    refuse(schema, f"`output.schema`: {path}")
+    return schema
+
+
+def _repairs(job: Job, chosen: Profile) -> int:
+    """How often the agent is sent back at most. BadInput for one that cannot be."""
+    if job.repairs and not chosen.hooks:
+        raise BadInput(f"`repairs`: the agent {chosen.name!r} does not tell of its turns, so it cannot be sent back")
+    return chosen.repairs if job.repairs is None else job.repairs
+
+
+def _permissions(job: Job, chosen: Profile, settings: config.Config) -> str:
+    wanted = job.permissions or settings.permissions
+    if chosen.permissions and wanted not in chosen.permissions:
+        raise BadInput(
+            f"the agent {chosen.name!r} knows no permissions {wanted!r}; it has: {', '.join(chosen.permissions)}"
+        )
+    return wanted
+
+
+def _rules(job: Job, chosen: Profile, template: Template, settings: config.Config) -> dict[str, list[str]]:
+    """The rules for the agent. BadInput for a job that has some and an agent that could not be told of them."""
+    said = {"allow": job.allow or (), "deny": job.deny or ()}
+    for key, rules in said.items():
+        if rules and not chosen.takes(f"{{{key}}}"):
+            raise BadInput(f"`{key}`: the agent {chosen.name!r} has no permission rules")
+    return {
+        "allow": [*settings.allow, *template.allow, *said["allow"]],
+        "deny": [*settings.deny, *template.deny, *said["deny"]],
+    }
+
+
+def _check_conversation(job: Job, chosen: Profile) -> None:
+    """BadInput for a conversation that the agent cannot go on with, or does not know in the job's folder."""
+    if job.conversation is None:
+        return
+    if not (chosen.resume and chosen.transcript):
+        raise BadInput(f"`conversation`: the agent {chosen.name!r} cannot go on with an earlier conversation")
+    if not job.workdir:
+        raise BadInput("`conversation`: the job needs the `workdir` that it was held in")
+    if job.worktree:
+        raise BadInput("`conversation`: it goes on in the folder that it was held in, and not in a `worktree`")
+    from runner.agents.transcript import FORMATS
+
+    workdir = expand(job.workdir)
+    if FORMATS[chosen.transcript].find(job.conversation, workdir, chosen.environment(os.environ)) is None:
+        raise BadInput(f"`conversation`: the agent {chosen.name!r} knows no {job.conversation} in the folder {workdir}")
+
+
+def _check_places(job: Job) -> None:
+    for key, check in (("workdir", _check_workdir), ("files", _check_files)):
+        try:
+            check(job)
+        except BadInput as problem:
+            raise BadInput(f"`{key}`: {problem}") from None
+        except OSError as problem:
+            raise BadInput(f"`{key}`: {problem.strerror}: {str(problem.filename)[:80]}…") from None
+
+
+def _check_worktree(job: Job) -> None:
+    if job.worktree and not job.workdir:
+        raise BadInput("`worktree` is of the repository that `workdir` lies in, and the job has none")
+    for key in ("base", "changes"):
+        if getattr(job, key) is not None and not job.worktree:
+            raise BadInput(f"`{key}` is for a `worktree`, and the job has none")
+    if job.worktree and job.workdir:
+        folder = expand(job.workdir).resolve()
+        if not any((above / ".git").exists() for above in (folder, *folder.parents)):
+            raise BadInput(f"`worktree`: {folder} lies in no git repository")
+
+
+def _check_workdir(job: Job) -> None:
+    if job.workdir is None:
+        return
+    workdir = expand(job.workdir)
+    if not workdir.is_dir():
+        raise BadInput(f"there is no folder {workdir}")
+    if not os.access(workdir, os.R_OK | os.X_OK):
+        raise BadInput(f"the folder {workdir} may not be entered")
+
+
+def _check_files(job: Job) -> None:
+    for name in job.files or ():
+        if not job.workdir and not expand(name).is_absolute():
+            raise BadInput(f"{name!r} is relative, and the job has no workdir to start from")
+    for path in files_of(job):
+        if not path.exists():
+            raise BadInput(f"there is no {path}")
+
+
+def ready(made: Plan, env: Mapping[str, str]) -> str:
+    """The absolute path of the agent's program. Unready when something the job needs of the machine is missing."""
+    try:
+        made.environment(env)
+    except BadInput as problem:
+        raise Unready(str(problem)) from None
+    return made.profile.binary(env)

@@ -1,0 +1,143 @@
+"""The run folder of one attempt, runs/JOB/N/: its paths, and the two records in it.
+
+attempt.json is written before the launch and tells whoever comes next what was started; outcome.json ends it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from runner.errors import BadInput, NotFound
+from runner.home.layout import Home
+from runner.jobs import outcome
+from runner.system import files
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFolder:
+    job: str
+    number: int
+    path: Path
+
+    @property
+    def session(self) -> str:
+        """The tmux session's name, and the mark on every process of the attempt (MUXQ_ATTEMPT)."""
+        return f"{self.job}-{self.number}"
+
+    @property
+    def prompt(self) -> Path:
+        return self.path / "prompt.md"
+
+    @property
+    def settings(self) -> Path:
+        return self.path / "settings.json"
+
+    @property
+    def events(self) -> Path:
+        return self.path / "events.jsonl"
+
+    @property
+    def screen(self) -> Path:
+        return self.path / "screen.txt"
+
+    @property
+    def status(self) -> Path:
+        """What the agent's status line last said: model, cost, limits."""
+        return self.path / "status.json"
+
+    @property
+    def mode(self) -> Path:
+        """Who drives: muxq, a person, or nobody."""
+        return self.path / "mode.json"
+
+    @property
+    def keep(self) -> Path:
+        """There while the session is to stay open after the result is there."""
+        return self.path / "keep.json"
+
+    @property
+    def diff(self) -> Path:
+        return self.path / "diff.patch"
+
+    @property
+    def dialog(self) -> Path:
+        """The screen on which a dialog waits for a person."""
+        return self.path / "dialog.txt"
+
+    @property
+    def post_mortem(self) -> Path:
+        """What stood still, after a timeout or a stall."""
+        return self.path / "post-mortem.txt"
+
+    def invalid(self, suffix: str) -> Path:
+        """The copy of an output that was not what the job asked for."""
+        return self.path / f"invalid-output{suffix}"
+
+    @property
+    def work(self) -> Path:
+        """The workdir of a job that names none."""
+        return self.path / "work"
+
+    def attempt(self) -> dict[str, Any] | None:
+        """attempt.json; None before the launch was prepared. A damaged one counts as none: a power cut leaves such."""
+        return self._record("attempt.json")
+
+    def outcome(self) -> dict[str, Any] | None:
+        """outcome.json; None while the attempt goes on. One that nobody can carry out counts as none."""
+        said = self._record("outcome.json")
+        try:
+            outcome.load(said or {})
+        except ValueError:
+            return None
+        return said
+
+    def _record(self, name: str) -> dict[str, Any] | None:
+        try:
+            return files.read_json(self.path / name)
+        except BadInput:
+            return None
+
+    def begin(self, home: Home, record: dict[str, Any]) -> None:
+        """Not made to last: after a power cut nothing of the attempt runs, and the job is done anew."""
+        files.write_json(self.path / "attempt.json", record, tmp=home.tmp, durable=False)
+
+    def end(self, home: Home, record: dict[str, Any]) -> None:
+        files.write_json(self.path / "outcome.json", record, tmp=home.tmp)
+
+
+def runs(home: Home, job_id: str) -> list[AttemptFolder]:
+    """The attempts of a job, first to last."""
+    folder = home.runs / job_id
+    try:
+        numbers = sorted(int(item.name) for item in folder.iterdir() if item.name.isdecimal())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return [AttemptFolder(job_id, number, folder / str(number)) for number in numbers]
+
+
+def following(home: Home, job_id: str) -> AttemptFolder:
+    """The attempt after the last; its folder is made. One that was neither prepared nor ended is taken up again."""
+    before = runs(home, job_id)
+    if before and before[-1].attempt() is None and before[-1].outcome() is None:
+        return before[-1]
+    number = before[-1].number + 1 if before else 1
+    run = AttemptFolder(job_id, number, home.runs / job_id / str(number))
+    files.make_folder(run.path)
+    return run
+
+
+def file(home: Home, job_id: str) -> Path:
+    """Where the job wanted it, else the copy in its run folder. NotFound when both are gone."""
+    wanted = None
+    for run in reversed(runs(home, job_id)):
+        said = (run.attempt() or {}).get("output")
+        if not isinstance(said, dict) or not isinstance(said.get("path"), str):
+            continue
+        wanted = Path(said["path"])
+        for path in (wanted, run.path / f"output{wanted.suffix}"):
+            if path.is_file():
+                return path
+        break
+    raise NotFound(f"the result of job {job_id} has been taken away{f': {wanted}' if wanted else ''}")

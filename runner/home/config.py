@@ -1,0 +1,115 @@
+"""config.toml of a home: the defaults of its jobs and of `muxq work`. Reads; never writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from runner.errors import BadInput, BadSetup, refuse_unknown
+from runner.home import messages
+from runner.home.quota import Quota
+from runner.home.quota import read as read_pause
+from runner.jobs.on_end import ENDS, OnEnd
+from runner.system.duration import seconds
+
+PERMISSIONS = ("ask", "edits", "deny", "bypass")
+ON_STOP = ("leave", "finish", "kill")
+ANSWERS = ("deny", "allow")
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    agent: str = "claude"
+    permissions: str = "edits"
+    timeout: float = 3600.0
+    """Seconds an attempt may take when neither its job nor its template says."""
+    jobs: int | None = 1
+    """Attempts side by side in one `muxq work`; None ("auto"): as many as cores and memory allow."""
+    on_stop: str = "leave"
+    watch: bool = True
+    """Use file events; without, everything is looked at every few seconds (network file systems)."""
+    pool: Quota = field(default_factory=Quota)
+    """How much of the account's limits jobs may use."""
+    allow: tuple[str, ...] = ()
+    """Rules in the agent's own syntax: what passes unasked, and `deny`: what never does."""
+    deny: tuple[str, ...] = ()
+    answer_within: float = 1200.0
+    """Seconds that a permission or a question waits for a person."""
+    answer_default: str = "deny"
+    """What it is answered with then."""
+    on_attention: str = ""
+    """A shell command, run once when a job begins to wait for a person."""
+    notify: tuple[str, ...] = ()
+    """Where messages go, as Apprise writes it. Secrets."""
+    notify_on: tuple[str, ...] = ()
+    """At which ends of a job a message is sent, for jobs that do not say; `on_done` and `on_failed` as well."""
+    on_done: str = ""
+    """A shell command, run when a job is done."""
+    on_failed: str = ""
+    messages: Mapping[str, str] = field(default_factory=dict)
+    """What messages say, by kind, in place of messages.DEFAULTS."""
+
+    @property
+    def wish(self) -> OnEnd:
+        """What happens when a job ends that does not say."""
+        return OnEnd(self.notify_on, self.on_done, self.on_failed)
+
+
+def load(path: Path) -> Config:
+    """The config at `path`; the defaults where there is none. BadSetup names file, key and what is accepted."""
+    if not path.exists():
+        return Config()
+    import tomllib
+
+    try:
+        said = tomllib.loads(path.read_text("utf-8"))
+    except (ValueError, RecursionError) as problem:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
+        raise BadSetup(f"{path}: {problem}") from None
+    said.pop("version", None)
+    refuse_unknown(said, [field.name for field in fields(Config)], where=str(path))
+    return replace(Config(), **{key: _checked(key, value, path) for key, value in said.items()})
+
+
+def _checked(key: str, value: Any, path: Path) -> Any:
+    if key in ("allow", "deny", "notify"):
+        return _texts(key, value, path)
+    choices = {"permissions": PERMISSIONS, "on_stop": ON_STOP, "answer_default": ANSWERS}.get(key)
+    if choices and value not in choices:
+        raise BadSetup(f"{path}: `{key}` is one of {', '.join(choices)}, not {value!r}")
+    if key in ("timeout", "answer_within"):
+        try:
+            return seconds(value)
+        except BadInput as problem:
+            raise BadSetup(f"{path}: `{key}`: {problem}") from None
+    if key == "pool":
+        return read_pause(value, str(path))
+    if key == "messages":
+        return messages.read(value, str(path))
+    if key == "notify_on":
+        return _ends(value, path)
+    if key == "jobs" and value == "auto":
+        return None
+    if key == "jobs" and not (type(value) is int and value > 0):
+        raise BadSetup(f'{path}: `jobs` is a whole number above 0 or "auto", not {value!r}')
+    if key == "watch" and not isinstance(value, bool):
+        raise BadSetup(f"{path}: `watch` is true or false, not {value!r}")
+    if key == "agent" and not isinstance(value, str):
+        raise BadSetup(f"{path}: `agent` is the name of a session profile, not {value!r}")
+    if key in ("on_attention", "on_done", "on_failed") and not isinstance(value, str):
+        raise BadSetup(f"{path}: `{key}` is a command for sh, not {value!r}")
+    return value
+
+
+def _ends(value: Any, path: Path) -> tuple[str, ...]:
+    if not isinstance(value, list) or any(end not in ENDS for end in value):
+        raise BadSetup(f"{path}: `notify_on` is a list out of {', '.join(ENDS)}, not {value!r}")
+    return tuple(value)
+
+
+def _texts(key: str, value: Any, path: Path) -> tuple[str, ...]:
+    """A list of texts. What stands in it is not repeated: it may be a secret."""
+    if not isinstance(value, list) or not all(isinstance(item, str) and item.strip() for item in value):
+        raise BadSetup(f"{path}: `{key}` is a list of texts")
+    return tuple(value)

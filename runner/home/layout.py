@@ -1,0 +1,149 @@
+"""The folder that holds one queue: where it is and what lies in it. Makes folders, moves nothing."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.errors import Unready
+from runner.jobs.state import State
+from runner.system import files
+
+FOLDERS = (
+    *(state.folder for state in State),
+    "rejected",
+    "runs",
+    "locks",
+    "requests",
+    "after",
+    "batches",
+    "prompts",
+    "sessions",
+    "schedules",
+    "logs",
+    "tmp",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    path: Path
+
+    def folder(self, state: State) -> Path:
+        return self.path / state.folder
+
+    @property
+    def queue(self) -> Path:
+        return self.path / State.QUEUED.folder
+
+    @property
+    def rejected(self) -> Path:
+        return self.path / "rejected"
+
+    @property
+    def runs(self) -> Path:
+        return self.path / "runs"
+
+    @property
+    def locks(self) -> Path:
+        return self.path / "locks"
+
+    @property
+    def requests(self) -> Path:
+        return self.path / "requests"
+
+    def request(self, job_id: str) -> Path:
+        """Where the wish to cancel a running job lies."""
+        return self.requests / f"{job_id}.cancel"
+
+    def parents(self, job_id: str) -> Path:
+        """Where it is kept what a job is after."""
+        return self.path / "after" / f"{job_id}.json"
+
+    @property
+    def batches(self) -> Path:
+        return self.path / "batches"
+
+    @property
+    def tmp(self) -> Path:
+        return self.path / "tmp"
+
+    @property
+    def hold(self) -> Path:
+        return self.path / "hold.json"
+
+    @property
+    def pool(self) -> Path:
+        return self.path / "pool.json"
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.toml"
+
+    @property
+    def events(self) -> Path:
+        return self.path / "events.jsonl"
+
+    @property
+    def schedules(self) -> Path:
+        return self.path / "schedules"
+
+    @property
+    def fired(self) -> Path:
+        return self.path / "fired.json"
+
+    @property
+    def logs(self) -> Path:
+        """What timers of the system have started writes here."""
+        return self.path / "logs"
+
+    @property
+    def prompts(self) -> tuple[Path, ...]:
+        """Where templates are looked for, first to last."""
+        return self.path / "prompts", shipped("prompts")
+
+    @property
+    def sessions(self) -> tuple[Path, ...]:
+        """Where session profiles are looked for, first to last."""
+        return self.path / "sessions", shipped("sessions")
+
+    def make(self) -> Home:
+        """Make what is missing and refuse a home that others could write to. Unready says how to mend it."""
+        try:
+            files.make_folder(self.path)
+            for name in FOLDERS:
+                files.make_folder(self.path / name)
+            info = self.path.stat()
+        except OSError as problem:
+            raise Unready(f"cannot make the home {self.path}: {problem.strerror} ({problem.filename})") from None
+        if info.st_uid != os.geteuid():
+            raise Unready(f"the home {self.path} belongs to another user (uid {info.st_uid}); choose one with --home")
+        if info.st_mode & 0o022:
+            raise Unready(f"others may write to the home {self.path}; mend it with: chmod 700 {self.path}")
+        return self
+
+
+def locate(explicit: str | os.PathLike[str] | None = None) -> Home:
+    """`explicit`, else $MUXQ_HOME, else the nearest .muxq/ upward, else $XDG_STATE_HOME/muxq."""
+    chosen = explicit or os.environ.get("MUXQ_HOME")
+    if chosen:
+        return Home(Path(chosen).expanduser().absolute())
+    with suppress(FileNotFoundError):  # somebody has taken the working folder away
+        here = Path.cwd()
+        for folder in (here, *here.parents):
+            if (folder / ".muxq").is_dir():
+                return Home(folder / ".muxq")
+    state = os.environ.get("XDG_STATE_HOME")
+    base = Path(state) if state and Path(state).is_absolute() else Path.home() / ".local" / "state"
+    return Home(base / "muxq")
+
+
+PACKAGE = Path(__file__).resolve().parent.parent
+
+
+def shipped(name: str) -> Path:
+    """The shipped folder `name`: inside the package in a wheel, beside it in a checkout."""
+    inside = PACKAGE / name
+    return inside if inside.is_dir() else PACKAGE.parent / name

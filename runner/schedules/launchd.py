@@ -1,0 +1,97 @@
+"""A schedule as an agent of macOS' launchd: one property list, and the command that loads it."""
+
+from __future__ import annotations
+
+import itertools
+import plistlib
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from runner.errors import BadInput, Unready
+from runner.schedules import cron
+
+MOST = 2000
+"""Times that one list may name."""
+
+SECONDS = 30
+"""How long launchctl may take."""
+
+
+# ---- the text
+
+
+def plist(unit: str, argv: Sequence[str], expression: str, *, tz: str | None, once: bool) -> bytes:
+    """launchd wakes at any of the times, and again after sleep; muxq sees whether one is due (--due)."""
+    from runner.schedules.crontab import quarters
+
+    said = {
+        "Label": unit,
+        "ProgramArguments": [*argv, "--due"],
+        "StartCalendarInterval": intervals(quarters(expression) if tz else expression),
+        "RunAtLoad": once,
+        "AbandonProcessGroup": True,  # sessions outlive the run that began them
+    }
+    try:
+        return plistlib.dumps(said, sort_keys=False)
+    except ValueError as problem:
+        raise BadInput(f"launchd cannot be told these words: {problem}") from None
+
+
+def intervals(expression: str) -> list[dict[str, int]]:
+    """One entry for each combination; what is not named may be anything. BadInput where there are too many."""
+    named = cron.fields(expression)
+    keys = [("Minute", named.minutes, 60), ("Hour", named.hours, 24), ("Month", named.months, 12)]
+    days, weekdays = ("Day", named.days, 31), ("Weekday", named.weekdays, 7)
+    alternatives = [[days], [weekdays]] if named.either else [[days, weekdays]]
+    found = [entry for more in alternatives for entry in _product([*keys, *more])]
+    if len(found) > MOST:
+        raise BadInput(f"{expression!r} is {len(found)} times to launchd, and {MOST} are possible; use --cron")
+    return found
+
+
+def _product(keys: Sequence[tuple[str, tuple[int, ...], int]]) -> list[dict[str, int]]:
+    wanted = [(key, numbers) for key, numbers, every in keys if len(numbers) < every]
+    names = [key for key, _ in wanted]
+    return [dict(zip(names, values, strict=True)) for values in itertools.product(*(numbers for _, numbers in wanted))]
+
+
+# ---- the door
+
+
+def file(unit: str) -> Path:
+    return Path.home() / "Library" / "LaunchAgents" / f"{unit}.plist"
+
+
+def install(unit: str, data: bytes) -> None:
+    """Write the list and load it. Unready, OSError, with nothing left behind, where that cannot be."""
+    file(unit).parent.mkdir(parents=True, exist_ok=True)
+    try:
+        file(unit).write_bytes(data)
+        _launchctl("load", "-w", str(file(unit)))
+    except (OSError, Unready):
+        file(unit).unlink(missing_ok=True)
+        raise
+
+
+def remove(unit: str) -> None:
+    if not installed(unit):
+        return
+    try:
+        _launchctl("unload", "-w", str(file(unit)))
+    finally:
+        file(unit).unlink(missing_ok=True)
+
+
+def installed(unit: str) -> bool:
+    return file(unit).exists()
+
+
+def _launchctl(*words: str) -> None:
+    try:
+        done = subprocess.run(["launchctl", *words], capture_output=True, text=True, check=False, timeout=SECONDS)
+    except (OSError, subprocess.TimeoutExpired) as problem:
+        raise Unready(f"launchctl {words[0]}: {problem}") from None
+    if done.returncode:
+        why = " ".join(done.stderr.split()) or f"it ended with {done.returncode}"
+        raise Unready(f"launchctl {words[0]}: {why}")

@@ -1,0 +1,115 @@
+"""A schedule as a timer of the user's systemd: two unit files, and the commands that put them in force."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from runner.errors import BadInput, Unready
+from runner.schedules import cron
+from runner.worker import window
+
+DAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")
+SECONDS = 30
+"""How long systemctl may take."""
+
+# ---- the text
+
+
+def service(label: str, argv: Sequence[str]) -> str:
+    """KillMode: sessions outlive the run that began them. BadInput for words that no unit can hold."""
+    if any(re.search(r"[\n\r\0\ud800-\udfff]", word) for word in (label, *argv)):
+        raise BadInput("no unit of systemd can hold a path with a line break, or one that is not UTF-8")
+    return (
+        f"[Unit]\nDescription=muxq schedule {label}\n\n"
+        f"[Service]\nType=oneshot\nKillMode=process\nSuccessExitStatus={window.CLOSED}\n"
+        f"ExecStart={' '.join(map(_quoted, argv))}\n"
+    )
+
+
+def timer(label: str, expression: str, *, tz: str | None, once: bool) -> str:
+    times = "".join(f"OnCalendar={when}\n" for when in calendar(expression, tz))
+    return (
+        f"[Unit]\nDescription=muxq schedule {label}\n\n"
+        f"[Timer]\n{times}Persistent={'true' if once else 'false'}\nAccuracySec=1s\n\n"
+        "[Install]\nWantedBy=timers.target\n"
+    )
+
+
+def calendar(expression: str, tz: str | None) -> list[str]:
+    """OnCalendar of a cron expression: two where either day is enough."""
+    named = cron.fields(expression)
+    days = "" if len(named.weekdays) == 7 else ",".join(DAYS[day] for day in named.weekdays) + " "
+    dates = f"*-{_list(named.months, 12)}-"
+    clock = f" {_list(named.hours, 24)}:{_list(named.minutes, 60)}:00{f' {tz}' if tz else ''}"
+    date = _list(named.days, 31)
+    if named.either and days and date != "*":
+        return [f"{days}{dates}*{clock}", f"{dates}{date}{clock}"]
+    if named.either:  # one of them names every day
+        return [f"{dates}*{clock}"]
+    return [f"{days}{dates}{date}{clock}"]
+
+
+def _list(numbers: tuple[int, ...], all_of_them: int) -> str:
+    return "*" if len(numbers) == all_of_them else ",".join(f"{number:02d}" for number in numbers)
+
+
+def _quoted(word: str) -> str:
+    """A word of ExecStart, in which % and $ mean something."""
+    escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+    return f'"{escaped}"'
+
+
+# ---- the door
+
+
+def folder() -> Path:
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "systemd" / "user"
+
+
+def install(unit: str, files: dict[str, str]) -> None:
+    """Write the files (by suffix) and start the timer. Unready, OSError: nothing is left behind."""
+    folder().mkdir(parents=True, exist_ok=True)
+    try:
+        for suffix, text in files.items():
+            (folder() / f"{unit}.{suffix}").write_text(text, "utf-8")
+        _systemctl("daemon-reload")
+        _systemctl("enable", "--now", f"{unit}.timer")
+    except (OSError, Unready):
+        _take_away(unit)
+        raise
+
+
+def remove(unit: str) -> None:
+    """Stop the timer and take its files away. Unready where systemd does not answer; the files are gone then too."""
+    if not installed(unit):
+        return
+    try:
+        _systemctl("disable", "--now", f"{unit}.timer")
+    finally:
+        _take_away(unit)
+    _systemctl("daemon-reload")
+
+
+def installed(unit: str) -> bool:
+    return (folder() / f"{unit}.timer").exists()
+
+
+def _take_away(unit: str) -> None:
+    for suffix in ("service", "timer"):
+        (folder() / f"{unit}.{suffix}").unlink(missing_ok=True)
+
+
+def _systemctl(*words: str) -> None:
+    try:
+        done = subprocess.run(
+            ["systemctl", "--user", *words], capture_output=True, text=True, check=False, timeout=SECONDS
+        )
+    except (OSError, subprocess.TimeoutExpired) as problem:
+        raise Unready(f"systemctl --user {words[0]}: {problem}") from None
+    if done.returncode:
+        why = " ".join(done.stderr.split()) or f"it ended with {done.returncode}"
+        raise Unready(f"systemctl --user {words[0]}: {why} (a log-in session of your own is needed, or: use --cron)")

@@ -1,0 +1,131 @@
+"""The system's timers: which of cron, systemd and launchd wakes a schedule, with which words; and the log it writes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from runner.agents import profile
+from runner.errors import MuxqError, Unready
+from runner.home import config
+from runner.home.layout import Home
+from runner.schedules import crontab, launchd, systemd
+from runner.schedules.schedule import Schedule
+from runner.tmux.setup import find_tmux
+
+STANDARD = ("/usr/local/bin", "/usr/bin", "/bin")
+
+LOG_BYTES = 1 << 20
+"""A log that has grown to this is put aside before the next run; one such is kept."""
+
+
+def default() -> str:
+    """What this system has. Unready where it has nothing."""
+    if sys.platform == "darwin":
+        return "launchd"
+    if shutil.which("crontab"):
+        return "cron"
+    if shutil.which("systemctl"):
+        return "systemd"
+    raise Unready("this system has no timer that muxq knows: install cron")
+
+
+def muxq() -> str:
+    """The absolute path of the muxq that is running, as its caller named it: an upgrade keeps that, not its target."""
+    said = Path(sys.argv[0])
+    beside = Path(sys.executable).with_name("muxq")
+    for path in (said.absolute() if said.name == "muxq" and said.parent != Path() else beside, beside):
+        if path.is_file() and os.access(path, os.X_OK):
+            return str(path)
+    found = shutil.which("muxq")
+    if found is None:
+        raise Unready("muxq is not installed as a command, so no timer can start it: pipx install .")
+    return str(Path(found).absolute())
+
+
+def argv(home: Home, name: str) -> list[str]:
+    """What a timer runs: it needs no PATH, no variable and no terminal."""
+    return [muxq(), "schedule", "run", name, "--home", str(home.path), "--logged"]
+
+
+def path(home: Home, env: Mapping[str, str]) -> str:
+    """PATH for what a timer runs: the folders of the caller's that are there, and those of muxq, tmux and the agent."""
+    needed = [str(Path(muxq()).parent), *_folders(home, env), *STANDARD]
+    given = [folder for folder in env.get("PATH", "").split(os.pathsep) if os.path.isabs(folder)]
+    return os.pathsep.join(dict.fromkeys(folder for folder in [*given, *needed] if os.path.isdir(folder)))
+
+
+def _folders(home: Home, env: Mapping[str, str]) -> list[str]:
+    """Where tmux and the home's agent lie, as far as they are there."""
+    found = []
+    try:
+        found.append(str(Path(find_tmux()).parent))
+        binary = profile.load(config.load(home.config).agent, home.sessions).binary(env)
+        found += [str(Path(binary).parent)] if os.path.isabs(binary) else []
+    except MuxqError:
+        pass
+    return found
+
+
+def unit(home: Home, name: str) -> str:
+    """The name of the schedule among all of the user's units: two homes may have one of the same name."""
+    return f"muxq-{name}-{hashlib.sha256(os.fsencode(home.path)).hexdigest()[:8]}"
+
+
+def install(home: Home, new: Schedule) -> None:
+    """Have the schedule's timer wake it. MuxqError and OSError say why not; nothing is left behind then."""
+    words, label, once = argv(home, new.name), unit(home, new.name), new.made_up_for == "once"
+    if new.timer == "systemd":
+        there = f"{new.name} ({home.path})".replace("%", "%%")
+        files = {
+            "service": systemd.service(there, words),
+            "timer": systemd.timer(there, new.cron, tz=new.tz, once=once),
+        }
+        systemd.install(label, files)
+    elif new.timer == "launchd":
+        launchd.install(label, launchd.plist(label, words, new.cron, tz=new.tz, once=once))
+    elif new.timer == "cron":
+        lines = crontab.lines(new.cron, words, tz=new.tz, due=new.job is not None, once=once)
+        crontab.change(lambda text: crontab.put(text, new.name, str(home.path), lines))
+
+
+def remove(home: Home, name: str, timer: str | None) -> bool:
+    """Take the schedule's lines or units away, and nothing else; returns whether there were any."""
+    if timer is None or not installed(home, name, timer):
+        return False
+    if timer == "systemd":
+        systemd.remove(unit(home, name))
+    elif timer == "launchd":
+        launchd.remove(unit(home, name))
+    else:
+        crontab.change(lambda text: crontab.without(text, name, str(home.path)))
+    return True
+
+
+def installed(home: Home, name: str, timer: str | None) -> bool:
+    """Whether the system knows of it (true where no timer is wanted)."""
+    if timer == "cron":
+        return crontab.has(crontab.load(), name, str(home.path))
+    where = {"systemd": systemd.installed, "launchd": launchd.installed}.get(timer or "")
+    return where is None or where(unit(home, name))
+
+
+def log(home: Home, name: str) -> Path:
+    """Where a run that a timer has started writes; one that has grown large is put aside first."""
+    place = home.logs / f"{name}.log"
+    if place.exists() and place.stat().st_size >= LOG_BYTES:
+        place.replace(place.with_name(f"{name}.log.1"))
+    return place
+
+
+def redirect(place: Path, head: Sequence[str]) -> None:
+    """Let stdout and stderr of this process end up in the log, after a line that says what begins."""
+    fd = os.open(place, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    os.write(fd, (" ".join(head) + "\n").encode("utf-8", "replace"))
+    for standard in (1, 2):
+        os.dup2(fd, standard)
+    os.close(fd)

@@ -1,0 +1,47 @@
+"""The command that starts an attempt's session by hand: for a person who wants to see what muxq would have run.
+
+Without secrets, and without the marks by which a worker knows what is its own: it would end what bears them.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+from runner.agents import profile
+from runner.errors import MuxqError
+from runner.home.attempt_folder import AttemptFolder
+from runner.home.spool import Place, Spool
+from runner.jobs.job import FromEnv, Job
+
+SECRET = re.compile(r"TOKEN|KEY|SECRET|PASS|CREDENTIAL|AUTH", re.IGNORECASE)
+"""Names of variables whose values are not shown, even where a job file says them."""
+
+
+def command(spool: Spool, place: Place, run: AttemptFolder) -> str | None:
+    """One line for sh: the folder, the variables that profile and job add, the program. None before the launch."""
+    try:
+        record = run.attempt()
+        if not record:
+            return None
+        words = [_variable(name, value) for name, value in _added(spool, place, record["agent"]).items()]
+        env = f"env {' '.join(words)} " if words else ""
+        return f"cd {shlex.quote(record['workdir'])} && {env}{shlex.join(record['argv'])}"
+    except (MuxqError, KeyError, TypeError):
+        return None
+
+
+def _added(spool: Spool, place: Place, agent: str) -> dict[str, str | FromEnv]:
+    """What an attempt's environment has besides the worker's own; of a profile that has gone, nothing."""
+    own: Job = spool.read(place)
+    try:
+        given = profile.load(agent, spool.home.sessions).env
+    except MuxqError:
+        given = {}
+    return {**given, **(own.env or {})}
+
+
+def _variable(name: str, value: str | FromEnv) -> str:
+    if isinstance(value, FromEnv):
+        return f'{name}="${value.name}"'
+    return f'{name}="${name}"' if SECRET.search(name) else f"{name}={shlex.quote(value)}"

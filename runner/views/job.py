@@ -1,0 +1,196 @@
+"""A job as a dict: what `--json` prints and the Python API returns. Reads files; changes none.
+
+    {"id", "name", "state", "agent", "priority", "tags", "created_at", "started_at", "finished_at",
+     "attempts": [{"number", "session", "started_at", "finished_at", "outcome", "error", "exit_status",
+                   "doing", "screen", "prompt", "post_mortem", "invalid_output", "usage",
+                   "branch", "diff_stat", "run_dir"}],
+     "after": [ID], "waits_for": [ID], "batch", "output_path", "error": {"kind", "message"},
+     "attention": {"kind", "detail", "since", "options", "screen"},
+     "status", "mode", "kept", "command", "run_dir"}
+
+`status` (status.py) and `mode` (mode.py) are those of the session that stands, running or kept.
+
+Times are RFC 3339 in UTC, paths absolute, what is absent is null.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from runner.agents import kept as keep
+from runner.agents import mode, progress
+from runner.agents.progress import Progress, status
+from runner.errors import MuxqError
+from runner.home import config, dependencies, events
+from runner.home.attempt_folder import AttemptFolder, runs
+from runner.home.spool import Place, Spool
+from runner.jobs import ident
+from runner.jobs.state import State
+from runner.system import clock
+
+
+def describe(spool: Spool, place: Place, *, command: bool = False) -> dict[str, Any]:
+    """The job at `place` as a dict. NotFound when it has moved meanwhile.
+
+    With `command` also the one that would start its last attempt's session by hand; else that is null.
+    """
+    said = _said(spool, place)
+    parents = dependencies.load(spool.home, place.entry.id) or ()
+    folders = runs(spool.home, place.entry.id)
+    kept = place.state is State.DONE and bool(folders) and keep.stands(folders[-1])
+    live = place.state is State.RUNNING and bool(folders) and not _record(folders[-1].outcome)
+    now = _progress(folders[-1]) if live or kept else None
+    attempts = [_attempt(run, now if run is folders[-1] else None) for run in folders]
+    last = attempts[-1] if attempts else None
+    error = last["error"] if last and place.state is State.FAILED else None
+    return {
+        "id": place.entry.id,
+        "name": said.get("name") or place.entry.name,
+        "state": place.state.value,
+        "agent": said.get("agent") or config.load(spool.home.config).agent,
+        "priority": place.entry.priority,
+        "tags": said.get("tags") or [],
+        "batch": said.get("batch"),
+        "after": [parent.entry.id for parent in parents],
+        "waits_for": _waits_for(spool, place, parents),
+        "created_at": clock.stamp(ident.created(place.entry.id)),
+        "started_at": next((a["started_at"] for a in attempts if a["started_at"]), None),
+        "finished_at": _finished(spool, place, last),
+        "attempts": attempts,
+        "output_path": _output_path(folders),
+        "error": error,
+        "attention": attention(now.attention, _present(folders[-1].dialog)) if now and now.attention else None,
+        "status": status(now).value if now else None,
+        "mode": mode.current(folders[-1]).mode.value if now else None,
+        "kept": kept,
+        "command": _by_hand(spool, place, folders[-1]) if command and folders else None,
+        "run_dir": str(folders[-1].path) if folders else None,
+    }
+
+
+def _by_hand(spool: Spool, place: Place, run: AttemptFolder) -> str | None:
+    from runner.views import command as byhand
+
+    return byhand.command(spool, place, run)
+
+
+def _waits_for(spool: Spool, place: Place, parents: tuple[dependencies.Parent, ...]) -> list[str]:
+    """The ids of the jobs that have to end before a waiting one can start."""
+    if place.state is not State.QUEUED:
+        return []
+    return [one.entry.id for one in parents if dependencies.pending(dependencies.state(spool.home, one.entry))]
+
+
+def _said(spool: Spool, place: Place) -> dict[str, Any]:
+    """What the job file says of its name, agent and tags, as far as it can be understood: the rest must still show."""
+    from runner.jobs.jsontext import MAX_BYTES, parse
+    from runner.system.files import read_bounded
+
+    try:
+        said = parse(read_bounded(spool.path(place), MAX_BYTES), where=place.entry.file)
+    except MuxqError:
+        return {}
+    texts = {key: said[key] for key in ("name", "agent", "batch") if isinstance(said.get(key), str)}
+    tags = said.get("tags")
+    return {**texts, "tags": [tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []}
+
+
+def _progress(run: AttemptFolder) -> Progress:
+    """What the events of the attempt whose session stands say of it."""
+    return progress.fold(Progress(), events.read(run.events))
+
+
+def _attempt(run: AttemptFolder, now: Progress | None) -> dict[str, Any]:
+    """One attempt; `now` of the one whose session stands."""
+    record, ended = _record(run.attempt), _record(run.outcome)
+    return {
+        "number": run.number,
+        "session": run.session,
+        "started_at": _time(record.get("started_at")),
+        "finished_at": _time(ended.get("finished_at")),
+        "outcome": ended.get("outcome"),
+        "error": _error(ended),
+        "exit_status": ended.get("exit_status"),
+        "doing": (now and now.doing) or None,
+        "screen": _present(run.screen),
+        "prompt": _present(run.prompt),
+        "post_mortem": _present(run.post_mortem),
+        "invalid_output": next((path for end in _suffixes(record) if (path := _present(run.invalid(end)))), None),
+        "usage": ended["usage"] if isinstance(ended.get("usage"), dict) else None,
+        "branch": _branch(record),
+        "diff_stat": ended["diff_stat"] if isinstance(ended.get("diff_stat"), dict) else None,
+        "run_dir": str(run.path),
+    }
+
+
+def _branch(record: dict[str, Any]) -> str | None:
+    """That of the job's own worktree."""
+    tree = record.get("worktree")
+    return str(tree.get("branch")) if isinstance(tree, dict) else None
+
+
+def attention(found: progress.Attention, screen: str | None = None) -> dict[str, Any]:
+    """What a job waits for a person for; `screen` is kept of dialogs alone."""
+    dialog = found.kind in ("dialog", "log-in")
+    return {
+        "kind": found.kind,
+        "detail": found.detail,
+        "since": _time(found.since),
+        "options": list(found.options),
+        "screen": screen if dialog else None,
+    }
+
+
+def _suffixes(record: dict[str, Any]) -> list[str]:
+    output = record.get("output")
+    return [Path(str(output.get("path"))).suffix] if isinstance(output, dict) else []
+
+
+def _time(said: Any) -> str | None:
+    """A time that a record holds, if it is one."""
+    try:
+        clock.seconds(said)
+    except (TypeError, ValueError):
+        return None
+    return str(said)
+
+
+def _error(ended: dict[str, Any]) -> dict[str, Any] | None:
+    """Why the attempt was no success; None for one that was, that goes on, or that a person ended."""
+    kind = ended.get("error") or ended.get("reason")
+    return {"kind": str(kind), "message": str(ended.get("message", ""))} if kind else None
+
+
+def _finished(spool: Spool, place: Place, last: dict[str, Any] | None) -> str | None:
+    """When the last attempt ended; for a job that had none, when its file came to where it is."""
+    if not place.state.final:
+        return None
+    if last and last["finished_at"]:
+        return str(last["finished_at"])
+    try:
+        return clock.stamp(spool.path(place).stat().st_ctime)
+    except FileNotFoundError:
+        return None
+
+
+def _output_path(folders: list[AttemptFolder]) -> str | None:
+    """Where the result is or will be; null for a job that has not started and names no place."""
+    for run in reversed(folders):
+        if record := _record(run.attempt):
+            output = record.get("output")
+            return str(output.get("path")) if isinstance(output, dict) else None
+    return None
+
+
+def _record(read: Callable[[], dict[str, Any] | None]) -> dict[str, Any]:
+    """A record of the run folder; {} for a damaged one: the rest of the job must still show."""
+    try:
+        return read() or {}
+    except MuxqError:
+        return {}
+
+
+def _present(path: Path) -> str | None:
+    return str(path) if path.exists() else None

@@ -1,0 +1,121 @@
+"""The waiting jobs that a worker knows of, in claim order. Pure memory: the files are the truth, this is a hint.
+
+A claim costs O(log n): no folder is listed for it.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable
+
+from runner.home.dependencies import Parent, blocks
+from runner.jobs import entry as entries
+from runner.jobs.entry import Entry
+from runner.jobs.state import State
+
+
+class Backlog:
+    def __init__(self) -> None:
+        self._ready: list[tuple[int, str]] = []
+        """A heap of entry.order(): of very many jobs, no more than their names is kept."""
+        self._later: list[tuple[float, str, bool, Entry]] = []
+        self._known: set[str] = set()
+        self._in_hand: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self._ready) + len(self._later)
+
+    def unknown(self, names: Iterable[str]) -> set[str]:
+        """Those of the names of files in the queue that are no known job's."""
+        return set(names).difference(self._known)
+
+    def remember(self, entry: Entry) -> None:
+        """A job was seen in the queue; one that is known already is not counted twice."""
+        if entry.file not in self._known:
+            self._known.add(entry.file)
+            self.put_back(entry)
+
+    def arrived(self, entry: Entry) -> None:
+        """A job came into the queue just now, perhaps for a second time: what was known of its turn counts no more."""
+        if entry.file not in self._in_hand:
+            self._known.add(entry.file)
+            self.put_back(entry)
+
+    def hold_on_to(self, entry: Entry) -> None:
+        """The job is in this worker's hands: file events of its moves are no news."""
+        self._known.add(entry.file)
+        self._in_hand.add(entry.file)
+
+    def let_go(self, entry: Entry) -> None:
+        """It is no longer in this worker's hands."""
+        self._in_hand.discard(entry.file)
+
+    def forget(self, entry: Entry) -> None:
+        """The job waits no more, or is somebody else's."""
+        self._known.discard(entry.file)
+
+    def put_back(self, entry: Entry) -> None:
+        """A known job is next in its turn again."""
+        heapq.heappush(self._ready, entries.order(entry.file))
+
+    def postpone(self, entry: Entry, until: float, *, worth_waiting: bool) -> None:
+        """Not before `until` (seconds since 1970). `worth_waiting`: a draining run does not end before."""
+        heapq.heappush(self._later, (until, entry.id, worth_waiting, entry))
+
+    def next(self, now: float) -> Entry | None:
+        """Take the job that is to be claimed next at time `now`; None when there is none."""
+        while self._later and self._later[0][0] <= now:
+            self.put_back(heapq.heappop(self._later)[-1])
+        return entries.of(heapq.heappop(self._ready)[1]) if self._ready else None
+
+    def due(self) -> float | None:
+        """When the first postponed job may start."""
+        return self._later[0][0] if self._later else None
+
+    def left(self, now: float) -> bool:
+        """Whether anything may start now, or is worth waiting for."""
+        return bool(self._ready) or any(worth or until <= now for until, _, worth, _ in self._later)
+
+
+class Waiting:
+    def __init__(self) -> None:
+        self._children: dict[str, dict[str, Entry]] = {}
+        """By the id of a parent."""
+        self._needs: dict[str, dict[str, Parent]] = {}
+        """By the id of a job: the parents that have not ended, by id."""
+
+    def __len__(self) -> int:
+        return len(self._needs)
+
+    @property
+    def parents(self) -> set[str]:
+        """The ids of all jobs that are waited for."""
+        return set(self._children)
+
+    def put(self, entry: Entry, parents: Iterable[Parent]) -> None:
+        """The job waits for these."""
+        self._drop(entry.id)
+        self._needs[entry.id] = {parent.entry.id: parent for parent in parents}
+        for parent in self._needs[entry.id]:
+            self._children.setdefault(parent, {})[entry.id] = entry
+
+    def entry(self, parent_id: str) -> Entry | None:
+        """The entry of a job that is waited for."""
+        child = next(iter(self._children.get(parent_id, ())), None)
+        return self._needs[child][parent_id].entry if child else None
+
+    def ended(self, parent_id: str, state: State | None) -> list[Entry]:
+        """A job has ended in `state` (None: was taken away): those that are worth a look now, and wait no longer."""
+        free = []
+        for child, entry in self._children.pop(parent_id, {}).items():
+            parent = self._needs[child].pop(parent_id)
+            if blocks(parent, state) or not self._needs[child]:
+                self._drop(child)
+                free.append(entry)
+        return free
+
+    def _drop(self, job_id: str) -> None:
+        for parent in self._needs.pop(job_id, ()):
+            self._children[parent].pop(job_id, None)
+            if not self._children[parent]:
+                del self._children[parent]

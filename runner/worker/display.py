@@ -1,0 +1,120 @@
+"""What a person sees of a working worker: plain lines, or a live table on a terminal. Reads events, decides nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from runner.system import clock, duration
+from runner.system.text import plain
+
+if TYPE_CHECKING:
+    from rich.live import Live as RichLive
+    from rich.table import Table
+
+    from runner.worker.worker import Worker
+
+
+def sentence(name: str, data: dict[str, Any]) -> str | None:
+    """An event of the home as a line for people; None for one that says nothing to them."""
+    job = data.get("job", "")
+    match name:
+        case "job.admitted":
+            return f"{job} taken in" + (f" ({data['file']})" if data.get("file") else "")
+        case "job.added":
+            return f"{job} added"
+        case "job.rejected":
+            return f"{data['file']} rejected: {data['why']}"
+        case "job.running":
+            return f"{job} started"
+        case "job.taken-over":
+            return f"{job} taken over from a worker that is gone"
+        case "job.done" | "job.failed" | "job.cancelled":
+            why = f": {data['why']}" if data.get("why") else ""
+            return f"{job} {name.removeprefix('job.')}{why}"
+        case "job.queued":
+            return f"{job} back in the queue: {data.get('why', '')}"
+        case "job.blocked":
+            return f"{job} cannot start: {data['why']}"
+        case "hold.put":
+            until = clock.local(clock.seconds(data["until"])) if data["until"] else "a person lifts it"
+            return f"on hold until {until}: {data['reason']}"
+        case "hold.lifted":
+            return "the hold was lifted"
+        case "job.attention":
+            return f"{job} waits for you ({data['kind']}): {data['detail']}"
+        case "notify.failed":
+            return f"not told as wished ({data['what']}): {data['why']}"
+        case "worker.trouble":
+            return f"trouble: {data['why']}"
+        case "schedule.skipped":
+            return f"schedule {data['schedule']}: nothing added, {data['job']} still waits or runs"
+        case "schedule.trouble":
+            return f"schedule {data['schedule']}: {data['why']}"
+        case "worker.closed":
+            return f"nothing more starts: {data['why']}; {data['running']} running"
+        case "worker.stopping":
+            left = {
+                "leave": "they go on; the next worker takes over",
+                "finish": "waiting for them",
+                "kill": "ending them",
+            }
+            return f"stopping; {data['running']} running: {left[data['on_stop']]}" if data["running"] else "stopping"
+    return None
+
+
+class Lines:
+    """One line on stderr for each thing that happens."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
+
+    @contextlib.contextmanager
+    def showing(self, worker: Worker) -> Iterator[None]:  # noqa: ARG002 - the live display needs it
+        yield
+
+    def event(self, name: str, data: dict[str, Any]) -> None:
+        if not self._quiet and (text := sentence(name, data)):
+            print(time.strftime("%H:%M:%S"), plain(text), file=sys.stderr, flush=True)
+
+
+class Live:
+    """The running jobs as a table that renews itself; what happens scrolls by above it."""
+
+    def __init__(self) -> None:
+        self._count: Counter[str] = Counter()
+        self._live: RichLive | None = None
+
+    @contextlib.contextmanager
+    def showing(self, worker: Worker) -> Iterator[None]:
+        from rich.console import Console
+        from rich.live import Live as RichLive
+
+        console = Console(stderr=True, highlight=False)
+        with RichLive(console=console, get_renderable=lambda: self._table(worker), refresh_per_second=2) as self._live:
+            yield
+
+    def event(self, name: str, data: dict[str, Any]) -> None:
+        self._count[name] += 1
+        if self._live and (text := sentence(name, data)):
+            self._live.console.print(time.strftime("%H:%M:%S"), plain(text), markup=False)
+
+    def _table(self, worker: Worker) -> Table:
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=None, pad_edge=False, show_header=False)
+        for running in list(worker.running.values()):
+            now = running.attempt.progress
+            doing = f"waits for you: {now.attention.detail}" if now.attention else now.doing or str(now.turn)
+            age = duration.show(max(1, int(time.monotonic() - running.since)))
+            name = Text(plain(running.place.entry.name or ""))  # as it is: in a str `[red]` would be a colour
+            table.add_row(running.id, name, age, Text(plain(doing), overflow="ellipsis", no_wrap=True))
+        said = [f"{self._count[f'job.{word}']} {word}" for word in ("done", "failed", "cancelled")]
+        waiting = len(worker.backlog) + len(worker.candidates.waiting)
+        table.add_row(f"{len(worker.running)} running", f"{waiting} waiting", "", ", ".join(said))
+        return table

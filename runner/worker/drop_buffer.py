@@ -1,0 +1,57 @@
+"""The intake of a worker: takes in the drops it has heard of, without a look at all that waits."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable
+
+from runner.attempts.plan import Setup
+from runner.home.spool import Spool
+from runner.intake import drops as admission
+from runner.worker.backlog import Backlog
+
+ADMIT_AT_ONCE = 1000
+"""Drops taken in before the first of them may start."""
+
+
+class DropBuffer:
+    def __init__(self, spool: Spool, backlog: Backlog) -> None:
+        self.spool, self.backlog = spool, backlog
+        self._dropped: set[str] = set()
+        """Names in queue/ that are no job's yet."""
+        self.due = 0.0
+        """When it has something to do, on the monotonic clock."""
+        self._unfinished = False
+
+    def drop(self, name: str) -> None:
+        """Something in queue/ is no job's yet: take it in at the next step, without a look at all the others."""
+        if not name.startswith("."):
+            self._dropped.add(name)
+            self.due = 0.0
+
+    async def take_in(self, setup: Callable[[], Setup]) -> bool:
+        """Take in drops, in a thread: thousands at once must not keep the running attempts waiting.
+
+        Returns whether there were any.
+        """
+        if time.monotonic() < self.due:
+            return False
+        self.due = math.inf
+        dropped, self._dropped = self._dropped, set()
+        self._unfinished = bool(dropped)  # an error on the way leaves them to the next slow look
+        drops = await asyncio.to_thread(admission.admit, self.spool, ADMIT_AT_ONCE, dropped, setup)
+        for found in drops.admitted:
+            self.backlog.remember(found)
+        self._dropped.update(drops.unfinished, drops.left)
+        self._unfinished = bool(drops.unfinished)
+        if drops.left:
+            self.due = 0.0
+        elif drops.unfinished:
+            self.due = min(self.due, time.monotonic() + admission.PATIENCE / 10)
+        return bool(dropped)
+
+    def left(self) -> bool:
+        """Whether a drop is to be taken in now, or is still being written."""
+        return self._unfinished or self.due <= time.monotonic()

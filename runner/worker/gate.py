@@ -1,0 +1,92 @@
+"""The gate that every start passes: an open window, room, no hold, and its turn. Knows how many run, not what waits."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Mapping
+
+from runner.errors import MuxqError
+from runner.home import config, pool
+from runner.home.hold import Hold
+from runner.home.spool import Spool
+from runner.system import capacity
+from runner.worker.blocked import Summary
+from runner.worker.execution import Execution
+from runner.worker.window import Window
+
+
+class Gate:
+    def __init__(
+        self, spool: Spool, jobs: int | None, window: Window, running: Mapping[str, Execution], summary: Summary
+    ) -> None:
+        """`jobs`: how many may run side by side; None asks the machine. `running`: those that do, at any time."""
+        self.spool, self.home = spool, spool.home
+        self.jobs, self.window, self.running, self.summary = jobs, window, running, summary
+        self.settings = config.Config()
+        self.stopping = False
+        """Told to stop."""
+        self._started: set[str] = set()
+        """Ids of the jobs that this run has begun, where it may begin only so many."""
+        self._start_due = 0.0
+        """When a job may start that has to wait for its turn, in seconds since 1970; 0: none has to."""
+        self._short = False
+        """There was too little memory for another session."""
+
+    def read_settings(self) -> None:
+        """What config.toml says of the pool may change while we run; one that cannot be read changes nothing."""
+        with contextlib.suppress(MuxqError):
+            self.settings = config.load(self.home.config)
+
+    def open(self) -> bool:
+        """Whether anything may start at all. A window that has closed stays so."""
+        if not self.summary.closed:
+            used = pool.used(pool.load(self.home), time.time()) if self.window.max_usage is not None else {}
+            self.summary.closed = self.window.closed(time.time(), len(self._started), used)
+            if self.summary.closed:
+                self.spool.emit("worker.closed", why=self.summary.closed, running=len(self.running))
+        return not self.stopping and not self.summary.closed
+
+    def free(self) -> bool:
+        """Whether one more may start now, if there is one."""
+        return self._room() and time.time() >= self._start_due and not self.held()
+
+    def held(self) -> Hold | None:
+        return pool.held(self.home, self.settings, time.time())
+
+    def most(self) -> int:
+        """The most jobs side by side."""
+        return self.jobs or capacity.most()
+
+    def _room(self) -> bool:
+        """Whether this worker may run one more; `auto` asks the machine."""
+        if len(self.running) >= self.most():
+            return False
+        if self.jobs is not None:
+            return True
+        running = capacity.sizes([pid for one in self.running.values() if (pid := one.attempt.pid)])
+        lack = capacity.lack(*capacity.memory(), running)
+        if lack and not self._short:
+            self.spool.emit("worker.trouble", why=f"too little memory for another session: {lack >> 20} MB are missing")
+        self._short = bool(lack)
+        return not lack
+
+    def take_turn(self, job_id: str) -> bool:
+        """Whether it is this job's turn to start; it counts as started then."""
+        self._start_due = pool.take_turn(self.home, job_id)
+        return not self._start_due
+
+    def started(self, job_id: str) -> None:
+        """This run has begun the job."""
+        if self.window.max_jobs is not None:
+            self._started.add(job_id)
+
+    def forget_turn(self) -> None:
+        """The hold or the pool has changed: perhaps it is somebody's turn already."""
+        self._start_due = 0.0
+
+    def due(self) -> list[float]:
+        """When it may open or close, in seconds since 1970."""
+        held = self.held()
+        dated = [moment for moment in (held and held.until, self._start_due) if moment]
+        return dated + self.window.due(time.time())

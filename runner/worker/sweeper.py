@@ -1,0 +1,73 @@
+"""What dead workers left of jobs that run no more: sessions, processes, requests. Ends it, and takes it away."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Container, Mapping
+from pathlib import Path
+
+from runner.attempts.attempt import Attempt
+from runner.errors import MuxqError
+from runner.home.attempt_folder import AttemptFolder
+from runner.home.spool import Spool
+from runner.jobs import ident
+from runner.jobs.state import State
+from runner.system import process
+from runner.system.watch import Watcher
+from runner.tmux.terminal import Pane, Terminal
+
+SWEEP = 60.0
+"""Seconds between two looks for processes of attempts that are over."""
+
+
+class Sweeper:
+    def __init__(
+        self, spool: Spool, terminal: Terminal, watcher: Watcher, env: Mapping[str, str], running: Container[str]
+    ) -> None:
+        """`running`: the ids of the jobs in this worker's hands, as they are at any time."""
+        self.spool, self.home = spool, spool.home
+        self.terminal, self._watcher, self.env, self.running = terminal, watcher, env, running
+        self._sweep_due = 0.0
+
+    async def close(self, panes: Mapping[str, Pane]) -> None:
+        """End what is left of jobs that are running no more, but for sessions that are kept.
+
+        Their worker died between the job's move and the end, or the agent of a kept session has ended.
+        """
+        for run in self._left_over(panes):
+            lock = self.spool.lock(run.job)
+            if lock is None:
+                continue
+            try:
+                if all(found.id != run.job for found in self.spool.entries(State.RUNNING)):
+                    attempt = Attempt(self.home, run, self.terminal, self._watcher, self.env)
+                    if not await attempt.stay(panes):
+                        await attempt.close()
+            except MuxqError as problem:
+                self.spool.emit("worker.trouble", job=run.job, why=str(problem))
+            finally:
+                self.spool.unlock(lock)
+
+    def forget_requests(self) -> None:
+        """Take away the requests that came too late, or whose worker died before it could: their job has ended."""
+        for path in self.home.requests.glob("*.cancel"):
+            if not ident.is_id(path.stem) or (lock := self.spool.lock(path.stem)) is None:
+                continue
+            live = [found.id for state in (State.QUEUED, State.RUNNING) for found in self.spool.entries(state)]
+            if path.stem not in live:
+                path.unlink(missing_ok=True)
+            self.spool.unlock(lock)
+
+    def _left_over(self, panes: Mapping[str, Pane]) -> list[AttemptFolder]:
+        """The attempts that have a session, or (looked for now and then) a process of any kind."""
+        found = {tuple(session.rpartition("-")[::2]) for session in panes}
+        if time.monotonic() >= self._sweep_due:
+            self._sweep_due = time.monotonic() + SWEEP
+            folders = [Path(value) for value in process.values("MUXQ_RUN_DIR")]
+            found |= {(folder.parent.name, folder.name) for folder in folders if folder.parent.parent == self.home.runs}
+        known = [(job, number) for job, number in sorted(found) if ident.is_id(job) and number.isdecimal()]
+        return [
+            AttemptFolder(job, int(number), self.home.runs / job / number)
+            for job, number in known
+            if job not in self.running
+        ]

@@ -1,0 +1,282 @@
+"""The judge: schema and check, in a process that ends with whoever asked for it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from runner.attempts import judge
+from runner.attempts.contract import Contract, Identity, identity
+from runner.attempts.judge import TAIL, Judge
+
+Make = Callable[..., Contract]
+Wait = Callable[..., None]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    (tmp_path / "run").mkdir()
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def contract(run: Path, tmp_path: Path) -> Make:
+    """`contract(data, check=…)`: an attempt with this contract, and its output written."""
+
+    def make(data: str = "{}", **said: Any) -> Contract:
+        made = Contract(str(run / "output.json"), **said)
+        (run / "attempt.json").write_text(json.dumps({"workdir": str(tmp_path), "output": asdict(made)}))
+        (run / "output.json").write_text(data)
+        return made
+
+    return make
+
+
+def judged(run: Path, contract: Contract) -> str | None:
+    """What a process of the judge's writes down."""
+    with subprocess.Popen(judge.command(run), stdin=subprocess.PIPE, env={}) as asked:
+        asked.wait(30)
+    return judge.told(run, identity(contract.path))
+
+
+def test_a_document_that_fits_is_right(run: Path, contract: Make) -> None:
+    assert judged(run, contract('{"a": 1}', format="json", schema={"required": ["a"]})) == ""
+    assert (run / "judged.json").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        ('{"a": "x"}', "the output file does not fit its schema: $.a: 'x' is not of type 'number'"),
+        ("{", "the output file is no JSON ("),
+        ("", "the output file has 0 bytes"),
+    ],
+)
+def test_what_is_wrong_with_a_document_is_said(run: Path, contract: Make, data: str, says: str) -> None:
+    made = contract(data, format="json", schema={"properties": {"a": {"type": "number"}}})
+    assert str(judged(run, made)).startswith(says)
+
+
+def test_a_schema_that_cannot_be_worked_off_is_no_crash(run: Path, contract: Make) -> None:
+    assert str(judged(run, contract(format="json", schema={"$ref": "#"}))).startswith("the output could not be judged")
+
+
+def test_a_check_runs_in_the_workdir_and_knows_the_output(run: Path, contract: Make, tmp_path: Path) -> None:
+    assert judged(run, contract(check='test "$PWD $(cat "$MUXQ_OUTPUT")" = "$(pwd) {}" && touch ran')) == ""
+    assert (tmp_path / "ran").exists()
+
+
+def test_a_check_that_fails_is_told_with_its_status_and_its_last_words(run: Path, contract: Make) -> None:
+    told = judged(run, contract(check="echo one; echo two >&2; exit 3"))
+    assert (
+        told
+        == "the check `echo one; echo two >&2; exit 3` failed with exit status 3; the end of what it said:\none\ntwo"
+    )
+
+
+def test_only_the_end_of_what_a_check_says_is_kept(run: Path, contract: Make) -> None:
+    told = str(judged(run, contract(check="yes | head -c 3000000; echo end; exit 1")))
+    assert len(told) < TAIL + 200
+    assert told.endswith("y\nend")
+
+
+def test_no_check_without_a_document_that_fits(run: Path, contract: Make, tmp_path: Path) -> None:
+    judged(run, contract("[]", format="json", schema={"type": "object"}, check="touch ran"))
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_check_ends_with_its_time_and_so_do_its_children(
+    run: Path, contract: Make, tmp_path: Path, wait_until: Wait
+) -> None:
+    told = judged(run, contract(check="sleep 600 & echo $! > child; wait", check_timeout=0.5))
+    assert told == "the check `sleep 600 & echo $! > child; wait` did not end within 0.5s"
+    wait_until(lambda: not running(tmp_path / "child"))
+
+
+def test_what_a_check_leaves_behind_ends_with_it(run: Path, contract: Make, tmp_path: Path, wait_until: Wait) -> None:
+    assert judged(run, contract(check="sleep 600 & echo $! > child")) == ""
+    wait_until(lambda: not running(tmp_path / "child"))
+
+
+def running(file: Path) -> bool:
+    """Whether the process whose pid is in the file still runs."""
+    try:
+        return psutil.Process(int(file.read_text())).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_the_judge_and_the_check_end_with_whoever_asked(
+    run: Path, contract: Make, tmp_path: Path, wait_until: Wait
+) -> None:
+    contract(check="echo $$ > pid.new; mv pid.new pid; sleep 600")
+    asked = subprocess.Popen(judge.command(run), stdin=subprocess.PIPE, env={})
+    wait_until((tmp_path / "pid").exists)
+    assert asked.stdin
+    asked.stdin.close()
+    assert asked.wait(30) == 1
+    wait_until(lambda: not running(tmp_path / "pid"))
+    assert not (run / "judged.json").exists()
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """This process is a judge: it takes SIGTERM as one. The checks that it has started; closed in the end."""
+    checks: list[subprocess.Popen[bytes]] = []
+    real = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda *given, **how: checks.append(real(*given, **how)) or checks[-1])
+    before = signal.signal(signal.SIGTERM, judge._end)
+    yield checks
+    signal.signal(signal.SIGTERM, before)
+    for check in checks:
+        with check:
+            check.kill()
+
+
+def end_us() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_a_check_ends_with_a_judge_that_was_told_to_end_while_it_started_it(
+    contract: Make, tmp_path: Path, started: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = subprocess.Popen
+
+    def told_to_end(*given: Any, **how: Any) -> subprocess.Popen[bytes]:
+        check = start(*given, **how)
+        end_us()
+        return check
+
+    monkeypatch.setattr(subprocess, "Popen", told_to_end)
+    with pytest.raises(SystemExit):
+        judge._check(contract(check="sleep 600"), str(tmp_path))
+    assert [check.wait(30) for check in started] == [-signal.SIGKILL]
+
+
+def test_a_check_ends_with_a_judge_that_is_told_to_end_twice(
+    contract: Make, tmp_path: Path, started: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By who asked it, and by the end of its standard input."""
+    end_group = os.killpg
+
+    def told_again(group: int, number: int) -> None:
+        end_us()
+        end_group(group, number)
+
+    monkeypatch.setattr(os, "killpg", told_again)
+    with pytest.raises(SystemExit):
+        judge._check(contract(check="kill $PPID; sleep 600"), str(tmp_path))
+    assert [check.wait(30) for check in started] == [-signal.SIGKILL]
+
+
+def test_an_output_that_changes_meanwhile_is_not_judged(run: Path, contract: Make) -> None:
+    assert judged(run, contract(check='echo more >> "$MUXQ_OUTPUT"')) is None
+    assert not (run / "judged.json").exists()
+
+
+@pytest.mark.parametrize("text", [None, "", "{", "[]", '{"output": null}', '{"output": {}, "problem": ""}'])
+def test_a_damaged_verdict_is_none(run: Path, contract: Make, text: str | None) -> None:
+    made = contract()
+    if text is not None:
+        (run / "judged.json").write_text(text)
+    assert judge.told(run, identity(made.path)) is None
+
+
+# --- the worker's side
+
+
+def asking(run: Path, made: Contract, steps: Callable[[Judge, asyncio.Event], Coroutine[Any, Any, None]]) -> None:
+    async def main() -> None:
+        woken = asyncio.Event()
+        mine = Judge(run, made.path, {}, woken.set)
+        async with asyncio.timeout(30):
+            await steps(mine, woken)
+        mine.close()
+
+    asyncio.run(main())
+
+
+def stood(made: Contract) -> Identity:
+    found = identity(made.path)
+    assert found
+    return found
+
+
+def test_the_worker_asks_once_and_is_woken(run: Path, contract: Make, tmp_path: Path) -> None:
+    made = contract(check="echo >> ran; exit 1")
+
+    async def steps(mine: Judge, woken: asyncio.Event) -> None:
+        for _ in range(3):
+            assert mine.problem(stood(made), 0, hook=False) is None
+        await woken.wait()
+        for _ in range(3):
+            assert (
+                mine.problem(stood(made), 0, hook=False) == "the check `echo >> ran; exit 1` failed with exit status 1"
+            )
+
+    asking(run, made, steps)
+    assert (tmp_path / "ran").read_text() == "\n"
+
+
+def test_what_the_hook_found_is_not_looked_for_again(run: Path, contract: Make, tmp_path: Path) -> None:
+    made = contract(check="echo >> ran")
+    judged(run, made)
+
+    async def steps(mine: Judge, _: asyncio.Event) -> None:
+        assert mine.problem(stood(made), 0, hook=True) == ""
+
+    asking(run, made, steps)
+    assert (tmp_path / "ran").read_text() == "\n"
+
+
+def test_what_the_hook_found_counts_for_that_version_and_that_turn_alone(run: Path, contract: Make) -> None:
+    made = contract(check="true")
+    judged(run, made)
+    old = stood(made)
+    Path(made.path).write_text("another")
+    os.utime(made.path, ns=(1, 1))
+
+    async def steps(mine: Judge, _: asyncio.Event) -> None:
+        assert mine.problem(stood(made), 0, hook=True) is None
+        assert mine.problem(old, 0, hook=False) is None
+
+    asking(run, made, steps)
+
+
+def test_more_work_is_judged_anew(run: Path, contract: Make, tmp_path: Path) -> None:
+    made = contract(check="test -e mended")
+
+    async def steps(mine: Judge, woken: asyncio.Event) -> None:
+        mine.problem(stood(made), 0, hook=False)
+        await woken.wait()
+        woken.clear()
+        (tmp_path / "mended").touch()
+        assert mine.problem(stood(made), 1, hook=False) is None
+        await woken.wait()
+        assert mine.problem(stood(made), 1, hook=False) == ""
+
+    asking(run, made, steps)
+
+
+def test_a_judge_that_cannot_be_started_is_a_problem_of_the_output(
+    run: Path, contract: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = contract(check="true")
+    monkeypatch.setattr(judge, "command", lambda _: ["/no/such/program"])
+
+    async def steps(mine: Judge, woken: asyncio.Event) -> None:
+        mine.problem(stood(made), 0, hook=False)
+        await woken.wait()
+        assert "could not be judged (No such file" in str(mine.problem(stood(made), 0, hook=False))
+
+    asking(run, made, steps)

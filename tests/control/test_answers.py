@@ -1,0 +1,76 @@
+"""Choosing an option of a dialog on the screen: by moving and looking, never blindly."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from runner.agents.permission import Decision
+from runner.control import answers
+from runner.errors import BadInput, Unready
+from runner.home import events
+from runner.home.attempt_folder import following
+from runner.home.layout import Home
+from runner.tmux.terminal import Tmux
+
+OPTIONS = ["Yes, I accept", "Perhaps", "No, exit"]
+
+
+class Scripted(Tmux):
+    """A terminal with one dialog on its screen, which moves its mark as keys are pressed."""
+
+    def __init__(self, marked: int = 2, *, deaf: bool = False) -> None:
+        super().__init__(Path("/nowhere"))
+        self.marked, self.deaf = marked, deaf
+        self.pressed: list[str] = []
+
+    async def screen(self, session: str) -> str:
+        if "Enter" in self.pressed and not self.deaf:
+            return "> ready"
+        lines = [f"{'❯' if at == self.marked else ' '} {at + 1}. {text}" for at, text in enumerate(OPTIONS)]
+        return "\n".join(["Do you accept? No is wise.", *lines, "Enter to confirm"])
+
+    async def keys(self, session: str, *names: str) -> None:
+        self.pressed += names
+        if not self.deaf:
+            self.marked += {"Up": -1, "Down": 1}.get(names[0], 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "chosen", "pressed"),
+    [
+        ("yes", "Yes, I accept", ["Up", "Up", "Enter"]),
+        ("Perhaps", "Perhaps", ["Up", "Enter"]),
+        ("no", "No, exit", ["Enter"]),
+    ],
+)
+def test_enter_is_pressed_once_the_option_is_the_marked_one(text: str, chosen: str, pressed: list[str]) -> None:
+    terminal = Scripted()
+    assert (asyncio.run(answers.press(terminal, "s", text)), terminal.pressed) == (chosen, pressed)
+
+
+@pytest.mark.parametrize("text", ["never", ""])
+def test_without_such_an_option_no_key_is_pressed_and_those_there_are_named(text: str) -> None:
+    terminal = Scripted()
+    with pytest.raises(BadInput, match="there are: Yes, I accept, Perhaps, No, exit"):
+        asyncio.run(answers.press(terminal, "s", text))
+    assert terminal.pressed == []
+
+
+def test_a_dialog_that_does_not_obey_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answers, "ARRIVES", 0.1)
+    terminal = Scripted(deaf=True)
+    with pytest.raises(Unready, match="does not obey the key Up"):
+        asyncio.run(answers.press(terminal, "s", "yes"))
+    assert terminal.pressed == ["Up"]
+
+
+@pytest.mark.parametrize("decision", [Decision("allow"), Decision("deny"), Decision("answer", texts=("x",))])
+def test_an_interrupted_turn_is_answered_by_a_message(home: Home, decision: Decision) -> None:
+    run = following(home, "1m7y5q8nvn2kj7")
+    for name in ("prompt-accepted", "seen-idle"):
+        events.emit(run.events, name)
+    with pytest.raises(BadInput, match="send it one: muxq send 1m7y5q8nvn2kj7 TEXT"):
+        answers.decide(home, run, decision)

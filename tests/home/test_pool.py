@@ -1,0 +1,173 @@
+"""The pool: who may start after a refusal, how long the home waits, and what every worker of it reads the same."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+
+from runner.home import hold, pool
+from runner.home.config import Config
+from runner.home.hold import Hold
+from runner.home.layout import Home
+from runner.home.pool import Pool, Window, answered, backoff, observed, pause, refused, turn
+from runner.home.quota import Quota, read
+
+NOW = 1_800_000_000.0
+
+
+def test_the_pause_doubles_up_to_the_longest() -> None:
+    assert [backoff(count) for count in (1, 2, 3, 6, 7, 8, 500)] == [5, 10, 20, 160, 300, 300, 300]
+
+
+def test_in_fair_weather_every_job_starts_at_once() -> None:
+    assert turn(Pool(), "a", NOW, 0.5) == (Pool(), 0.0)
+
+
+def test_after_refusals_in_a_row_one_probe_goes_alone() -> None:
+    shut = refused(refused(refused(Pool())))
+    after, due = turn(shut, "a", NOW, 0.5)
+    assert (after.probe, due) == ("a", 0.0)
+    assert turn(after, "b", NOW + 1, 0.5) == (after, NOW + pool.PROBE_SECONDS)
+    assert turn(after, "b", NOW + pool.PROBE_SECONDS, 0.5)[0].probe == "b"
+
+
+def test_a_refused_probe_gives_its_place_to_another() -> None:
+    shut = replace(Pool(), refusals=3, recovering=True, probe="a", probe_until=NOW + 100)
+    assert turn(refused(shut), "b", NOW, 0.5)[1] == 0.0
+
+
+def starts(after: Pool, seconds: float) -> list[float]:
+    """When jobs that all want to start do so, in seconds since the first answer."""
+    found, now = [], NOW
+    while now < NOW + seconds:
+        after, due = turn(after, "x", now, 0.5)
+        if due:
+            now = due
+        else:
+            found.append(now - NOW)
+        if after.starts >= pool.RAMP_STARTS:
+            break
+    return found
+
+
+def test_after_the_first_answer_starts_double_every_few_seconds_and_never_come_at_once() -> None:
+    found = starts(answered(refused(Pool()), NOW), 3600)
+    counts = [sum(moment <= limit for moment in found) for limit in (0, 5.01, 10.01, 15.01, 20.01, 25.01)]
+    assert counts == [1, 2, 4, 8, 16, 32]
+    assert len(found) == pool.RAMP_STARTS
+
+
+def test_a_ramp_that_nobody_climbs_is_over() -> None:
+    after, _ = turn(answered(refused(Pool()), NOW), "a", NOW, 0.5)
+    assert turn(after, "b", after.next_start + pool.RAMP_SECONDS + 1, 0.5)[0].starts == pool.RAMP_STARTS
+
+
+def test_an_answer_without_a_refusal_changes_nothing() -> None:
+    assert answered(Pool(), NOW) == Pool()
+
+
+RATES = {"five_hour": {"used_percentage": 91.4, "resets_at": int(NOW) + 60}}
+
+
+def test_a_status_line_fills_the_gauge_and_an_older_one_does_not_empty_it() -> None:
+    full = observed(Pool(), RATES)
+    assert full.windows == {"five_hour": Window(91.4, NOW + 60)}
+    for older in ({"used_percentage": 12, "resets_at": NOW + 60}, {"used_percentage": 99, "resets_at": NOW - 60}):
+        assert observed(full, {"five_hour": older}) is full
+    assert (
+        observed(full, {"five_hour": {"used_percentage": 1, "resets_at": NOW + 18060}}).windows["five_hour"].used == 1
+    )
+
+
+@pytest.mark.parametrize("said", [None, 3, {"five_hour": None}, {"five_hour": {}}, {"x": {"used_percentage": "1"}}])
+def test_what_is_no_gauge_is_passed_over(said: object) -> None:
+    assert observed(Pool(), said) == Pool()
+
+
+def test_a_window_that_is_used_up_to_its_mark_stops_new_jobs_until_it_is_renewed() -> None:
+    full, settings = observed(Pool(), RATES), read({"pause_at": {"five_hour": 90}}, "x")
+    assert pause(full, settings, NOW) == Hold("five_hour is used to 91 %, and new jobs stop at 90 %", "pause", NOW + 60)
+    assert pause(full, settings, NOW + 60) is None
+    assert pause(full, read({"pause_at": {"five_hour": 92}}, "x"), NOW) is None
+    assert pause(full, Quota(), NOW) is None
+
+
+# ---- the files
+
+
+def test_what_one_worker_learns_every_other_knows(home: Home) -> None:
+    pool.tell_rates(home, RATES)
+    start = time.time()
+    put = pool.throttle(home, "529")
+    assert put is not None
+    assert (pool.load(home).refusals, pool.load(home).windows["five_hour"].used) == (1, 91.4)
+    assert start <= (put.until or 0) <= time.time() + pool.BASE
+
+
+def test_a_damaged_record_is_a_new_one(home: Home) -> None:
+    for text in ("{", "[]", '{"windows": 3}', '{"refusals": "x"}'):
+        home.pool.write_text(text)
+        assert pool.load(home) == Pool()
+
+
+def test_sessions_that_meet_the_same_weather_count_once(home: Home) -> None:
+    hold.put(home, Hold("x", "throttle", time.time() + 60))
+    assert pool.throttle(home, "529") is None
+    assert pool.load(home).refusals == 0
+
+
+def test_a_usage_limit_holds_until_soon_after_its_reset_and_is_told_once(home: Home) -> None:
+    reset = time.time() + 1000
+    put = pool.limit(home, "You've hit your limit", reset)
+    assert put is not None
+    assert (put.kind, reset <= (put.until or 0) <= reset + 20) == ("usage-limit", True)
+    assert pool.limit(home, "You've hit your limit", reset) is None
+
+
+def test_a_limit_that_should_have_been_renewed_is_tried_again_after_a_pause(home: Home) -> None:
+    start = time.time()
+    put = pool.limit(home, "You've hit your limit", start - 10)
+    assert put is not None
+    assert start + pool.BASE <= (put.until or 0) <= time.time() + pool.CAP
+
+
+def test_after_a_limit_only_one_is_tried_until_it_is_answered(home: Home) -> None:
+    pool.limit(home, "You've hit your limit", time.time() + 0.01)
+    hold.lift(home)
+    assert pool.take_turn(home, "a") == 0
+    assert pool.take_turn(home, "b") > time.time()
+    pool.tell_end(home, "a")
+    assert pool.take_turn(home, "b") == 0
+    pool.tell_answer(home)
+    assert (pool.take_turn(home, "c"), pool.take_turn(home, "d") > time.time()) == (0, True)
+
+
+def test_a_release_forgets_the_refusals(home: Home) -> None:
+    pool.limit(home, "You've hit your limit", time.time() + 1000)
+    lifted = pool.release(home)
+    assert (lifted and lifted.kind, pool.take_turn(home, "a"), pool.take_turn(home, "b")) == ("usage-limit", 0, 0)
+
+
+def test_an_answer_under_a_hold_is_old_news(home: Home) -> None:
+    pool.limit(home, "You've hit your limit", time.time() + 1000)
+    pool.tell_answer(home)
+    assert pool.load(home).recovering
+
+
+def test_no_count_is_lost_between_workers(home: Home) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda _: pool.change(home, refused), range(40)))
+    assert pool.load(home).refusals == 40
+
+
+def test_a_hold_of_a_person_comes_before_the_pause(home: Home) -> None:
+    settings = Config(pool=read({"pause_at": {"five_hour": 90}}, "x"))
+    pool.tell_rates(home, {"five_hour": {"used_percentage": 99, "resets_at": time.time() + 60}})
+    found = pool.held(home, settings, time.time())
+    assert found is not None
+    assert found.kind == "pause"
+    hold.put(home, Hold("backup"))
+    assert pool.held(home, settings, time.time()) == Hold("backup")

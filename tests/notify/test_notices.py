@@ -1,0 +1,256 @@
+"""What there is to tell, and who wishes to know it. With real workers: tests/lifecycle/test_news.py."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner import Queue
+from runner.control import doctor
+from runner.home import events
+from runner.home.layout import Home
+from runner.home.spool import Place, Spool
+from runner.intake import batch
+from runner.jobs.entry import Entry
+from runner.jobs.job import Job
+from runner.jobs.on_end import OnEnd
+from runner.jobs.state import Move, State
+from runner.notify import notices, sender
+from runner.notify.sender import Notice
+from runner.views import job
+
+Add = Callable[..., Entry]
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[Notice]:
+    """What was told of, in place of telling it."""
+    found: list[Notice] = []
+    monkeypatch.setattr(sender, "send", lambda _home, notice: found.append(notice))
+    return found
+
+
+def end(spool: Spool, entry: Entry, move: Move) -> None:
+    spool.move(spool.move(Place(State.QUEUED, entry), Move.CLAIM), move)
+
+
+# --- jobs
+
+
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        ({}, []),
+        ({"notify": True}, [("done", True, ""), ("failed", True, "")]),
+        ({"notify": ["failed"]}, [("failed", True, "")]),
+        ({"notify": False}, []),
+        ({"on_done": "echo"}, [("done", False, "echo")]),
+        ({"on_failed": "echo", "notify": ["done"]}, [("done", True, ""), ("failed", False, "echo")]),
+    ],
+)
+def test_a_job_is_told_of_as_it_says_and_never_when_it_is_cancelled(
+    spool: Spool, add: Add, sent: list[Notice], keys: dict[str, Any], told: list[tuple[str, bool, str]]
+) -> None:
+    for move in (Move.FINISH, Move.FAIL, Move.CANCEL):
+        end(spool, add(**keys), move)
+    assert [(notice.kind, notice.places, notice.command) for notice in sent] == told
+
+
+def test_what_a_job_does_not_say_its_home_says(home: Home, spool: Spool, add: Add, sent: list[Notice]) -> None:
+    home.config.write_text('notify_on = ["failed"]\non_failed = "echo"\non_done = "touch"\n')
+    end(spool, add(), Move.FAIL)
+    end(spool, add(notify=False, on_failed="own"), Move.FAIL)
+    end(spool, add(), Move.FINISH)
+    assert [(n.kind, n.places, n.key, n.command) for n in sent] == [
+        ("failed", True, "on_failed", "echo"),
+        ("failed", False, "on_failed", "own"),
+        ("done", False, "on_done", "touch"),
+    ]
+
+
+def test_the_job_is_told_as_show_prints_it(home: Home, spool: Spool, add: Add, sent: list[Notice]) -> None:
+    entry = add(name="n", notify=True, env={"TOKEN": {"from_env": "TOKEN"}})
+    end(spool, entry, Move.FAIL)
+    (notice,) = sent
+    assert notice.about == Queue(home.path).get(entry.id)
+    assert dict(notice.env) == {"MUXQ_JOB": entry.id, "MUXQ_NAME": "n", "MUXQ_OUTPUT": "", "MUXQ_STATE": "failed"}
+    assert notice.named == {"job": entry.id}
+
+
+def test_a_job_that_ends_a_second_time_is_told_of_a_second_time(spool: Spool, add: Add, sent: list[Notice]) -> None:
+    entry = add(notify=True)
+    end(spool, entry, Move.FAIL)
+    spool.move(Place(State.FAILED, entry), Move.RETRY)
+    end(spool, entry, Move.FINISH)
+    assert [notice.kind for notice in sent] == ["failed", "done"]
+
+
+def test_where_nobody_wishes_to_know_no_job_is_described(
+    home: Home, spool: Spool, add: Add, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.config.write_text('notify = ["json://x"]\non_attention = "true"\n')
+    monkeypatch.setattr(job, "describe", lambda *_, **__: pytest.fail("it was described"))
+    end(spool, add(), Move.FINISH)
+    assert [said.name for said in events.read(home.events)] == ["job.added", "job.running", "job.done"]
+
+
+@pytest.mark.parametrize("damage", [b"", b"\xff", b"[]", b'{"notify": "x", "on_done": {}}'])
+def test_a_job_file_that_cannot_be_read_ends_as_its_home_says(
+    home: Home, spool: Spool, add: Add, sent: list[Notice], damage: bytes
+) -> None:
+    home.config.write_text('on_failed = "echo"\n')
+    place = spool.move(Place(State.QUEUED, add()), Move.CLAIM)
+    spool.path(place).write_bytes(damage)
+    assert spool.move(place, Move.FAIL).state is State.FAILED
+    assert [(notice.kind, notice.command) for notice in sent] == [("failed", "echo")]
+
+
+def test_a_broken_config_keeps_no_job_from_its_end(home: Home, spool: Spool, add: Add, sent: list[Notice]) -> None:
+    entry = add(on_done="echo")
+    home.config.write_text("on_failed = 1\n")
+    end(spool, entry, Move.FINISH)
+    assert (spool.locate(entry).state, [notice.command for notice in sent]) == (State.DONE, ["echo"])
+
+
+def test_whatever_goes_wrong_in_telling_the_job_has_ended(
+    home: Home, spool: Spool, add: Add, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise RuntimeError("odd")
+
+    monkeypatch.setattr(job, "describe", broken)
+    entry = add(notify=True)
+    end(spool, entry, Move.FINISH)
+    failed = events.read(home.events)[-1]
+    assert (spool.locate(entry).state, failed.name) == (State.DONE, "notify.failed")
+    assert failed.data == {"what": "on_done", "why": "odd", "job": entry.id}
+
+
+# --- batches
+
+
+def make(spool: Spool, count: int = 3, **wish: Any) -> batch.Batch:
+    jobs = [Job.check({"prompt": "x", "agent": "echo", "name": f"b-{n}"}, where="x") for n in range(count)]
+    return batch.add(spool, jobs, name="b", source="x", wish=OnEnd(**wish))
+
+
+def end_all(spool: Spool, made: batch.Batch, *moves: Move) -> None:
+    for place, move in zip(batch.places(spool, made.ids).values(), moves, strict=True):
+        end(spool, place.entry, move)
+
+
+@pytest.mark.parametrize(
+    ("moves", "key"),
+    [
+        ([Move.FINISH, Move.FINISH, Move.FINISH], "on_done"),
+        ([Move.FINISH, Move.FAIL, Move.FINISH], "on_failed"),
+        ([Move.FINISH, Move.CANCEL, Move.FINISH], "on_failed"),
+    ],
+)
+def test_a_batch_is_told_of_once_when_its_last_job_has_ended(
+    spool: Spool, sent: list[Notice], moves: list[Move], key: str
+) -> None:
+    made = make(spool, notify=("done", "failed"), on_done="d", on_failed="f")
+    notices.of_batches(spool)
+    assert sent == []
+    end_all(spool, made, *moves)
+    notices.of_batches(spool)
+    notices.of_batches(Spool(spool.home))
+    assert [(n.kind, n.about, n.places, n.key, n.command) for n in sent] == [
+        ("batch", made.id, True, key, {"on_done": "d", "on_failed": "f"}[key])
+    ]
+    assert sent[0].env == {"MUXQ_BATCH": made.id, "MUXQ_NAME": "b", "MUXQ_STATE": key.removeprefix("on_")}
+
+
+def test_a_batch_without_a_wish_is_never_looked_at(
+    home: Home, spool: Spool, sent: list[Notice], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = make(spool)
+    end_all(spool, made, Move.FAIL, Move.FAIL, Move.FAIL)
+    monkeypatch.setattr(os, "listdir", lambda *_: pytest.fail("a folder was listed"))
+    notices.of_batches(spool)
+    assert (sent, (home.batches / "awaited").exists()) == ([], False)
+
+
+def test_a_job_that_is_on_its_way_back_is_not_overlooked(
+    spool: Spool, sent: list[Notice], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It lies in running/ while queue/ is listed, and in queue/ while running/ is."""
+    made = make(spool, 1, on_done="d")
+    place = batch.places(spool, made.ids)[made.ids[0]]
+    moving, real = spool.move(place, Move.CLAIM), Spool.names
+    looks = iter(range(8))
+
+    def names(self: Spool, state: State) -> list[str]:
+        return [] if next(looks, None) is not None else real(self, state)
+
+    monkeypatch.setattr(Spool, "names", names)
+    notices.of_batches(spool)
+    assert sent == []
+    monkeypatch.undo()
+    spool.move(moving, Move.FINISH)
+
+
+def test_jobs_that_were_put_away_have_ended(spool: Spool, sent: list[Notice]) -> None:
+    made = make(spool, on_done="d", on_failed="f")
+    end_all(spool, made, Move.FINISH, Move.FINISH, Move.FINISH)
+    spool.path(batch.places(spool, made.ids)[made.ids[0]]).unlink()
+    notices.of_batches(spool)
+    assert [notice.key for notice in sent] == ["on_done"]
+
+
+def test_a_batch_that_is_tried_again_is_told_of_again(home: Home, spool: Spool, sent: list[Notice]) -> None:
+    made = make(spool, 1, on_done="d", on_failed="f")
+    end_all(spool, made, Move.FAIL)
+    notices.of_batches(spool)
+    spool.move(batch.places(spool, made.ids)[made.ids[0]], Move.RETRY)
+    batch.await_end(home, batch.load(home, made.id))
+    notices.of_batches(spool)
+    end_all(spool, made, Move.FINISH)
+    notices.of_batches(spool)
+    assert [notice.key for notice in sent] == ["on_failed", "on_done"]
+
+
+@pytest.mark.parametrize("killed_at", range(8))
+def test_a_batch_whose_adding_was_killed_is_told_of_when_it_has_ended_and_not_before(
+    home: Home, spool: Spool, sent: list[Notice], killed: Callable[..., AbstractContextManager[None]], killed_at: int
+) -> None:
+    steps = [(batch, "await_end"), (batch.store, "write_json"), (batch, "_bring_in"), (Path, "rename")]
+    with killed(killed_at, *steps):
+        make(spool, on_done="d")
+        assert killed_at == 7
+    notices.of_batches(spool)
+    assert sent == []
+    made = make(spool, on_done="d")
+    notices.of_batches(spool)
+    end_all(spool, made, Move.FINISH, Move.FINISH, Move.FINISH)
+    notices.of_batches(spool)
+    assert [notice.about for notice in sent] == [made.id]
+
+
+def test_a_wish_for_a_batch_that_was_never_recorded_is_taken_away_after_a_day(home: Home, spool: Spool) -> None:
+    made = make(spool, on_done="d")
+    (home.batches / f"{made.id}.json").unlink()
+    wish = home.batches / "awaited" / made.id
+    assert (batch.ended(spool), wish.exists()) == ([], True)
+    os.utime(wish, (0, 0))
+    assert (batch.ended(spool), wish.exists()) == ([], False)
+
+
+# --- the machine
+
+
+def test_doctor_says_that_messages_are_asked_for_and_there_is_no_place(home: Home) -> None:
+    def found() -> list[str]:
+        return [check.found for check in doctor.examine(home, "echo") if check.subject == "notify"]
+
+    assert found() == []
+    home.config.write_text('notify_on = ["failed"]\n')
+    assert found() == ["config.toml asks for messages (`notify_on`) and names no place for them"]
+    home.config.write_text('notify_on = ["failed"]\nnotify = ["json://x"]\n')
+    assert found() == []

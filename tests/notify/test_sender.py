@@ -1,0 +1,163 @@
+"""How people are told. What there is to tell: tests/test_news.py, tests/lifecycle/test_news.py and test_person.py."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner.home import events as event
+from runner.home.layout import Home
+from runner.notify import sender
+from runner.notify.sender import Notice
+
+JOB: dict[str, Any] = {"id": "1m7y5q8nvn2kj7", "name": None, "attention": {"kind": "dialog", "detail": "sure?"}}
+NAMED = {"job": JOB["id"]}
+
+
+def events(home: Home) -> list[dict[str, Any]]:
+    return [said.data for said in event.read(home.events)]
+
+
+def test_nothing_is_started_where_nobody_wants_to_be_told(home: Home) -> None:
+    sender.send(home, Notice("attention", JOB))
+    sender.send(home, Notice("held", "why"))
+    sender.send(home, Notice("done", JOB, places=False))
+    assert (sender._started, sender._waiting, home.events.exists()) == ([], [], False)
+
+
+def test_a_broken_config_is_an_event_and_no_error(home: Home) -> None:
+    home.config.write_text("notify = 5\n")
+    sender.send(home, Notice("attention", JOB, named=NAMED))
+    (failed,) = event.read(home.events)
+    assert (failed.name, failed.data["job"]) == ("notify.failed", JOB["id"])
+
+
+def test_where_a_message_was_asked_for_and_no_place_is_named_that_is_told(home: Home) -> None:
+    sender.tell(home, Notice("done", JOB, named=NAMED))
+    assert events(home) == [{"what": "notify", "why": f"`notify` names no place in {home.config}", **NAMED}]
+
+
+def test_a_command_runs_whatever_config_says(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    home.config.write_text("notify = 5\n")
+    said = {"home": str(home.path), "kind": "done", "about": JOB, "key": "on_done", "command": "touch it"}
+    more = {"home": str(home.path), "kind": "done", "about": JOB, "key": "on_done", "command": "touch more"}
+    monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps([said, more])))
+    sender.main()
+    assert ((home.path / "it").exists(), (home.path / "more").exists()) == (True, True)
+    assert [said["why"] for said in events(home)] == [f"{home.config}: `notify` is a list of texts"] * 2
+
+
+@pytest.mark.parametrize(("name", "why"), [("a\0b", "null"), ("x" * 200_000, "too long")])
+def test_a_command_that_cannot_be_started_costs_no_message(
+    home: Home, monkeypatch: pytest.MonkeyPatch, name: str, why: str
+) -> None:
+    home.config.write_text('notify = ["json://x"]\n')
+    sent = []
+    monkeypatch.setattr(sender, "deliver", lambda places, title, text: sent.append(title) or [])
+    sender.tell(
+        home, Notice("attention", JOB, key="on_attention", command="true", env={"MUXQ_NAME": name}, named=NAMED)
+    )
+    (failed,) = events(home)
+    assert (len(sent), failed["what"], why in failed["why"]) == (1, "on_attention", True)
+
+
+def test_a_thousand_notices_are_no_thousand_processes(home: Home, wait_until: Callable[..., None]) -> None:
+    wait_until(lambda: all(process.poll() is not None for process in sender._started))
+    gate = f"while [ ! -e {home.path}/gate ]; do sleep 0.01; done; echo x >> {home.path}/told"
+    for number in range(50):
+        sender.send(home, Notice("done", JOB | {"number": number}, places=False, key="on_done", command=gate))
+    assert len(sender._started) == sender.MOST
+    assert len(sender._waiting) == 50 - sender.MOST
+    sender.go_on()
+    assert len(sender._started) == sender.MOST
+    sender.go_on(at_once=True)
+    assert (len(sender._started), len(sender._waiting)) == (sender.MOST + 1, 0)
+    (home.path / "gate").touch()
+    wait_until(lambda: all(process.poll() is not None for process in sender._started))
+    assert (home.path / "told").read_text() == "x\n" * 50
+
+
+def test_a_command_gets_what_it_is_about_by_its_environment_and_its_input(home: Home) -> None:
+    line = 'cat > in.json; echo "$MUXQ_JOB/$MUXQ_HOME/$PWD" > env'
+    assert sender.command(line, home, JOB, {"MUXQ_JOB": JOB["id"]}) == ""
+    assert json.loads((home.path / "in.json").read_text()) == JOB
+    assert (home.path / "env").read_text() == f"1m7y5q8nvn2kj7/{home.path}/{home.path}\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("true", ""),
+        ("exit 3", "the command ended with exit status 3"),
+        ("sleep 60 | cat", "the command did not end within 0.2 seconds, and was ended"),
+        ("no-such-command", "the command ended with exit status 127"),
+    ],
+)
+def test_what_becomes_of_a_command_is_told_in_words(home: Home, line: str, why: str) -> None:
+    limit = 0.2 if "sleep" in line else 30.0
+    assert sender.command(line, home, JOB, {}, limit) == why
+
+
+def test_where_no_process_can_be_started_that_is_told_of_each(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(sender.subprocess, "Popen", full)
+    sender.send(home, Notice("done", JOB, named=NAMED))
+    assert (events(home), sender._waiting) == (
+        [{"what": "notify", "why": "Resource temporarily unavailable", **NAMED}],
+        [],
+    )
+
+
+def test_words_that_are_none_are_wished_for(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[tuple[str, str]] = []
+    monkeypatch.setattr(sender, "deliver", lambda _places, title, text: sent.append((title, text)) or [])
+    home.config.write_text('notify = ["json://x"]\n[messages]\nheld = ""\n')
+    sender.tell(home, Notice("held", "out of money"))
+    assert sent == [("", "")]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Apprise's own
+def test_a_place_is_told_by_number_and_kind_and_never_by_its_secret() -> None:
+    told = sender.deliver(["odd://s3cret@there", "s3cret", "s3cret-is-long-as-well://x"], "t", "x")
+    assert told == [
+        "place 1 of `notify` (odd) is none that Apprise can use",
+        "place 2 of `notify` is none that Apprise can use",
+        "place 3 of `notify` is none that Apprise can use",
+    ]
+
+
+def test_no_place_and_no_words_are_no_problem() -> None:
+    assert sender.deliver([], "t", "x") == []
+    assert sender.deliver(["odd://there"], "", "") == []
+
+
+def test_a_template_that_goes_wrong_is_told_and_the_usual_text_is_sent(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[tuple[str, str]] = []
+    monkeypatch.setattr(sender, "deliver", lambda _places, title, text: sent.append((title, text)) or [])
+    home.config.write_text('notify = ["json://x"]\n[messages]\nheld = "{{ resaon }}"\ndone = "{{ job.id }}!"\n')
+    sender.tell(home, Notice("held", "out of money"))
+    sender.tell(home, Notice("done", JOB))
+    assert sent == [
+        ("muxq: on hold until you lift it", "out of money\nThen: muxq release"),
+        ("1m7y5q8nvn2kj7!", "1m7y5q8nvn2kj7!"),
+    ]
+    assert events(home) == [
+        {"what": "messages.held", "why": "UndefinedError: 'resaon' is undefined; the usual text was sent"}
+    ]
+
+
+def test_a_notice_stands_in_no_file(home: Home, wait_until: Callable[..., None]) -> None:
+    sender.send(home, Notice("done", {"id": "s3cret"}, places=False, key="on_done", command="exit 1"))
+    wait_until(lambda: all(process.poll() is not None for process in sender._started))
+    assert home.events.exists()
+    files = [path for path in Path(home.path).rglob("*") if path.is_file()]
+    assert [path for path in files if "s3cret" in path.read_text()] == []
