@@ -76,7 +76,7 @@ def stepping(monkeypatch: pytest.MonkeyPatch, raised: BaseException, at: int) ->
 
         return run
 
-    for module, name in [(batch, "_write"), (batch.after, "write"), (batch.store, "write_json")]:
+    for module, name in [(batch, "_write"), (batch.dependencies, "write"), (batch.store, "write_json")]:
         monkeypatch.setattr(module, name, step(getattr(module, name)))
     monkeypatch.setattr(batch.store, "sync_folder", step(batch.store.sync_folder))
     monkeypatch.setattr(Path, "rename", step(Path.rename))
