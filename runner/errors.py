@@ -13,6 +13,9 @@ A programmer's mistake stays a ValueError or RuntimeError and ends in exit code 
 
 from typing import Any
 
+CLOSED = 6
+"""The exit code of a run whose window closed with jobs left: neither all done nor a failure."""
+
 
 def told(problem: OSError, where: object = "") -> str:
     """An error of the system in words: what, and where (`where` when the error itself does not know)."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from runner.cli.make import number_of_jobs
 from runner.cli.options import warn_of_no_place
-from runner.errors import Busy, told
+from runner.errors import CLOSED, Busy, told
 from runner.home import config, layout
 from runner.home.layout import Home
 from runner.home.spool import Listener, Spool
@@ -27,7 +27,7 @@ from runner.tmux.setup import find_tmux, socket_path
 from runner.tmux.terminal import Tmux
 from runner.worker.blocked import Summary
 from runner.worker.display import Lines, Live
-from runner.worker.window import CLOSED, Window
+from runner.worker.window import Window
 from runner.worker.worker import Worker
 
 INTERRUPTED = 130

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from runner.errors import MuxqError, NotFound
+from runner.errors import CLOSED, MuxqError, NotFound
 from runner.home import attempt_folder, config
 from runner.home.layout import Home
 from runner.home.spool import Place, Spool
@@ -22,7 +22,6 @@ from runner.notify import sender
 from runner.notify.sender import Notice
 from runner.system.files import read_bounded
 from runner.views import job as view
-from runner.worker.window import CLOSED
 
 
 def of_attention(home: Home, job: dict[str, Any]) -> None:

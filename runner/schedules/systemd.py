@@ -8,9 +8,8 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from runner.errors import BadInput, Unready
+from runner.errors import CLOSED, BadInput, Unready
 from runner.schedules import cron
-from runner.worker import window
 
 DAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")
 SECONDS = 30
@@ -25,7 +24,7 @@ def service(label: str, argv: Sequence[str]) -> str:
         raise BadInput("no unit of systemd can hold a path with a line break, or one that is not UTF-8")
     return (
         f"[Unit]\nDescription=muxq schedule {label}\n\n"
-        f"[Service]\nType=oneshot\nKillMode=process\nSuccessExitStatus={window.CLOSED}\n"
+        f"[Service]\nType=oneshot\nKillMode=process\nSuccessExitStatus={CLOSED}\n"
         f"ExecStart={' '.join(map(_quoted, argv))}\n"
     )
 

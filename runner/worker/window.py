@@ -13,9 +13,6 @@ from runner.system import clock, duration
 GRACE = 600.0
 """Seconds that running sessions may go on after the window has closed."""
 
-CLOSED = 6
-"""The exit code of a run whose window closed with jobs left: neither all done nor a failure."""
-
 _TIME = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)", re.ASCII)
 is_time_of_day = _TIME.fullmatch
 """Whether a text is a time of day, like `07:00` (truthy)."""
