@@ -19,7 +19,7 @@ from runner.home import events
 from runner.home.attempt_folder import AttemptFolder
 from runner.home.layout import Home
 from runner.system import clock, files
-from runner.tmux.terminal import Terminal
+from runner.tmux.terminal import Terminal, screen_of
 
 FIRST_LOOK = 1.0
 """Seconds after launch before an agent that has said nothing is looked at: a dialog may stand in its way."""
@@ -82,7 +82,7 @@ class Lookout:
         if now < self._due:
             return self._due
         self._due = now + 0.3
-        shown = await self._screen()
+        shown = await screen_of(self._terminal, self._run.session)
         dialog = screen.find(shown, self._profile.dialogs)
         ours = dialog if dialog and self._permissions in dialog.permissions else None
         key = screen.answer(shown, ours) if ours else None
@@ -109,17 +109,12 @@ class Lookout:
         asked = [one for one in progress.waiting if one.id]
         if not asked or not self._profile.working:
             return math.inf
-        shown = await self._screen() if any(_age(one) > DRAWN for one in asked) else ""
+        shown = await screen_of(self._terminal, self._run.session) if any(_age(one) > DRAWN for one in asked) else ""
         if screen.at_work(shown, self._profile.working):
             for one in asked:
                 if _age(one) > DRAWN:
                     events.emit(self._run.events, "permission-answered", id=one.id, by="screen", decision=None)
         return time.monotonic() + (LOOK if shown else DRAWN)
-
-    async def _screen(self) -> str:
-        with contextlib.suppress(MuxqError):
-            return await self._terminal.screen(self._run.session)
-        return ""
 
 
 def _age(one: Attention) -> float:

@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from runner.agents import kept as keep
 from runner.agents import mode, progress, screen, trust
+from runner.agents.closing import MARK
 from runner.agents.lookout import Glance, Lookout
 from runner.agents.mode import Mode
 from runner.agents.profile import Profile
@@ -26,7 +26,7 @@ from runner.attempts.contract import Contract, Identity, identity, problem
 from runner.attempts.judge import Judge
 from runner.attempts.plan import Plan
 from runner.attempts.verdict import Evidence, Output, Process, Rules, Wait, usage_limited, verdict
-from runner.errors import MuxqError, NotFound, Unready
+from runner.errors import NotFound, Unready
 from runner.home import events as event
 from runner.home import pool
 from runner.home.attempt_folder import AttemptFolder
@@ -34,9 +34,8 @@ from runner.home.layout import Home
 from runner.jobs import outcome
 from runner.jobs.outcome import Done, Failed, Outcome, Retry
 from runner.system import clock, files, process
-from runner.system.process import Proc
 from runner.system.watch import Watcher
-from runner.tmux.terminal import Pane, Terminal
+from runner.tmux.terminal import Pane, Terminal, screen_of
 
 POST_MORTEM = ("timeout", "stalled")
 """Errors after which post-mortem.txt says what stood still."""
@@ -46,12 +45,6 @@ ANSWERED = ("tool-started", "turn-over")
 
 WORK = ("prompt-accepted", "tool-started", "tool-finished", "tool-failed", "turn-over", "repair")
 """Events after which what an output was judged by may be otherwise."""
-
-ROUNDS = 10
-"""How often what an attempt has started since the last look is ended."""
-
-GRACE = 5.0
-"""Seconds that the processes of an attempt have to end by themselves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +109,7 @@ class Attempt:
 
     def _marks(self) -> dict[str, str]:
         """The environment by which the attempt's processes are known."""
-        return {"MUXQ_ATTEMPT": self.run.session, "MUXQ_RUN_DIR": str(self.run.path)}
+        return {MARK: self.run.session, "MUXQ_RUN_DIR": str(self.run.path)}
 
     # -- watch ------------------------------------------------------------------------------------------------
 
@@ -240,7 +233,7 @@ class Attempt:
             resets_at=math.inf if self._resets_at is None else now + self._resets_at - time.time(),
             mode=hands.mode,
             driven_since=hands.since if hands.mode is Mode.DRIVING else -math.inf,
-            last_line="" if wordless else screen.last_line(await self._screen()),
+            last_line="" if wordless else screen.last_line(await screen_of(self.terminal, self.run.session)),
         )
 
     def _hands(self) -> mode.Driver:
@@ -265,7 +258,11 @@ class Attempt:
         """After a usage limit: whether the agent says that it waits in place; if so, the home is held meanwhile."""
         if not usage_limited(self.progress):
             self._waits_out, self._resets_at = False, None
-        elif not self._waits_out and profile.waits_out and screen.says(await self._screen(), profile.waits_out):
+        elif (
+            not self._waits_out
+            and profile.waits_out
+            and screen.says(await screen_of(self.terminal, self.run.session), profile.waits_out)
+        ):
             self._resets_at = collect.resets_at(self.progress.transcript)
             self._waits_out = (self._resets_at or 0.0) > time.time()  # its transcript names the time a moment later
             with contextlib.suppress(OSError):
@@ -294,11 +291,6 @@ class Attempt:
             return Output.CHANGING, ""
         self._judged = found, why
         return (Output.INVALID, why) if why else (Output.VALID, "")
-
-    async def _screen(self) -> str:
-        with contextlib.suppress(MuxqError):
-            return await self.terminal.screen(self.run.session)
-        return ""
 
     # -- collect ----------------------------------------------------------------------------------------------
 
@@ -330,52 +322,10 @@ class Attempt:
 
     async def _post_mortem(self, why: str) -> None:
         """While everything still stands: what ran, what was said last."""
-        shown = await self._screen()
+        shown = await screen_of(self.terminal, self.run.session)
         pane = (await self.terminal.panes()).get(self.run.session)
         tree = [pane.pid, *(proc.pid for proc in process.descendants(pane.pid))] if pane and not pane.dead else []
         collect.post_mortem(self.home, self.run, why, shown, process.told(tree), self.progress.transcript)
-
-    # -- stay or close ------------------------------------------------------------------------------------------------
-
-    async def stay(self, panes: Mapping[str, Pane] | None = None) -> bool:
-        """Leave the session of an attempt with a result open where that was asked for, and its program runs.
-
-        `panes` is what tmux has said just now, where it was asked.
-        """
-        if not keep.asked(self.run) or (self.run.outcome() or {}).get("outcome") != Done.kind:
-            return False
-        pane = (await self.terminal.panes() if panes is None else panes).get(self.run.session)
-        program = process.find(pane.pid) if pane and not pane.dead else None
-        if program is None:
-            keep.forget(self.run)
-            return False
-        if not keep.stands(self.run):
-            keep.settle(self.home, self.run, program)
-        return True
-
-    async def close(self) -> None:
-        """Keep the last screen, then end the session and everything it started; nothing that is not ours is touched."""
-        if shown := await self._screen():
-            with contextlib.suppress(OSError):  # no room, no folder: a screen is not worth the job's end
-                data = shown.rstrip().encode("utf-8", "replace") + b"\n"
-                files.write_whole(self.run.screen, data, tmp=self.home.tmp, durable=False)
-        left = await process.end(await self._processes(), grace=GRACE)
-        for number in range(ROUNDS):  # one that outlives TERM may have started more meanwhile
-            if not (late := process.marked("MUXQ_ATTEMPT", self.run.session)):
-                break
-            left = await process.end(late, grace=0.0 if number else GRACE)
-        await self.terminal.kill(self.run.session)
-        if left:
-            event.emit(self.home.events, "attempt.left-over", job=self.run.job, pids=[proc.pid for proc in left])
-
-    async def _processes(self) -> list[Proc]:
-        """All that runs of this attempt: the tree under its pane, and whatever has left it and still bears its mark."""
-        ours: list[Proc] = []
-        if not self.progress.exited:
-            pane = (await self.terminal.panes()).get(self.run.session)
-            root = process.find(pane.pid) if pane and not pane.dead else None
-            ours = [root, *process.descendants(root)] if root else []
-        return ours + [proc for proc in process.marked("MUXQ_ATTEMPT", self.run.session) if proc not in ours]
 
 
 def _launched_at(record: dict[str, Any]) -> float:

@@ -178,10 +178,11 @@ class Session:
             raise Refused(f"job {self.job} keeps no session open")
         if self.place.state is State.RUNNING:
             return keep.forget(self.run)
-        from runner.control.talk import close
+        from runner.agents import closing
 
         terminal = self.terminal()
-        self._run(close(self.home, self.run, terminal))
+        self._run(closing.close(self.home, self.run, terminal))
+        keep.forget(self.run)
         if not self.spool.held("worker-*"):
             self._run(terminal.stop_if_empty())
         return None

@@ -17,7 +17,7 @@ from runner.agents.lookout import Glance
 from runner.agents.mode import Driver, Mode
 from runner.agents.profile import Profile
 from runner.agents.progress import INTERRUPTED, Progress, Turn, fold
-from runner.errors import NotFound, Refused, Unready
+from runner.errors import Refused, Unready
 from runner.home import events
 from runner.home.attempt_folder import AttemptFolder
 from runner.home.layout import Home
@@ -197,18 +197,3 @@ class Talk:
                 self._said = str(one.data.get("last_assistant_message") or one.data.get("error") or "")
         self.progress = fold(self.progress, found)
         return found
-
-
-async def close(home: Home, run: AttemptFolder, terminal: Terminal) -> None:
-    """End a kept session with its whole process tree."""
-    import os
-
-    from runner.agents import kept
-    from runner.attempts.attempt import Attempt
-    from runner.system.watch import Watcher
-
-    if run.attempt() is None:
-        raise NotFound(f"job {run.job} has no session")
-    with Watcher(enabled=False) as watcher:
-        await Attempt(home, run, terminal, watcher, os.environ).close()
-    kept.forget(run)

@@ -330,6 +330,13 @@ class Tmux:
         return Unready(f"tmux refused {words[0]} on {self.socket}: {said}")
 
 
+async def screen_of(terminal: Terminal, session: str) -> str:
+    """The session's screen; "" where it is gone, or tmux does not answer."""
+    with suppress(MuxqError):
+        return await terminal.screen(session)
+    return ""
+
+
 class _NoServer(NotFound):
     """Nobody listens on the socket, or the server there has no session at all."""
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from runner.agents import profile
+from runner.agents import closing, profile
 from runner.agents.profile import Profile
 from runner.agents.progress import Attention, Turn
 from runner.attempts import worktree
@@ -36,7 +36,7 @@ from runner.jobs.entry import Entry
 from runner.jobs.outcome import Cancelled, Done, Failed, Outcome, Requeued
 from runner.jobs.state import Move, State
 from runner.notify import notices
-from runner.system import clock, files, process
+from runner.system import clock, files
 from runner.system.watch import Watcher
 from runner.tmux.setup import find_tmux, socket_path
 from runner.tmux.terminal import Terminal, Tmux
@@ -224,7 +224,7 @@ class Execution:
     async def _end_earlier(self) -> None:
         """End what an attempt has left whose worker died while it closed: no two of them ever run side by side."""
         for run in runs(self.spool.home, self.id):
-            await process.end(process.marked("MUXQ_ATTEMPT", run.session), grace=0.0)
+            await closing.end_strays(run)
 
     # -- settling ---------------------------------------------------------------------------------------------
 
@@ -288,8 +288,8 @@ class Execution:
         here = self.place.state is State.RUNNING  # not so where this is tried again
         if here and ended.move is not Move.REQUEUE:
             self._move(ended)
-        if not (isinstance(ended, Done) and await self.attempt.stay()):
-            await self.attempt.close()
+        if not (isinstance(ended, Done) and await closing.leave_open(home, run, self._terminal)):
+            await closing.close(home, run, self._terminal, exited=self.attempt.progress.exited)
         if here and ended.move is Move.REQUEUE:
             self._hold(ended)  # a client that has ended has written all that it knows of a limit
             self._move(ended)

@@ -6,14 +6,13 @@ import time
 from collections.abc import Container, Mapping
 from pathlib import Path
 
-from runner.attempts.attempt import Attempt
+from runner.agents import closing
 from runner.errors import MuxqError
 from runner.home.attempt_folder import AttemptFolder
 from runner.home.spool import Spool
 from runner.jobs import ident
 from runner.jobs.state import State
 from runner.system import process
-from runner.system.watch import Watcher
 from runner.tmux.terminal import Pane, Terminal
 
 SWEEP = 60.0
@@ -21,12 +20,10 @@ SWEEP = 60.0
 
 
 class Sweeper:
-    def __init__(
-        self, spool: Spool, terminal: Terminal, watcher: Watcher, env: Mapping[str, str], running: Container[str]
-    ) -> None:
+    def __init__(self, spool: Spool, terminal: Terminal, running: Container[str]) -> None:
         """`running`: the ids of the jobs in this worker's hands, as they are at any time."""
         self.spool, self.home = spool, spool.home
-        self.terminal, self._watcher, self.env, self.running = terminal, watcher, env, running
+        self.terminal, self.running = terminal, running
         self._sweep_due = 0.0
 
     async def close(self, panes: Mapping[str, Pane]) -> None:
@@ -39,10 +36,9 @@ class Sweeper:
             if lock is None:
                 continue
             try:
-                if all(found.id != run.job for found in self.spool.entries(State.RUNNING)):
-                    attempt = Attempt(self.home, run, self.terminal, self._watcher, self.env)
-                    if not await attempt.stay(panes):
-                        await attempt.close()
+                over = all(running.id != run.job for running in self.spool.entries(State.RUNNING))
+                if over and not await closing.leave_open(self.home, run, self.terminal, panes):
+                    await closing.close(self.home, run, self.terminal)
             except MuxqError as problem:
                 self.spool.emit("worker.trouble", job=run.job, why=str(problem))
             finally:

@@ -93,7 +93,7 @@ class Worker:
         with contextlib.ExitStack() as open_things:
             self._gate.settings = config.load(self.home.config)
             self._watcher = open_things.enter_context(Watcher(enabled=self._gate.settings.watch))
-            self._leftovers = Sweeper(self.spool, self.terminal, self._watcher, self.env, self.running)
+            self._leftovers = Sweeper(self.spool, self.terminal, self.running)
             open_things.enter_context(self._watcher.watch(self.home.queue, self._on_queue))
             open_things.enter_context(self._watcher.watch(self.home.requests, self._on_request))
             open_things.enter_context(self._watcher.watch(self.home.path, self._on_home))
