@@ -1,8 +1,7 @@
 """The spool: jobs as files in the folders of a home, and the renames that move them.
 
-Decides nothing about attempts; runs nothing, but has those told who wish to know of a job's end (news). Every process
-of a home, worker or not, uses it side by side: a rename decides each race, a held lock says that a running job has its
-worker.
+Decides nothing about attempts, runs nothing and notifies nobody. Every process of a home, worker or not, uses it side
+by side: a rename decides each race, a held lock says that a running job has its worker.
 """
 
 from __future__ import annotations
@@ -23,7 +22,6 @@ from runner.jobs import entry as entries
 from runner.jobs import ident
 from runner.jobs.entry import Entry
 from runner.jobs.jsontext import MAX_BYTES
-from runner.jobs.on_end import ENDS
 from runner.jobs.state import Move, State, after
 from runner.system import files
 
@@ -204,15 +202,11 @@ class Spool:
     def move(self, place: Place, move: Move, why: str = "") -> Place:
         """Carry out one move of the table. FileNotFoundError: somebody else moved the job first.
 
-        Every job that ends comes through here, whoever ends it: so it is here that those are told who wish to know.
+        A job is moved to done/ or failed/ by notices.end() alone, which calls this and then notifies people.
         """
         target = Place(after(place.state, move), place.entry)
         files.move(self.path(place), self.path(target), durable=target.state is not State.RUNNING)
         self.emit(f"job.{target.state}", job=place.entry.id, **({"why": why} if why else {}))
-        if target.state.value in ENDS:
-            from runner.notify import notices
-
-            notices.of_job(self, target)
         return target
 
     def lock(self, name: str, wait: float = 0.0) -> FileLock | None:

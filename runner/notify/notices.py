@@ -15,9 +15,9 @@ from runner.home.layout import Home
 from runner.home.spool import Place, Spool
 from runner.intake import batch
 from runner.jobs.jsontext import MAX_BYTES, parse
-from runner.jobs.on_end import NOTHING, OnEnd
+from runner.jobs.on_end import ENDS, NOTHING, OnEnd
 from runner.jobs.on_end import read as read_wish
-from runner.jobs.state import State
+from runner.jobs.state import Move, State
 from runner.notify import sender
 from runner.notify.sender import Notice
 from runner.system.files import read_bounded
@@ -47,6 +47,17 @@ def of_hold(home: Home, why: str) -> None:
 def of_report(home: Home, report: dict[str, Any]) -> None:
     """A person wants a report (report.py, with `summary` and `text`) where they are."""
     sender.send(home, Notice("report", report))
+
+
+def end(spool: Spool, place: Place, move: Move, why: str = "") -> Place:
+    """Move a job as its outcome says; if it is done or has failed, notify those who asked for it.
+
+    Every job that ends in done/ or failed/ comes through here, whoever ends it. FileNotFoundError: it has been moved.
+    """
+    ended = spool.move(place, move, why)
+    if ended.state.value in ENDS:
+        of_job(spool, ended)
+    return ended
 
 
 def of_job(spool: Spool, place: Place) -> None:

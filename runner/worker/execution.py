@@ -306,7 +306,7 @@ class Execution:
         if self.place.state.final:
             return  # settled once already, but for its end
         try:
-            self.place = self.spool.move(self.place, ended.move, why=getattr(ended, "message", ""))
+            self.place = notices.end(self.spool, self.place, ended.move, why=getattr(ended, "message", ""))
         except FileNotFoundError:
             self.spool.emit("job.taken-away", job=self.id)
 

@@ -20,6 +20,7 @@ from runner.jobs.entry import Entry
 from runner.jobs.job import Job
 from runner.jobs.outcome import Cancelled, Failed, Retry
 from runner.jobs.state import Move, State
+from runner.notify import notices
 from runner.system import clock
 from runner.worker.backlog import Backlog, Waiting
 from runner.worker.blocked import Summary
@@ -91,7 +92,8 @@ class Candidates:
         run.end(self.home, told)
         try:
             self.spool.move(place, Move.CLAIM)
-            moved = self.spool.move(Place(State.RUNNING, place.entry), ended.move, why=more.get("message", ""))
+            running = Place(State.RUNNING, place.entry)
+            moved = notices.end(self.spool, running, ended.move, why=more.get("message", ""))
             self.summary.count[moved.state] += 1
         except FileNotFoundError:  # a person has just cancelled it
             shutil.rmtree(run.path, ignore_errors=True)

@@ -36,7 +36,7 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[Notice]:
 
 
 def end(spool: Spool, entry: Entry, move: Move) -> None:
-    spool.move(spool.move(Place(State.QUEUED, entry), Move.CLAIM), move)
+    notices.end(spool, spool.move(Place(State.QUEUED, entry), Move.CLAIM), move)
 
 
 # --- jobs
@@ -106,7 +106,7 @@ def test_a_job_file_that_cannot_be_read_ends_as_its_home_says(
     home.config.write_text('on_failed = "echo"\n')
     place = spool.move(Place(State.QUEUED, add()), Move.CLAIM)
     spool.path(place).write_bytes(damage)
-    assert spool.move(place, Move.FAIL).state is State.FAILED
+    assert notices.end(spool, place, Move.FAIL).state is State.FAILED
     assert [(notice.kind, notice.command) for notice in sent] == [("failed", "echo")]
 
 
