@@ -300,15 +300,15 @@ class Queue:
         if (lock := self.spool.lock(job_id)) is not None:
             if not self.spool.path(place).exists():
                 request.unlink(missing_ok=True)
-                self.spool.unlock(lock)
+                lock.release()
                 if self.spool.locate(place.entry).state.final:
                     return  # as it was asked to, or before it could be
                 raise FileNotFoundError(f"job {job_id} has just moved on")
             import asyncio
 
-            from runner.worker.execution import end_now
+            from runner.worker.execution import Claim, end_now
 
-            asyncio.run(end_now(self.spool, place.entry, lock))
+            asyncio.run(end_now(self.spool, Claim(place.entry, lock)))
 
     def _retry(self, place: Place) -> None:
         if Move.RETRY not in TRANSITIONS[place.state]:

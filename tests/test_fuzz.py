@@ -290,7 +290,7 @@ def test_a_drop_that_was_taken_in_can_be_read_claimed_and_told(place: Home, name
         assert lock is not None
         told = printed(view.describe(spool, Place(State.RUNNING, entry)))
         assert (told["state"], told["agent"], told["tags"]) == ("running", job.agent or "claude", list(job.tags or ()))
-        spool.unlock(lock)
+        lock.release()
 
 
 def printed(value: Any) -> Any:

@@ -24,7 +24,7 @@ from runner.agents.progress import Attention, Turn
 from runner.attempts import collect
 from runner.attempts.contract import Contract, Identity, identity, problem
 from runner.attempts.judge import Judge
-from runner.attempts.plan import Plan
+from runner.attempts.plan import Ready
 from runner.attempts.verdict import Evidence, Output, Process, Rules, Wait, usage_limited, verdict
 from runner.errors import NotFound, Unready
 from runner.home import events as event
@@ -93,13 +93,12 @@ class Attempt:
 
     # -- launch -----------------------------------------------------------------------------------------------
 
-    async def launch(self, plan: Plan, record: dict[str, Any]) -> None:
+    async def launch(self, ready: Ready, record: dict[str, Any]) -> None:
         """Open the session. The environment goes to tmux by its standard input: no secret is on a command line."""
-        env = plan.environment(self.env)
         workdir = Path(record["workdir"])
-        if way := trust.WAYS.get(plan.profile.trust):
-            await asyncio.to_thread(way, workdir, env)
-        env |= self._marks()
+        if way := trust.WAYS.get(ready.plan.profile.trust):
+            await asyncio.to_thread(way, workdir, ready.environment)
+        env = {**ready.environment, **self._marks()}
         pane = await self.terminal.launch(
             self.run.session, record["argv"], cwd=workdir, env=env, events=self.run.events
         )

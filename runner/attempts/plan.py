@@ -111,6 +111,25 @@ class Plan:
         own = {key: env[value.name] if isinstance(value, FromEnv) else value for key, value in said.items()}
         return {**self.profile.environment(env), **own}
 
+    def ready(self, env: Mapping[str, str]) -> Ready:
+        """The plan with what it takes of this machine. Unready when something the job needs is missing."""
+        try:
+            environment = self.environment(env)
+        except BadInput as problem:
+            raise Unready(str(problem)) from None
+        return Ready(self, self.profile.binary(env), environment)
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A plan that can be carried out now."""
+
+    plan: Plan
+    binary: str
+    """The absolute path of the agent's program."""
+    environment: Mapping[str, str]
+    """The agent's, with the secrets that the job takes from the worker's."""
+
 
 class Setup:
     """The home's config, profiles and templates, and the jobs' schemas, each read once: for the plans of many jobs."""
@@ -270,12 +289,3 @@ def _check_files(job: Job) -> None:
     for path in files_of(job):
         if not path.exists():
             raise BadInput(f"there is no {path}")
-
-
-def ready(made: Plan, env: Mapping[str, str]) -> str:
-    """The absolute path of the agent's program. Unready when something the job needs of the machine is missing."""
-    try:
-        made.environment(env)
-    except BadInput as problem:
-        raise Unready(str(problem)) from None
-    return made.profile.binary(env)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.errors import BadInput, MuxqError, Unready
 from runner.home.layout import Home
-from runner.system import files
+from runner.system import files, locks
 
 if TYPE_CHECKING:
     from runner.attempts.plan import Plan
@@ -175,7 +175,7 @@ def _alone(repository: Path, unwanted: Event | None = None) -> Iterator[None]:
     shared = git(repository, "rev-parse", "--path-format=absolute", "--git-common-dir").rstrip("\n")
     while True:
         try:
-            fd = files.lock_folder(Path(shared))
+            lock = locks.take_folder(Path(shared))
             break
         except BlockingIOError:
             if (unwanted or Event()).wait(PAUSE):
@@ -183,7 +183,7 @@ def _alone(repository: Path, unwanted: Event | None = None) -> Iterator[None]:
     try:
         yield
     finally:
-        files.unlock_folder(fd)
+        lock.release()
 
 
 def commit(said: dict[str, Any], message: str) -> None:

@@ -126,7 +126,7 @@ def _alone(spool: Spool) -> Iterator[None]:
     try:
         yield
     finally:
-        spool.unlock(lock)
+        lock.release()
 
 
 async def _until_stopped(worker: Worker, display: Lines | Live) -> Summary:

@@ -51,7 +51,7 @@ def clear_merged(spool: Spool, *, dry_run: bool = False) -> list[str]:
             if not dry_run:
                 worktree.remove(spool.home, job_id)
         finally:
-            spool.unlock(lock)
+            lock.release()
         gone.append(job_id)
     return gone
 
@@ -73,7 +73,7 @@ def _put_away(spool: Spool, place: Place, *, purge: bool) -> bool:
     try:
         _move(spool, place, purge=purge)
     finally:
-        spool.unlock(lock)
+        lock.release()
     return True
 
 

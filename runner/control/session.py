@@ -23,9 +23,8 @@ from runner.home.spool import Place, Spool
 from runner.jobs.state import State
 
 if TYPE_CHECKING:
-    from filelock import FileLock
-
     from runner.control.talk import Talk, Turned
+    from runner.system.locks import Lock
     from runner.system.process import Proc
     from runner.tmux.terminal import Terminal
 
@@ -117,13 +116,13 @@ class Session:
     def _alone(self, act: Any) -> dict[str, Any]:
         """`act` while nobody else sends: two messages must not become one."""
         self.need()
-        lock: FileLock | None = self.spool.lock(f"send-{self.job}")
+        lock: Lock | None = self.spool.lock(f"send-{self.job}")
         if lock is None:
             raise Refused(f"another message is being sent to job {self.job} at this moment; try again")
         try:
             return {"job": self.job, "queued": act()}
         finally:
-            self.spool.unlock(lock)
+            lock.release()
 
     def _ended(self) -> str | None:
         """Where the job has gone whose session is no more, "gone" for one that was kept; None while it stands."""

@@ -20,7 +20,7 @@ from runner.home.config import Config
 from runner.home.hold import Hold
 from runner.home.layout import Home
 from runner.home.quota import Quota
-from runner.system import clock, files
+from runner.system import clock, files, locks
 
 BASE, CAP = 5.0, 300.0
 """Seconds: the longest pause after the first refusal (each further one in a row doubles it), and the longest of all."""
@@ -167,10 +167,8 @@ _PLAIN = ("refusals", "recovering", "probe", "probe_until", "starts", "next_star
 
 def change(home: Home, decide: Callable[[Pool], Pool]) -> Pool:
     """The pool after `decide`, which sees it as nobody else changes it. A full disk costs the record, nothing else."""
-    from filelock import FileLock
-
     after = before = load(home)
-    with suppress(OSError), FileLock(home.locks / "pool.lock", mode=0o600, timeout=10, thread_local=False):
+    with suppress(OSError), locks.record(home.locks / "pool.lock"):
         before = load(home)
         after = decide(before)
         if after != before:

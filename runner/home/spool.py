@@ -23,11 +23,10 @@ from runner.jobs import ident
 from runner.jobs.entry import Entry
 from runner.jobs.jsontext import MAX_BYTES
 from runner.jobs.state import Move, State, after
-from runner.system import files
+from runner.system import files, locks
+from runner.system.locks import Lock
 
 if TYPE_CHECKING:
-    from filelock import FileLock
-
     from runner.attempts.plan import Setup
     from runner.jobs.job import Job
 
@@ -209,37 +208,24 @@ class Spool:
         self.emit(f"job.{target.state}", job=place.entry.id, **({"why": why} if why else {}))
         return target
 
-    def lock(self, name: str, wait: float = 0.0) -> FileLock | None:
+    def lock(self, name: str, wait: float = 0.0) -> Lock | None:
         """A lock, held; None when another holds it, and still does after `wait` seconds.
 
         One by a job's id, held, means: this job has its worker.
         """
-        from filelock import FileLock, Timeout
-
-        path = self.home.locks / f"{name}.lock"
-        lock = FileLock(path, timeout=wait, mode=0o600, thread_local=False, poll_interval=0.01)
-        try:
-            lock.acquire()
-        except Timeout:
-            return None
-        return lock
+        return locks.take(self.home.locks / f"{name}.lock", wait)
 
     def held(self, pattern: str) -> int:
         """How many locks of names like `pattern` are held; those left by the dead are taken away."""
         count = 0
         for path in self.home.locks.glob(f"{pattern}.lock"):
             if lock := self.lock(path.name.removesuffix(".lock")):
-                self.unlock(lock)
+                lock.release()
             else:
                 count += 1
         return count
 
-    def unlock(self, lock: FileLock) -> None:
-        """Let go of a job's lock and take its file away (held, so no two can ever hold the same name)."""
-        Path(lock.lock_file).unlink(missing_ok=True)
-        lock.release()
-
-    def claim(self, waiting: Entry) -> FileLock | None:
+    def claim(self, waiting: Entry) -> Lock | None:
         """Make a waiting job ours: its lock, then the rename. None when somebody else was faster."""
         lock = self.lock(waiting.id)
         if lock is None:
@@ -247,7 +233,7 @@ class Spool:
         try:
             self.move(Place(State.QUEUED, waiting), Move.CLAIM)
         except FileNotFoundError:
-            self.unlock(lock)
+            lock.release()
             return None
         return lock
 

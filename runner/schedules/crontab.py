@@ -15,7 +15,7 @@ from pathlib import Path
 
 from runner.errors import BadInput, Unready
 from runner.schedules import cron
-from runner.system import files
+from runner.system import locks
 
 SECONDS = 20
 """How long the crontab command may take."""
@@ -111,13 +111,13 @@ def save(text: str) -> None:
 
 def change(edit: Callable[[str], str]) -> None:
     """Make what `edit` makes of the user's crontab the new one; no other muxq changes it meanwhile. Unready."""
-    fd = files.lock_folder(Path.home(), wait=True)
+    lock = locks.take_folder(Path.home(), wait=True)
     try:
         before = load()
         if (after := edit(before)) != before:
             save(after)
     finally:
-        files.unlock_folder(fd)
+        lock.release()
 
 
 def _run(word: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:

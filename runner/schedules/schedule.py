@@ -16,7 +16,7 @@ from runner.errors import BadInput, NotFound
 from runner.home.layout import Home
 from runner.jobs.jsontext import NotYet, parse
 from runner.schedules import cron
-from runner.system import clock, files
+from runner.system import clock, files, locks
 
 TIMERS = ("cron", "systemd", "launchd")
 
@@ -170,9 +170,7 @@ def fired(home: Home) -> dict[str, float]:
 
 def change(home: Home, decide: Callable[[dict[str, float]], dict[str, float]]) -> None:
     """fired.json after `decide`, which sees it as nobody else changes it."""
-    from filelock import FileLock
-
-    with FileLock(home.locks / "fired.lock", mode=0o600, timeout=10, thread_local=False):
+    with locks.record(home.locks / "fired.lock"):
         before = fired(home)
         after = decide(before)
         if after != before:

@@ -114,30 +114,6 @@ def append(path: Path, line: dict[str, Any]) -> None:
         os.close(fd)
 
 
-def lock_folder(path: Path, *, wait: bool = False) -> int | None:
-    """A descriptor that holds the folder (flock: nothing is written there) until it is closed, or its process ends.
-
-    None where the file system knows no such locks. BlockingIOError where another holds it, and we do not `wait`.
-    """
-    import fcntl
-
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as problem:
-        os.close(fd)
-        if isinstance(problem, BlockingIOError):
-            raise
-        return None
-    return fd
-
-
-def unlock_folder(fd: int | None) -> None:
-    """Let go of what lock_folder() gave."""
-    if fd is not None:
-        os.close(fd)
-
-
 def sync_folder(path: Path) -> None:
     """fsync a folder, so that a rename in it survives a power cut."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)

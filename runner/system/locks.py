@@ -1,25 +1,97 @@
-"""The lock of a working folder: of the jobs that work in it one at a time runs, whatever home they are of.
+"""The one door to locks: a lock is a file of its own, or a folder as it is. Held means alive: a dead holder holds none.
 
-It is the kernel's lock (flock) of the folder itself: nothing is written there, and it goes with its worker. It says
-nothing of folders within each other.
+A lock file is for what has a name in a home (a job, a worker, a record that is changed). The kernel's lock of a folder
+(flock) is for what several homes share: nothing is written there. It says nothing of folders within each other.
 """
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from runner.errors import Unready
-from runner.system import files
+
+if TYPE_CHECKING:
+    from filelock import FileLock
+
+POLL = 0.01
+"""Seconds between two tries to get a lock file that another holds."""
+
+RECORD_SECONDS = 10.0
+"""How long a record's lock is waited for: it is held for one read and one write."""
 
 
-def take(folder: Path) -> int | None:
-    """A descriptor that holds the folder until it is closed; None where the file system knows no such locks.
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """A lock file, held by this process until release() or its end."""
 
-    Unready where another job has it.
-    """
+    path: Path
+    file_lock: FileLock
+
+    def release(self) -> None:
+        """Take the file away, then let go: as it is held meanwhile, no two can ever hold the same name."""
+        self.path.unlink(missing_ok=True)
+        self.file_lock.release()
+
+
+@dataclass(frozen=True, slots=True)
+class FolderLock:
+    """A folder, held by this process until release() or its end."""
+
+    _fd: int | None
+    """None where the file system knows no such locks: then nobody is kept out."""
+
+    def release(self) -> None:
+        """Let go. Once: the number of a descriptor may soon be another's."""
+        if self._fd is not None:
+            os.close(self._fd)
+
+
+def take(path: Path, wait: float = 0.0) -> Lock | None:
+    """Hold the lock file `path`, which is made; None when another holds it, and still does after `wait` seconds."""
+    from filelock import FileLock, Timeout  # a listing takes no lock
+
+    lock = FileLock(path, timeout=wait, mode=0o600, thread_local=False, poll_interval=POLL)
     try:
-        return files.lock_folder(folder)
+        lock.acquire()
+    except Timeout:
+        return None
+    return Lock(path, lock)
+
+
+@contextmanager
+def record(path: Path) -> Iterator[None]:
+    """Hold the lock file of a record while it is read and written. Its file stays. filelock.Timeout is an OSError."""
+    from filelock import FileLock
+
+    with FileLock(path, mode=0o600, timeout=RECORD_SECONDS, thread_local=False):
+        yield
+
+
+def take_folder(path: Path, *, wait: bool = False) -> FolderLock:
+    """Hold a folder. BlockingIOError where another holds it, and we do not `wait`; OSError where there is none."""
+    import fcntl
+
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as problem:
+        os.close(fd)
+        if isinstance(problem, BlockingIOError):
+            raise
+        return FolderLock(None)
+    return FolderLock(fd)
+
+
+def take_workdir(folder: Path) -> FolderLock:
+    """Hold the folder that one job at a time works in, whatever home it is of. Unready where another job has it."""
+    try:
+        return take_folder(folder)
     except BlockingIOError:
         raise Unready(f"another job works in {folder}; it waits for that (`exclusive` false would not)") from None
     except OSError:
-        return None  # whoever needs it says so
+        return FolderLock(None)  # there is no such folder: what needs it reports that

@@ -11,12 +11,10 @@ import random
 import time
 import traceback
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
 from typing import Any
-
-from filelock import FileLock
 
 from runner.agents import closing, profile
 from runner.agents.profile import Profile
@@ -24,7 +22,8 @@ from runner.agents.progress import Attention, Turn
 from runner.attempts import worktree
 from runner.attempts.attempt import Attempt
 from runner.attempts.collect import resets_at
-from runner.attempts.plan import BACKOFF, Plan, plan, ready
+from runner.attempts.plan import BACKOFF, Plan, Ready
+from runner.attempts.plan import plan as plan_of
 from runner.attempts.prepare import prepare
 from runner.errors import MuxqError, Unready, told
 from runner.home import hold, pool
@@ -37,6 +36,7 @@ from runner.jobs.outcome import Cancelled, Done, Failed, Outcome, Requeued
 from runner.jobs.state import Move, State
 from runner.notify import notices
 from runner.system import clock, files
+from runner.system.locks import FolderLock, Lock
 from runner.system.watch import Watcher
 from runner.tmux.setup import find_tmux, socket_path
 from runner.tmux.terminal import Terminal, Tmux
@@ -70,20 +70,36 @@ SETTLE_AGAIN = 5.0
 """Seconds until an outcome that could not be written is tried again."""
 
 
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A running job that is this process's, and the locks that say so to others."""
+
+    entry: Entry
+    lock: Lock
+    workdir: FolderLock | None = None
+    """Of a job that works alone in its folder."""
+    ready: Ready | None = None
+    """What begins a new attempt; None: one is under way."""
+
+    def release(self) -> None:
+        """Let go of every lock: the job is settled."""
+        if self.workdir:
+            self.workdir.release()
+        self.lock.release()
+
+
 class Execution:
-    """One claimed job. Its lock is held from before the claim until its file is where it belongs and nothing runs."""
+    """One claimed job. Its locks are held from before the claim until its file is where it belongs and nothing runs."""
 
     def __init__(
-        self, spool: Spool, entry: Entry, lock: FileLock, terminal: Terminal, watcher: Watcher, env: Mapping[str, str]
+        self, spool: Spool, claim: Claim, terminal: Terminal, watcher: Watcher, env: Mapping[str, str]
     ) -> None:
-        self.workdir: int | None = None
-        """Holds its workdir (workdir.py)."""
-        self.spool, self.place, self.lock, self.env = spool, Place(State.RUNNING, entry), lock, env
+        self.spool, self.claim, self.place, self.env = spool, claim, Place(State.RUNNING, claim.entry), env
         self._terminal, self._watcher = terminal, watcher
         last = self._last()
         self._unseen = last is None
         """Nothing of it was ever begun, as far as its run folders say."""
-        self.attempt = self._attempt(last or following(spool.home, entry.id))
+        self.attempt = self._attempt(last or following(spool.home, claim.entry.id))
         self.ended: Outcome | None = None
         self.since = time.monotonic()
         self.settling = False
@@ -93,13 +109,14 @@ class Execution:
     def id(self) -> str:
         return self.place.entry.id
 
-    async def attend(self, made: tuple[Plan, str] | None = None) -> None:
-        """See the job through one attempt: a new one with `made`, else the one that was under way.
+    async def attend(self) -> None:
+        """See the job through one attempt: a new one where the claim is ready for it, else the one under way.
 
-        Cancelled (the worker leaves): the session lives on, the job stays running, the lock goes with the process.
+        Cancelled (the worker leaves): the session lives on, the job stays running, the locks go with the process.
         """
+        ready = self.claim.ready
         try:
-            ended = (None if made else self._judged()) or self.attempt.told or await self._try(made)
+            ended = (None if ready else self._judged()) or self.attempt.told or await self._try(ready)
         except Unready as problem:
             ended = self.attempt.told or self._launch_again(str(problem))
         except MuxqError as problem:
@@ -138,18 +155,20 @@ class Execution:
     def _launch_again(self, why: str) -> Outcome:
         return Requeued("launch", why, clock.stamp(time.time() + LAUNCH_AGAIN))
 
-    async def _try(self, made: tuple[Plan, str] | None) -> Outcome:
-        record = None if made else self.attempt.run.attempt()
+    async def _try(self, ready: Ready | None) -> Outcome:
+        record = None if ready else self.attempt.run.attempt()
         if record is None:
-            chosen, binary = made or self._plan()
-            before = (self._conversation() if chosen.resume else None) or chosen.adopted()
-            if not (made and self._unseen):
+            fresh = ready is not None and self._unseen
+            ready = ready or self._ready()
+            plan = ready.plan
+            before = (self._conversation() if plan.resume else None) or plan.adopted()
+            if not fresh:
                 await self._end_earlier()
                 self.attempt = self._attempt(following(self.spool.home, self.id))
-            tree = await self._worktree(chosen) if chosen.job.worktree else None
-            record = prepare(self.spool.home, self.attempt.run, chosen, binary, before, tree)
-            await self.attempt.launch(chosen, record)
-            return await self.attempt.watch(chosen.profile, record, chosen.environment(self.env))
+            tree = await self._worktree(plan) if plan.job.worktree else None
+            record = prepare(self.spool.home, self.attempt.run, plan, ready.binary, before, tree)
+            await self.attempt.launch(ready, record)
+            return await self.attempt.watch(plan.profile, record, ready.environment)
         if (told := self.attempt.run.outcome()) is not None:
             return outcome.load(told)
         self.attempt.take_over(await self._terminal.panes())
@@ -175,10 +194,10 @@ class Execution:
         finally:
             unwanted.set()
 
-    def _environment(self, agent: Profile) -> dict[str, str]:
+    def _environment(self, agent: Profile) -> Mapping[str, str]:
         """That of an agent that runs already, as far as it is still known."""
         with contextlib.suppress(MuxqError):
-            return self._plan()[0].environment(self.env)
+            return self._ready().environment
         return agent.environment(self.env)
 
     def _conversation(self) -> dict[str, Any] | None:
@@ -193,9 +212,11 @@ class Execution:
             return record if there else None
         return None
 
-    def _plan(self) -> tuple[Plan, str]:
-        made = plan(self.spool.home, self.spool.read(self.place))
-        return made, ready(made, self.env)
+    def _ready(self) -> Ready:
+        return self._plan().ready(self.env)
+
+    def _plan(self) -> Plan:
+        return plan_of(self.spool.home, self.spool.read(self.place))
 
     def _attempt(self, run: AttemptFolder) -> Attempt:
         return Attempt(self.spool.home, run, self._terminal, self._watcher, self.env, self._alert)
@@ -275,10 +296,10 @@ class Execution:
 
     def _retries(self) -> tuple[int, float]:
         try:
-            made = plan(self.spool.home, self.spool.read(self.place))
+            plan = self._plan()
         except MuxqError:
             return 0, BACKOFF
-        return made.retries, made.backoff
+        return plan.retries, plan.backoff
 
     async def _settle(self, ended: Outcome, *, keep: bool) -> None:
         """Keep what there is, move the job, end the session; back into the queue only once nothing of it runs."""
@@ -300,7 +321,7 @@ class Execution:
         cancel.unlink(missing_ok=True)
         pool.tell_end(home, self.id)
         self.ended = ended
-        self.spool.unlock(self.lock)
+        self.claim.release()
 
     def _move(self, ended: Outcome) -> None:
         if self.place.state.final:
@@ -333,11 +354,11 @@ class Execution:
         return str(path)
 
 
-async def end_now(spool: Spool, entry: Entry, lock: FileLock) -> None:
-    """Cancel a running job that has lost its worker; `lock` is its lock, held."""
+async def end_now(spool: Spool, claim: Claim) -> None:
+    """Cancel a running job that has lost its worker."""
     terminal = Tmux(socket_path(spool.home.path), find_tmux())
     with Watcher() as watcher:
-        running = Execution(spool, entry, lock, terminal, watcher, os.environ)
+        running = Execution(spool, claim, terminal, watcher, os.environ)
         running.attempt.tell(Cancelled())
         await running.attend()
     if not spool.held("worker-*"):

@@ -8,7 +8,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
 
-from runner.attempts.plan import Plan, Setup, plan, ready
+from runner.attempts.plan import Ready, Setup, plan
 from runner.errors import BadSetup, MuxqError, Unready
 from runner.home import dependencies
 from runner.home.attempt_folder import following, runs
@@ -37,8 +37,8 @@ class Candidates:
 
     # -- one whose turn has come ------------------------------------------------------------------------------
 
-    def examine(self, found: Entry, setup: Callable[[], Setup] | None = None) -> tuple[Plan, str] | None:
-        """The plan and the agent's binary of a job that can start now; one that cannot is put where it belongs.
+    def examine(self, found: Entry, setup: Callable[[], Setup] | None = None) -> Ready | None:
+        """What starts a job now; None for one that cannot start, which is put where it belongs.
 
         `setup` may be shared with others that are examined at the same moment; it raises BadSetup.
         """
@@ -54,8 +54,7 @@ class Candidates:
             if due > time.time():
                 self.backlog.postpone(found, due, worth_waiting=worth and due == again)
                 return None
-            made = plan(self.home, job, setup() if setup else None)
-            binary = ready(made, self.env)
+            ready = plan(self.home, job, setup() if setup else None).ready(self.env)
         except (Unready, BadSetup) as problem:
             if self.summary.blocked.put(found.id, str(problem)):
                 self.spool.emit("job.blocked", job=found.id, why=str(problem))
@@ -68,7 +67,7 @@ class Candidates:
                 self._refuse(place, Failed("bad-job", str(problem)))
             return None
         self.summary.blocked.lift(found.id)
-        return made, binary
+        return ready
 
     def _again(self, found: Entry) -> tuple[float, bool]:
         """When a job that was tried may be tried again, in seconds since 1970 (0: now); and whether a drain waits."""
@@ -97,7 +96,7 @@ class Candidates:
             self.summary.count[moved.state] += 1
         except FileNotFoundError:  # a person has just cancelled it
             shutil.rmtree(run.path, ignore_errors=True)
-        self.spool.unlock(lock)
+        lock.release()
         self.release(place.entry)
 
     # -- those that are after others --------------------------------------------------------------------------

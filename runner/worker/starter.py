@@ -6,8 +6,6 @@ import contextlib
 import time
 from collections.abc import Callable, Mapping
 
-from filelock import FileLock
-
 from runner.attempts.plan import Plan, Setup, plan
 from runner.errors import MuxqError, Unready
 from runner.home import pool
@@ -15,16 +13,17 @@ from runner.home.spool import Place, Spool
 from runner.jobs.entry import Entry
 from runner.jobs.state import State
 from runner.system import files, locks
+from runner.system.locks import FolderLock
 from runner.worker.backlog import Backlog
-from runner.worker.execution import Execution
+from runner.worker.execution import Claim, Execution
 from runner.worker.gate import Gate
 from runner.worker.readiness import Candidates
 
 AT_A_STRETCH = 0.1
 """Seconds of looking for jobs that can start before file events, signals and attempts have their turn."""
 
-Begin = Callable[[Entry, FileLock, tuple[Plan, str] | None, int | None], None]
-"""What takes a claimed job in hand: its lock, its plan and agent (None: it runs already), what holds its workdir."""
+Begin = Callable[[Claim], None]
+"""What takes a claimed job in hand."""
 
 
 class Starter:
@@ -55,17 +54,16 @@ class Starter:
                 continue
             if len(self.running) >= most or not self.spool.path(Place(State.RUNNING, found)).exists():
                 self.crowded = self.crowded or len(self.running) >= most
-                self.spool.unlock(lock)
+                lock.release()
                 continue
             self.spool.emit("job.taken-over", job=found.id)
             self._told_outside.discard(found.id)
-            self._begin(found, lock, None, self._hold_again(found))
+            self._begin(Claim(found, lock, self._hold_again(found)))
 
-    def _hold_again(self, found: Entry) -> int | None:
+    def _hold_again(self, found: Entry) -> FolderLock | None:
         """The workdir of a job that works in it already; of another home's job that was faster we can hold nothing."""
         with contextlib.suppress(MuxqError):
-            made = plan(self.home, self.spool.read(Place(State.RUNNING, found)))
-            return locks.take(made.alone) if made.alone else None
+            return _hold_workdir(plan(self.home, self.spool.read(Place(State.RUNNING, found))))
         return None
 
     def claim(self, setup: Callable[[], Setup]) -> bool:
@@ -87,28 +85,32 @@ class Starter:
     def _start(self, found: Entry, setup: Callable[[], Setup]) -> None:
         """Claim one waiting job and begin it, if it can start now and nobody was faster."""
         files.check_room(self.home.path)
-        made = self.candidates.examine(found, setup)
-        if made is None:
+        ready = self.candidates.examine(found, setup)
+        if ready is None:
             return
-        try:
-            held = locks.take(made[0].alone) if made[0].alone else None
-        except Unready as problem:
-            self._shut_out(found, str(problem))
-            return
-        if not self.gate.take_turn(found.id):
-            files.unlock_folder(held)
-            self.backlog.put_back(found)
-            return
-        lock = self.spool.claim(found)
-        if lock is None:
-            files.unlock_folder(held)
-            self.backlog.forget(found)
-            if not self.spool.path(Place(State.RUNNING, found)).exists():  # no other worker has it: it was cancelled
-                pool.tell_end(self.home, found.id)
-        else:
-            self.gate.started(found.id)
-            self._told_outside.discard(found.id)
-            self._begin(found, lock, made, held)
+        with contextlib.ExitStack() as held:
+            try:
+                workdir = _hold_workdir(ready.plan)
+            except Unready as problem:
+                self._shut_out(found, str(problem))
+                return
+            if workdir:
+                held.callback(workdir.release)
+            if not self.gate.take_turn(found.id):
+                self.backlog.put_back(found)
+            elif lock := self.spool.claim(found):
+                held.pop_all()
+                self.gate.started(found.id)
+                self._told_outside.discard(found.id)
+                self._begin(Claim(found, lock, workdir, ready))
+            else:
+                self._lost(found)
+
+    def _lost(self, found: Entry) -> None:
+        """Somebody else was faster."""
+        self.backlog.forget(found)
+        if not self.spool.path(Place(State.RUNNING, found)).exists():  # no other worker has it: it was cancelled
+            pool.tell_end(self.home, found.id)
 
     def _shut_out(self, found: Entry, why: str) -> None:
         """Another job works in its folder: looked at again when one of ours ends, and at the slow look."""
@@ -121,3 +123,8 @@ class Starter:
         """Those that wait for their folder have their turn again."""
         while self.outside:
             self.backlog.put_back(self.outside.pop())
+
+
+def _hold_workdir(plan: Plan) -> FolderLock | None:
+    """The lock of the folder that the job works in alone; None where it does not. Unready: another job has it."""
+    return locks.take_workdir(plan.alone) if plan.alone else None

@@ -42,7 +42,7 @@ class Sweeper:
             except MuxqError as problem:
                 self.spool.emit("worker.trouble", job=run.job, why=str(problem))
             finally:
-                self.spool.unlock(lock)
+                lock.release()
 
     def forget_requests(self) -> None:
         """Take away the requests that came too late, or whose worker died before it could: their job has ended."""
@@ -52,7 +52,7 @@ class Sweeper:
             live = [found.id for state in (State.QUEUED, State.RUNNING) for found in self.spool.entries(state)]
             if path.stem not in live:
                 path.unlink(missing_ok=True)
-            self.spool.unlock(lock)
+            lock.release()
 
     def _left_over(self, panes: Mapping[str, Pane]) -> list[AttemptFolder]:
         """The attempts that have a session, or (looked for now and then) a process of any kind."""

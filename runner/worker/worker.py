@@ -13,16 +13,13 @@ import time
 from collections.abc import Iterator, Mapping
 from functools import cache, partial
 
-from filelock import FileLock
-
-from runner.attempts.plan import Plan, Setup
+from runner.attempts.plan import Setup
 from runner.errors import MuxqError, told
 from runner.home import config
 from runner.home.layout import Home
 from runner.home.spool import Listener, Spool
 from runner.intake import batch
 from runner.jobs import entry as entries
-from runner.jobs.entry import Entry
 from runner.jobs.outcome import Cancelled, Requeued
 from runner.jobs.state import State
 from runner.notify import notices, sender
@@ -33,7 +30,7 @@ from runner.tmux.terminal import Terminal
 from runner.worker.backlog import Backlog
 from runner.worker.blocked import Summary
 from runner.worker.drop_buffer import DropBuffer
-from runner.worker.execution import Execution
+from runner.worker.execution import Claim, Execution
 from runner.worker.gate import Gate
 from runner.worker.readiness import Candidates
 from runner.worker.starter import Starter
@@ -126,7 +123,7 @@ class Worker:
             yield
         finally:
             if lock:
-                self.spool.unlock(lock)
+                lock.release()
 
     @property
     def stopping(self) -> bool:
@@ -237,13 +234,12 @@ class Worker:
 
     # -- attempts ---------------------------------------------------------------------------------------------
 
-    def _begin(self, found: Entry, lock: FileLock, made: tuple[Plan, str] | None, held: int | None) -> None:
-        running = Execution(self.spool, found, lock, self.terminal, self._watcher, self.env)
-        running.workdir = held
-        self.running[found.id] = running
+    def _begin(self, claim: Claim) -> None:
+        running = Execution(self.spool, claim, self.terminal, self._watcher, self.env)
+        self.running[running.id] = running
         self._looked = False
-        self.backlog.hold_on_to(found)
-        task = asyncio.get_running_loop().create_task(running.attend(made))
+        self.backlog.hold_on_to(claim.entry)
+        task = asyncio.get_running_loop().create_task(running.attend())
         self._tasks[task] = running
         task.add_done_callback(self._ended)
         self._on_request("")
@@ -251,7 +247,6 @@ class Worker:
     def _ended(self, task: asyncio.Task[None]) -> None:
         running = self._tasks.pop(task)
         del self.running[running.id]
-        files.unlock_folder(running.workdir)
         self._starter.let_in()
         self._wake()
         if task.cancelled():

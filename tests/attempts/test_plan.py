@@ -138,11 +138,11 @@ def test_a_secret_comes_from_the_workers_environment(plan: Callable[..., Plan]) 
 
 def test_a_secret_that_the_worker_lacks_is_named(plan: Callable[..., Plan]) -> None:
     with pytest.raises(Unready, match="the worker's environment has no MY_TOKEN, which the job's `env` takes from it"):
-        plans.ready(plan(env={"TOKEN": {"from_env": "MY_TOKEN"}}), {})
+        plan(env={"TOKEN": {"from_env": "MY_TOKEN"}}).ready({})
 
 
 def test_a_job_that_can_run_is_ready_with_its_binary(plan: Callable[..., Plan]) -> None:
-    assert plans.ready(plan(agent="shell"), {"PATH": "/bin:/usr/bin"}) in ("/bin/sh", "/usr/bin/sh")
+    assert plan(agent="shell").ready({"PATH": "/bin:/usr/bin"}).binary in ("/bin/sh", "/usr/bin/sh")
 
 
 def test_rules_of_home_template_and_job_add_up(plan: Callable[..., Plan], home: Home) -> None:

@@ -117,7 +117,7 @@ def test_a_job_whose_worker_still_ends_its_session_stays(spool: Spool, ended: li
     lock = spool.lock(ended[0].id)
     assert lock is not None
     assert ended[0].id not in sweep(spool, 0, dry_run=False, purge=True)
-    spool.unlock(lock)
+    lock.release()
     assert (sweep(spool, 0, dry_run=False, purge=True), list(spool.home.locks.iterdir())) == ([ended[0].id], [])
 
 

@@ -576,7 +576,7 @@ def test_a_claim_of_a_job_that_is_gone_leaves_no_lock(spool: Spool, add: Add) ->
 def test_a_lock_that_was_let_go_of_can_be_had_again(spool: Spool) -> None:
     lock = spool.lock("a")
     assert lock is not None
-    spool.unlock(lock)
+    lock.release()
     assert (names(spool.home.locks), spool.lock("a") is None) == ([], False)
 
 
@@ -598,7 +598,7 @@ def test_a_lock_on_a_file_that_was_unlinked_meanwhile_counts_for_nothing(spool: 
     )
     assert second.stdout is not None
     assert second.stdout.readline() == "opened\n"
-    spool.unlock(old)
+    old.release()
     assert second.communicate("now")[0] == "nothing\n"
     assert spool.lock("a") is not None
 
@@ -626,13 +626,13 @@ except (Timeout, FileNotFoundError):
 def test_a_release_does_not_take_away_the_lock_file_that_somebody_else_has_made_since(spool: Spool) -> None:
     old = spool.lock("a")
     assert old is not None
-    Path(old.lock_file).unlink()
+    old.path.unlink()
     new = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(spool.home.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     assert new.stdout is not None
     assert new.stdout.readline() == b"True\n"
-    old.release()
+    old.file_lock.release()
     third = spool.lock("a")
     new.communicate()
     assert third is None
@@ -658,7 +658,7 @@ while won < 300:
     if lock := spool.lock("a"):
         os.close(os.open(token, os.O_CREAT | os.O_EXCL))  # fails where another is inside
         os.unlink(token)
-        spool.unlock(lock)
+        lock.release()
         won += 1
 print(won)
 """
