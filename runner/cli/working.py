@@ -23,8 +23,7 @@ from runner.notify import notices
 from runner.system import clock
 from runner.system.text import plain
 from runner.system.watch import OnlyOverflows
-from runner.tmux.setup import find_tmux, socket_path
-from runner.tmux.terminal import Tmux
+from runner.tmux.terminal import of_home
 from runner.worker.blocked import Summary
 from runner.worker.display import Lines, Live
 from runner.worker.window import Window
@@ -79,7 +78,7 @@ def _worker(
     settings = config.load(place.config)
     return Worker(
         place,
-        Tmux(socket_path(place.path), find_tmux()),
+        of_home(place.path),
         jobs=number_of_jobs(jobs) if jobs else settings.jobs,
         drain=drain,
         on_stop=on_stop or settings.on_stop,

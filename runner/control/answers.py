@@ -18,8 +18,7 @@ from runner.errors import BadInput, MuxqError, NotFound, Unready
 from runner.home import events as event
 from runner.home.attempt_folder import AttemptFolder
 from runner.home.layout import Home
-from runner.tmux.setup import find_tmux, socket_path
-from runner.tmux.terminal import Terminal, Tmux
+from runner.tmux.terminal import Terminal, of_home
 
 ARRIVES = 10.0
 """Seconds that a hook may take to fetch its answer, or a dialog to obey a key."""
@@ -98,7 +97,7 @@ def _within(seconds: float, condition: Callable[[], bool]) -> bool:
 
 def choose(home: Home, run: AttemptFolder, asked: Attention, text: str) -> str:
     """Choose the option of a dialog that begins with `text`; returns it. BadInput when there is none such."""
-    terminal = Tmux(socket_path(home.path), find_tmux())
+    terminal = of_home(home.path)
     chosen = asyncio.run(press(terminal, run.session, text))
     event.emit(run.events, "dialog-answered", dialog=asked.detail, chosen=chosen)
     return chosen

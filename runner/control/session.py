@@ -138,10 +138,9 @@ class Session:
         return Talk(self.home, self.run, self.profile, self.terminal())
 
     def terminal(self) -> Terminal:
-        from runner.tmux.setup import find_tmux, socket_path
-        from runner.tmux.terminal import Tmux
+        from runner.tmux.terminal import of_home
 
-        return Tmux(socket_path(self.home.path), find_tmux())
+        return of_home(self.home.path)
 
     def _run(self, work: Coroutine[Any, Any, Answer]) -> Answer:
         return asyncio.run(work)

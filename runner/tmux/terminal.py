@@ -26,7 +26,17 @@ import psutil
 
 from runner.errors import MuxqError, NotFound, Unready
 from runner.system import process
-from runner.tmux.setup import ANSWER_SECONDS, BEGIN, SETTINGS, clean_environment, command, escaped, install_line
+from runner.tmux.setup import (
+    ANSWER_SECONDS,
+    BEGIN,
+    SETTINGS,
+    clean_environment,
+    command,
+    escaped,
+    find_tmux,
+    install_line,
+    socket_path,
+)
 
 _REAP_PAUSES = (0.005, 0.02, 0.1, 0.2)  # seconds tmux gets to look after its children
 _SESSION = re.compile(r"[0-9a-z][0-9a-z-]*")
@@ -335,6 +345,11 @@ async def screen_of(terminal: Terminal, session: str) -> str:
     with suppress(MuxqError):
         return await terminal.screen(session)
     return ""
+
+
+def of_home(path: Path) -> Tmux:
+    """The server of the home at `path`. Nothing is started. Unready where there is no tmux that is new enough."""
+    return Tmux(socket_path(path), find_tmux())
 
 
 class _NoServer(NotFound):

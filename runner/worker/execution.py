@@ -38,8 +38,7 @@ from runner.notify import notices
 from runner.system import clock, files
 from runner.system.locks import FolderLock, Lock
 from runner.system.watch import Watcher
-from runner.tmux.setup import find_tmux, socket_path
-from runner.tmux.terminal import Terminal, Tmux
+from runner.tmux.terminal import Terminal, of_home
 from runner.views import job as view
 
 MOST = {"lost": 3, "throttle": 20}
@@ -356,7 +355,7 @@ class Execution:
 
 async def end_now(spool: Spool, claim: Claim) -> None:
     """Cancel a running job that has lost its worker."""
-    terminal = Tmux(socket_path(spool.home.path), find_tmux())
+    terminal = of_home(spool.home.path)
     with Watcher() as watcher:
         running = Execution(spool, claim, terminal, watcher, os.environ)
         running.attempt.tell(Cancelled())
