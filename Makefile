@@ -1,27 +1,43 @@
-# Five words: demo, check, test, bench, torture. Each makes what it needs first.
+# Each word makes what it needs first; `make` alone lists them.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo check test bench torture tmux clean
+.PHONY: help demo check test nox bench torture tmux clean
 
 help:
 	@echo "make demo     run one job through the queue, no account needed"
 	@echo "make check    lint and types"
 	@echo "make test     every test, the real client included"
+	@echo "make nox      the fast tests on Python 3.11 to 3.14, as far as they are here"
 	@echo "make bench    measure against bare tmux and the bare client"
 	@echo "make torture  hundreds of jobs under random kills, then the proof that none was lost or repeated"
 
-$(VENV)/.runtime: pyproject.toml
+# uv comes by pip with its hashes, everything else by uv with those of uv.lock. The build backend is locked too, hence no
+# build isolation. The certificates are the system's, as pip's are.
+UV := UV_PROJECT_ENVIRONMENT=$(VENV) UV_PYTHON_DOWNLOADS=never UV_SYSTEM_CERTS=1 $(BIN)/uv
+SYNC := $(UV) sync --quiet --locked --inexact --no-build-isolation-package muxq --no-default-groups --group build
+
+$(VENV)/.uv: requirements-uv.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "muxq needs Python 3.11 or newer; try: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "no venv module; try: apt-get install python3-venv" >&2; exit 1; }
+	@echo "installing uv into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-uv.txt
+	@touch $@
+
+$(VENV)/.runtime: $(VENV)/.uv pyproject.toml uv.lock
 	@echo "installing muxq into $(VENV)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@$(SYNC)
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.runtime
 	@echo "installing what the tests need into $(VENV)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@$(SYNC) --group test
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.test
+	@echo "installing nox and pre-commit into $(VENV)"
+	@$(SYNC) --group dev
 	@touch $@
 
 # Install tmux where we may, else print the one line that does.
@@ -38,10 +54,14 @@ check: $(VENV)/.test
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
 
 test: check tmux
 	@$(BIN)/python tests/client/install.py
 	@$(BIN)/pytest
+
+nox: $(VENV)/.dev tmux
+	@UV_SYSTEM_CERTS=1 $(BIN)/nox
 
 bench: $(VENV)/.test tmux
 	@$(BIN)/python tests/client/install.py
@@ -54,4 +74,4 @@ torture: $(VENV)/.test tmux
 	@$(BIN)/python tests/torture/campaign.py --client 30
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache dist
+	rm -rf $(VENV) .nox .import_linter_cache .mypy_cache .ruff_cache .pytest_cache dist
