@@ -18,7 +18,7 @@ from typing import Any
 
 from runner.agents.trust import WAYS
 from runner.errors import BadSetup, NotFound, Unready, refuse_unknown
-from runner.home.config import PERMISSIONS
+from runner.jobs.permissions import PERMISSIONS
 from runner.system.text import expand
 
 BASE_ENVIRONMENT = [

@@ -11,7 +11,7 @@ from runner.errors import BadInput, NotFound
 from runner.home import attempt_folder, dependencies
 from runner.home.layout import Home
 from runner.jobs import ident
-from runner.jobs.job import After
+from runner.jobs.after import After
 from runner.jobs.state import State
 from runner.system.files import read_bounded
 

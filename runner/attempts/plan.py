@@ -20,8 +20,10 @@ from runner.attempts.parent_results import Expected, Parents
 from runner.errors import BadInput, Unready
 from runner.home import config
 from runner.home.layout import Home
-from runner.jobs.job import FromEnv, Job, Output
+from runner.jobs.env import FromEnv
+from runner.jobs.job import Job
 from runner.jobs.jsontext import MAX_BYTES, parse
+from runner.jobs.output import Output
 from runner.system.files import read_bounded
 from runner.system.text import expand
 from runner.templates import template as prompt
@@ -105,10 +107,10 @@ class Plan:
     def environment(self, env: Mapping[str, str]) -> dict[str, str]:
         """The agent's environment: what its profile lets through, then the job's own. BadInput for a missing secret."""
         said = self.job.env or {}
-        missing = sorted(v.name for v in said.values() if isinstance(v, FromEnv) and v.name not in env)
+        missing = sorted(v.from_env for v in said.values() if isinstance(v, FromEnv) and v.from_env not in env)
         if missing:
             raise BadInput(f"the worker's environment has no {', '.join(missing)}, which the job's `env` takes from it")
-        own = {key: env[value.name] if isinstance(value, FromEnv) else value for key, value in said.items()}
+        own = {key: env[value.from_env] if isinstance(value, FromEnv) else value for key, value in said.items()}
         return {**self.profile.environment(env), **own}
 
     def ready(self, env: Mapping[str, str]) -> Ready:

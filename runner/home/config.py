@@ -12,9 +12,9 @@ from runner.home import messages
 from runner.home.quota import Quota
 from runner.home.quota import read as read_pause
 from runner.jobs.on_end import ENDS, OnEnd
+from runner.jobs.permissions import PERMISSIONS
 from runner.system.duration import seconds
 
-PERMISSIONS = ("ask", "edits", "deny", "bypass")
 ON_STOP = ("leave", "finish", "kill")
 ANSWERS = ("deny", "allow")
 

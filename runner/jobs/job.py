@@ -1,114 +1,359 @@
-"""The job file, version 1: bytes to a checked Job, and a Job to the JSON that is stored.
+"""The job file, version 1: the table of its keys, bytes to a checked Job, and a Job to the JSON that is stored.
 
-Pure: opens no file but the shipped schema. Does not know the home, so it neither expands `~/` nor looks whether the
-files, the workdir, the template or the session profile of a job exist.
+Pure: opens no file. Does not know the home, so it neither expands `~/` nor looks whether the files, the workdir, the
+template or the session profile of a job exist.
 """
 
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
-from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, Self
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Annotated, Any, Literal, Self
 
-from runner.errors import BadInput
-from runner.jobs.jsontext import Problem, decoded, parse, refuse, shown, unsound
-from runner.jobs.schema import MUST_BE, misshapen
-from runner.system import duration
+from runner.jobs.after import AFTER, PARENT, After
+from runner.jobs.env import ENV, VALUE, FromEnv
+from runner.jobs.jsontext import MAX_PROBLEMS, Problem, decoded, parse, refuse, unsound
+from runner.jobs.keys import Key, Option, as_json, keys_of, problems, values
+from runner.jobs.moment import MOMENT
+from runner.jobs.on_end import End
+from runner.jobs.output import OUTPUT, Output, clashes
+from runner.jobs.permissions import Permissions
+from runner.jobs.shape import COMMAND, FLAG, LENGTH, PATH, VARIABLE, Shape, choice, list_of, text, whole
 
 VERSION = 1
 
-Format = Literal["text", "markdown", "json"]
-Permissions = Literal["ask", "edits", "deny", "bypass"]
 Retry = Literal["resume", "fresh"]
-When = Literal["ok", "any"]
 OnParentFailure = Literal["fail", "skip"]
 Changes = Literal["commit", "leave"]
-End = Literal["done", "failed"]
+
+_NAME = r"^[A-Za-z0-9_-]+$"
+_REF = r"^[^\s\u0000-\u001f\u007f-][^\s\u0000-\u001f\u007f]*$"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FromEnv:
-    """The value of an environment variable by reference: the worker's own `name`, read at launch, never stored."""
-
-    name: str
+def _read_notify(value: bool | list[End]) -> bool | tuple[End, ...]:
+    return tuple(value) if isinstance(value, list) else value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class After:
-    """A job that has to end first: an id or a name, of a job or of a batch, as it was said."""
-
-    job: str
-    when: When = "ok"
+def _write_notify(value: bool | tuple[End, ...]) -> bool | list[End]:
+    return list(value) if isinstance(value, tuple) else value
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Output:
-    """What a job says of its result. None is "not said"."""
-
-    path: str | None = None
-    """Relative to the workdir and without `..`, or absolute, or beginning with `~/`."""
-    format: Format | None = None
-    min_bytes: int | None = None
-    schema: Mapping[str, Any] | str | None = None
-    """A JSON Schema, or the path of one: relative to the workdir, absolute, or beginning with `~/`."""
-    check: str | None = None
-    """A command for sh."""
-    check_timeout: float | None = None
-    """Seconds."""
+# fmt: off
+_RULES = list_of("permission rules in the agent's own syntax")
+_RULE = Key(
+    text(r"^[^\x00-\x1f]*[^\s\x00-\x1f][^\x00-\x1f]*$",
+         "must be a permission rule: a text that is not blank, on one line"),
+    "One rule", "One line, not blank.",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What a job file says, checked. None is "not said": defaults are other people's business."""
+    """A job file, checked. None: the key is left out, and its default is applied in `plan`."""
 
-    version: int = VERSION
-    prompt: str | None = None
-    template: str | None = None
-    vars: Mapping[str, Any] | None = None
-    files: tuple[str, ...] | None = None
-    workdir: str | None = None
-    """Absolute, or beginning with `~/`."""
-    worktree: bool | str | None = None
-    """A git worktree of its own; a text is the name of its branch."""
-    base: str | None = None
-    changes: Changes | None = None
-    exclusive: bool | None = None
-    agent: str | None = None
-    model: str | None = None
-    args: tuple[str, ...] | None = None
-    env: Mapping[str, str | FromEnv] | None = None
-    output: Output | None = None
-    repairs: int | None = None
-    timeout: float | None = None
-    """Seconds."""
-    stall: float | None = None
-    """Seconds."""
-    retries: int | None = None
-    backoff: float | None = None
-    """Seconds."""
-    retry: Retry | None = None
-    keep: bool | None = None
-    """The session stays open after the result is there."""
-    conversation: str | None = None
-    """The id of the agent's own conversation that the job goes on with."""
-    priority: int | None = None
-    not_before: float | None = None
+    version: Annotated[int, Key(
+        Shape({"const": VERSION}, "must be 1, the version this muxq reads", int), "Version of this format",
+        "Always 1.",
+        default="1", examples=[1],
+    )] = VERSION
+    prompt: Annotated[str | None, Key(
+        text(r"\S", "must be a text that is not blank"), "What the agent is asked to do",
+        "The task in your own words. It reaches the agent byte for byte; nothing in it is evaluated. A job has either "
+        "`prompt` or `template`.",
+        examples=["List the three riskiest functions in this repository and say why."],
+        options=[Option("", "[PROMPT]", "What the agent is to do.")],
+    )] = None
+    template: Annotated[str | None, Key(
+        text(_NAME, "must be the name of a template: letters, digits, _ and - only"), "Name of a prompt template",
+        "The template `prompts/NAME.md` of the home, or else the one that muxq ships.",
+        examples=["code_generation", "file_analysis"],
+        options=[Option("--template, -t", "T", "A prompt template.")],
+    )] = None
+    vars: Annotated[Mapping[str, Any] | None, Key(
+        Shape({"type": "object"}, "must be an object of variables and their values", dict, dict),
+        "Variables of the template",
+        "A value for each variable that the template requires; a variable with a default may be left out. Only with "
+        "`template`.",
+        default="none",
+        examples=[{"task": "A command that counts words", "language": "Go"}],
+        options=[Option("--var", "K=V", "A variable of the template.")],
+        names=VARIABLE,
+    )] = None
+    files: Annotated[tuple[str, ...] | None, Key(
+        list_of("paths"), "Files the agent should read",
+        "Paths of files that exist when the job starts. A relative path starts at `workdir`; a leading `~/` is the "
+        "home folder of the user.",
+        default="none",
+        examples=[["README.md"]],
+        options=[Option("--file, -f", "F", "A file the agent should read.")],
+        items=Key(PATH, "Path of a file", "An absolute path, a path below `workdir`, or one that begins with `~/`."),
+    )] = None
+    workdir: Annotated[str | None, Key(
+        text(r"^(?:/|~/)[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*$",
+             "must be an absolute path, or begin with ~/ (jobs run from cron; say an absolute path)"),
+        "Folder the agent works in",
+        "An absolute path, or one that begins with `~/`, of a folder that exists.",
+        default="an empty folder of the attempt's own, `runs/JOB/N/work`",
+        examples=["~/project", "/home/ada/project"],
+        options=[Option("--workdir, -C", "D", "Where the agent works.")],
+    )] = None
+    worktree: Annotated[bool | str | None, Key(
+        Shape({"type": ["boolean", "string"], "pattern": _REF}, "must be true, false or the name of a branch"),
+        "A git worktree of its own",
+        "The agent works in a new worktree of the repository that `workdir` lies in, on a new branch: of this name, or "
+        "`muxq/ID` for true.",
+        default="false",
+        examples=["try/faster-parser", True],
+        options=[Option("--worktree", None, "Work in a git worktree of its own, on the branch muxq/ID."),
+                 Option("--branch", "B", "As --worktree, on a new branch of this name.")],
+    )] = None
+    base: Annotated[str | None, Key(
+        text(_REF, "must be a commit, a branch or a tag, without blanks and - at its beginning"),
+        "Where the branch of the worktree begins",
+        "A commit, a branch or a tag.",
+        default="`HEAD` of the repository",
+        examples=["main"],
+        options=[Option("--base", "REF", "Where that branch begins (default: HEAD).")],
+    )] = None
+    changes: Annotated[Changes | None, Key(
+        choice(Changes), "What becomes of the worktree's changes",
+        "`commit`: when the job is done they become one commit on its branch. `leave`: they stay as they are.",
+        default="`commit`",
+        examples=["leave"],
+    )] = None
+    exclusive: Annotated[bool | None, Key(
+        FLAG, "Alone in its workdir",
+        "Whether the job waits while another job works in the same `workdir`. A job with a worktree of its own need "
+        "not wait.",
+        default="true",
+        examples=[False],
+        options=[Option("--exclusive/--no-exclusive", None,
+                        "Wait while another job works in the same --workdir, or not.")],
+    )] = None
+    agent: Annotated[str | None, Key(
+        text(_NAME, "must be the name of a session profile: letters, digits, _ and - only"), "Session profile",
+        "The profile `sessions/NAME.toml` that says how this agent is started and read.",
+        default="`claude`, or what config.toml says",
+        examples=["shell", "claude"],
+        options=[Option("--agent, -a", "A", "Session profile.")],
+    )] = None
+    model: Annotated[str | None, Key(
+        text(r"^[^\s\u0000-\u001f\u007f-][^\u0000-\u001f\u007f-\u009f\u2028\u2029]*$",
+             "must be the name of a model, on one line and without - at its beginning"),
+        "Model of the agent",
+        "A name that the agent itself understands.",
+        default="the agent's own",
+        examples=["opus"],
+        options=[Option("--model", "M", "The agent's model.")],
+    )] = None
+    args: Annotated[tuple[str, ...] | None, Key(
+        list_of("strings"), "Extra arguments for the agent",
+        "Handed to the agent's command as they are, without a shell.",
+        default="none",
+        examples=[["--verbose"]],
+        options=[Option("--arg", "WORD", "A further argument for the agent.")],
+        items=Key(Shape({"type": "string"}, "must be a string"), "One argument", "One argument, not split at blanks."),
+    )] = None
+    env: Annotated[Mapping[str, str | FromEnv] | None, Key(
+        ENV,
+        "Extra environment of the agent",
+        'Name to value. A secret is given by reference, `{"from_env": "NAME"}`: it is read from the worker\'s '
+        "environment at launch and never stored.",
+        default="none",
+        examples=[{"LANG": "C.UTF-8", "API_TOKEN": {"from_env": "MY_TOKEN"}}],
+        options=[Option("--env, -e", "K=V", "Environment; K alone takes it from the worker's.")],
+        secret=True,
+        names=VARIABLE,
+        values=Key(
+            VALUE, "Value of the variable",
+            "The text itself, or where to take it from.",
+            members=keys_of(FromEnv), required=["from_env"],
+        ),
+    )] = None
+    output: Annotated[Output | None, Key(
+        OUTPUT, "The result file",
+        "Where the result goes and what makes it one. A bare string is the path.",
+        examples=["summary.md", {"path": "/srv/reports/today.json", "format": "json"}, {"check": "make test"}],
+        members=keys_of(Output), clashes=clashes,
+    )] = None
+    repairs: Annotated[int | None, Key(
+        whole(0, 8), "How often the agent is sent back",
+        "An agent that reports its turns and ends one without a valid result is sent back with the reason, so often at "
+        "most. 0 to 8.",
+        default="what the session profile says (2)",
+        examples=[4],
+        options=[Option("--repairs", "N", "How often the agent is sent back at most.")],
+    )] = None
+    timeout: Annotated[float | None, Key(
+        LENGTH, "Time limit of one attempt",
+        'A number of seconds, or days, hours, minutes and seconds in this order: `"30m"`, `"1h30m"`, `"90s"`, `"2d"`. '
+        "At most 3650 days.",
+        default="the template's, else config.toml's, else 1 h",
+        examples=["30m", "1h30m", 90],
+        options=[Option("--timeout", "D", "For the whole attempt: 90s, 30m, 2h.")],
+    )] = None
+    """Seconds; `stall` and `backoff` as well."""
+    stall: Annotated[float | None, Key(
+        LENGTH, "Longest silence",
+        "How long an attempt may show no activity (no event of its agent, no change of its output, no open question) "
+        "before it counts as stalled. A length of time as in `timeout`.",
+        default="no limit but `timeout`",
+        examples=["20m"],
+    )] = None
+    retries: Annotated[int | None, Key(
+        whole(0, 100), "Further attempts",
+        "How many attempts may follow one that failed in a way that may pass: the agent exited or stalled, or left no "
+        "valid output. 0 to 100.",
+        default="0",
+        examples=[2],
+        options=[Option("--retries", "N", "Further attempts after a failure that may pass.")],
+    )] = None
+    backoff: Annotated[float | None, Key(
+        LENGTH, "Pause before a further attempt",
+        "The longest pause before the second attempt; it doubles with each, up to an hour, and a random part of it is "
+        "taken (full jitter).",
+        default='`"30s"`',
+        examples=["5m", "30s"],
+    )] = None
+    retry: Annotated[Retry | None, Key(
+        choice(Retry), "How a further attempt begins",
+        "`resume`: the agent's conversation goes on, where its session profile can do that and the conversation is "
+        "still there. `fresh`: a new conversation.",
+        default="`resume`",
+        examples=["fresh"],
+    )] = None
+    keep: Annotated[bool | None, Key(
+        FLAG, "Keep the session open",
+        "After the result is there the job is done as usual, and its session stays open for further questions until "
+        "`muxq close`.",
+        default="false",
+        examples=[True],
+        options=[Option("--keep", None, "Leave the session open after the result, for further questions.")],
+    )] = None
+    conversation: Annotated[str | None, Key(
+        text("^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+             "must be the id of a conversation: a UUID in small letters"),
+        "Conversation to go on with",
+        "The id (a UUID) of a conversation that the agent has already had in `workdir`; the job goes on with it. Needs "
+        "`workdir`, and an agent that can resume.",
+        default="none",
+        examples=["0e9d6c8a-3c5e-4f0b-9a55-1f2d3c4b5a69"],
+    )] = None
+    priority: Annotated[int | None, Key(
+        whole(-1_000_000, 1_000_000), "Priority",
+        "The larger number starts first; at equal priority the older job does. -1000000 to 1000000.",
+        default="0",
+        examples=[10],
+        options=[Option("--priority, -p", "N", "Larger first.")],
+    )] = None
+    not_before: Annotated[float | None, Key(
+        MOMENT, "Earliest start",
+        "A date and time with its offset from UTC, as in RFC 3339.",
+        default="at once",
+        examples=["2026-03-01T02:00:00+01:00", "2026-03-01T01:00:00Z"],
+        options=[Option("--not-before", "TIME", "RFC 3339, 22:00 or +30m from now.")],
+    )] = None
     """Seconds since 1970 UTC."""
-    after: tuple[After, ...] | None = None
-    on_parent_failure: OnParentFailure | None = None
-    permissions: Permissions | None = None
-    allow: tuple[str, ...] | None = None
-    """Rules in the agent's own syntax; `deny` as well."""
-    deny: tuple[str, ...] | None = None
-    name: str | None = None
-    tags: tuple[str, ...] | None = None
-    notify: bool | tuple[End, ...] | None = None
-    """At which end a message is sent; True: at both."""
-    on_done: str | None = None
-    """A command for sh; `on_failed` as well."""
-    on_failed: str | None = None
-    batch: str | None = None
-    """The id of the batch it belongs to."""
+    after: Annotated[tuple[After, ...] | None, Key(
+        AFTER, "Jobs that have to end first",
+        "Ids or names of jobs or of batches. Of several jobs of one name the youngest is meant, as things are when the "
+        "job enters the queue. A bare string means that the job must be done.",
+        default="none",
+        examples=[["extract", {"job": "1m7y5q8nvn2kj7", "when": "any"}]],
+        options=[Option("--after", "JOB", "A job, or a batch, to be done first.")],
+        items=Key(
+            PARENT, "One such job", "Its id or name; or an object of that and of how it must have ended.",
+            members=keys_of(After), required=["job"],
+        ),
+    )] = None
+    on_parent_failure: Annotated[OnParentFailure | None, Key(
+        choice(OnParentFailure), "What becomes of the job if one that must be done is not",
+        "`fail`: it fails too, with `parent-failed`. `skip`: it is cancelled.",
+        default="`fail`",
+        examples=["skip"],
+        options=[Option("--on-parent-failure", "fail|skip", "What becomes of it if one of them is not done.")],
+    )] = None
+    permissions: Annotated[Permissions | None, Key(
+        choice(Permissions), "What the agent may do without being asked",
+        "`ask`: a person answers every question. `edits`: file edits in the workdir and in the run folder are allowed, "
+        "everything else asks. `deny`: what no rule allows is refused and nobody is asked. `bypass`: everything is "
+        "allowed.",
+        default="config.toml's, else `edits`",
+        examples=["deny"],
+        options=[Option("--permissions", "ask|edits|deny|bypass", "What passes unasked.")],
+    )] = None
+    allow: Annotated[tuple[str, ...] | None, Key(
+        _RULES, "Rules: what passes unasked",
+        "In the agent's own syntax of permission rules, beside the rules of config.toml and of the template. A rule of "
+        "`deny` comes before all of `allow`.",
+        default="none",
+        examples=[["Bash(make test)", "Bash(git diff *)"]],
+        options=[Option("--allow", "RULE", "What passes unasked, in the agent's own words.")],
+        items=_RULE,
+    )] = None
+    deny: Annotated[tuple[str, ...] | None, Key(
+        _RULES, "Rules: what is refused unasked",
+        "In the agent's own syntax of permission rules. Holds whatever `permissions` and `allow` say.",
+        default="none",
+        examples=[["Bash(git push *)"]],
+        options=[Option("--deny", "RULE", "What never passes, in the agent's own words.")],
+        items=_RULE,
+    )] = None
+    name: Annotated[str | None, Key(
+        text(r"^(?!\.{1,2}$)[^\s/\\\u0000-\u001f\u007f-\u009f]"
+             r"(?:[^/\\\u0000-\u001f\u007f-\u009f]*[^\s/\\\u0000-\u001f\u007f-\u009f])?$",
+             "must be 1 to 200 characters, no path: without / and \\, control characters and blanks at its ends",
+             maxLength=200),
+        "Name of the job, for people",
+        "1 to 200 characters without / and \\. It need not be unique.",
+        default="the dropped file's own name without .json",
+        examples=["nightly"],
+        options=[Option("--name, -n", "S", "What people call the job.")],
+    )] = None
+    tags: Annotated[tuple[str, ...] | None, Key(
+        list_of("strings, each of them once", uniqueItems=True), "Tags, for people",
+        "Words to find the job by, each at most 64 characters and each once.",
+        default="none",
+        examples=[["docs"]],
+        options=[Option("--tag", "S", "A tag.")],
+        items=Key(
+            text(r"^[^\s\u0000-\u001f\u007f-\u009f](?:[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f])?$",
+                 "must be 1 to 64 characters, without control characters and blanks at its ends", maxLength=64),
+            "Tag", "1 to 64 characters.",
+        ),
+    )] = None
+    notify: Annotated[bool | tuple[End, ...] | None, Key(
+        Shape({"type": ["boolean", "array"], "uniqueItems": True},
+              'must be true, false, or a list out of "done" and "failed"', _read_notify, _write_notify),
+        "Messages about its end",
+        "Whether a message is sent when the job is done or has failed: true, false, or a list out of `done` and "
+        "`failed`. The places it goes to are secrets, so they stand in config.toml and not in a job.",
+        default="config.toml's `notify_on`",
+        examples=[["failed"], True],
+        options=[Option("--notify", None, "Send a message to the places of config.toml when it has ended.")],
+        secret=True,
+        items=Key(choice(End), "When", "`done` or `failed`."),
+    )] = None
+    on_done: Annotated[str | None, Key(
+        COMMAND, "Command for when it is done",
+        "Run by `sh` in the home, with the job as JSON on its standard input and MUXQ_JOB, MUXQ_NAME, MUXQ_STATE, "
+        "MUXQ_OUTPUT and MUXQ_HOME in its environment. A command that fails does not affect the job.",
+        default="config.toml's",
+        examples=['cp "$MUXQ_OUTPUT" ~/today.md'],
+        options=[Option("--on-done", "COMMAND", "Run when it is done, the job on its stdin.")],
+    )] = None
+    on_failed: Annotated[str | None, Key(
+        COMMAND, "Command for when it has failed",
+        "As `on_done`.",
+        default="config.toml's",
+        examples=['logger "muxq: $MUXQ_NAME"'],
+        options=[Option("--on-failed", "COMMAND", "Run when it has failed.")],
+    )] = None
+    batch: Annotated[str | None, Key(
+        text("^1[0-9a-hjkmnp-tv-z]{13}$", "must be the id of a batch; muxq batch gives it"), "The batch it belongs to",
+        "The id that `muxq batch` gives.",
+        examples=["1m7y5q8nvn2kj7"],
+    )] = None
+    # fmt: on
 
     @classmethod
     def read(cls, data: bytes, *, where: str) -> Self:
@@ -123,176 +368,41 @@ class Job:
         Raises BadInput, one sentence for each of the first three problems, beginning with `where`.
         """
         refuse(unsound(obj), where, text)
-        refuse(misshapen(obj), where, text)
-        said, problems = _meanings(obj)
-        refuse(problems, where, text)
-        return cls(**said)
+        refuse(_misshapen(obj), where, text)
+        fields, wrong = values(MEMBERS, obj)
+        refuse(wrong, where, text)
+        return cls(**fields)
 
     def as_dict(self) -> dict[str, Any]:
-        """The job as canonical JSON: what was said and `version`, nothing else. `check` makes the same job of it."""
-        said = ((field.name, getattr(self, field.name)) for field in fields(self))
-        return {key: _WRITERS.get(key, _same)(value) for key, value in said if value is not None}
+        """The job as canonical JSON: the keys it has and `version`, nothing else. `check` makes the same job of it."""
+        return as_json(self)
 
 
-# --- the meaning: what no schema can say, and the values a Job holds
+def _texts(obj: Mapping[str, Any]) -> Iterator[Problem]:
+    """A job has one text. The published schema has this as `oneOf` and `dependentRequired`."""
+    if "prompt" in obj and "template" in obj:
+        yield Problem((), " has both `prompt` and `template`; say one")
+    elif "prompt" not in obj and "template" not in obj:
+        yield Problem((), " needs a `prompt` or a `template`")
+    if "vars" in obj and "template" not in obj:
+        yield Problem(("vars",), " is for a `template`, and the job has none")
 
 
-def _meanings(obj: dict[str, Any]) -> tuple[dict[str, Any], list[Problem]]:
-    said: dict[str, Any] = {}
-    problems = []
-    for key, value in obj.items():
-        try:
-            said[key] = _READERS.get(key, _same)(value)
-        except BadInput as problem:
-            problems.append(Problem((key,), f": {problem}"))
-        except _InOutput as problem:
-            problems.append(Problem((key, problem.key) if isinstance(value, dict) else (key,), f": {problem}"))
-    return said, problems
+MEMBERS = keys_of(Job)
+TABLE = Key(
+    Shape({"type": "object"}, "must be a JSON object"),
+    "muxq job file, version 1",
+    "One request for one result. Drop it as NAME.json into the queue folder of a muxq home.",
+    members=MEMBERS,
+    clashes=_texts,
+)
+"""The job file as a whole."""
 
 
-def _same(value: Any) -> Any:
-    return value
-
-
-_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?P<offset>[Zz]|[+-]\d\d:\d\d)?", re.ASCII)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def _moment(text: str) -> float:
-    """RFC 3339 to seconds since 1970 UTC."""
-    match = _MOMENT.fullmatch(text)
-    if match and not match["offset"]:
-        raise BadInput(f'{shown(text)} does not say its offset from UTC; append Z for UTC, or one like "+01:00"')
-    try:
-        if match:
-            return (datetime.fromisoformat(text.upper()).astimezone(UTC) - _EPOCH).total_seconds()
-    except (ValueError, OverflowError):
-        pass
-    hint = "; a length of time means nothing in a file" if text.startswith("+") else ""
-    raise BadInput(f"{shown(text)} {MUST_BE['not_before']}{hint}")
-
-
-def _moment_text(moment: float) -> str:
-    return (_EPOCH + timedelta(seconds=moment)).isoformat().replace("+00:00", "Z")
-
-
-class _InOutput(Exception):  # noqa: N818 - becomes a Problem
-    def __init__(self, key: str, says: object) -> None:
-        super().__init__(str(says))
-        self.key = key
-
-
-LONGEST_CHECK = 86400.0
-"""Seconds. The agent waits so long for its hook, and a little longer."""
-
-
-def _output(value: str | dict[str, Any]) -> Output:
-    said: dict[str, Any] = {"path": value} if isinstance(value, str) else dict(value)
-    for key, read in _OUTPUT_READERS.items():
-        if key in said:
-            try:
-                said[key] = read(said[key])
-            except BadInput as problem:
-                raise _InOutput(key, problem) from None
-    if "schema" in said and said.get("format", "json") != "json":
-        raise _InOutput("schema", f"a schema is for `json`, and `format` is {shown(said['format'])}")
-    return Output(**said)
-
-
-def _check_timeout(value: str | float) -> float:
-    limit = duration.seconds(value)
-    if limit > LONGEST_CHECK:
-        raise BadInput(f"a check may take a day at most, not {shown(value)}")
-    return limit
-
-
-def _schema(value: str | dict[str, Any]) -> str | dict[str, Any]:
-    if isinstance(value, dict):
-        from runner.jobs.output_schema import refuse as refuse_schema
-
-        refuse_schema(value, "it")
-    return value
-
-
-def _result_path(path: str) -> str:
-    """The path. BadInput for one that cannot be that of a result file."""
-    parts = path.split("/")
-    if parts[-1] in ("", ".", ".."):
-        raise BadInput(f"the path {shown(path)} is that of a folder; say that of a file")
-    if not path.startswith(("/", "~/")) and (".." in parts or path.startswith("~")):
-        raise BadInput(f"the path {shown(path)} leaves the workdir; say an absolute one")
-    return path
-
-
-def _output_dict(output: Output) -> dict[str, Any]:
-    said = ((field.name, getattr(output, field.name)) for field in fields(output))
-    return {key: value for key, value in said if value is not None}
-
-
-def _after(value: list[str | dict[str, Any]]) -> tuple[After, ...]:
-    return tuple(After(job=said) if isinstance(said, str) else After(**said) for said in value)
-
-
-def _after_list(after: tuple[After, ...]) -> list[Any]:
-    return [said.job if said.when == "ok" else {"job": said.job, "when": said.when} for said in after]
-
-
-def _env(value: Mapping[str, str | dict[str, str]]) -> dict[str, str | FromEnv]:
-    return {key: said if isinstance(said, str) else FromEnv(name=said["from_env"]) for key, said in value.items()}
-
-
-def _env_dict(env: Mapping[str, str | FromEnv]) -> dict[str, Any]:
-    return {key: {"from_env": said.name} if isinstance(said, FromEnv) else said for key, said in env.items()}
-
-
-def _notify(value: bool | list[End]) -> bool | tuple[End, ...]:
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _notify_json(value: bool | tuple[End, ...]) -> bool | list[End]:
-    return list(value) if isinstance(value, tuple) else value
-
-
-_OUTPUT_READERS: dict[str, Callable[[Any], Any]] = {
-    "path": _result_path,
-    "min_bytes": int,
-    "schema": _schema,
-    "check_timeout": _check_timeout,
-}
-
-_READERS: dict[str, Callable[[Any], Any]] = {
-    "version": int,
-    "vars": dict,
-    "files": tuple,
-    "args": tuple,
-    "env": _env,
-    "output": _output,
-    "timeout": duration.seconds,
-    "stall": duration.seconds,
-    "repairs": int,
-    "retries": int,
-    "backoff": duration.seconds,
-    "priority": int,
-    "not_before": _moment,
-    "after": _after,
-    "allow": tuple,
-    "deny": tuple,
-    "tags": tuple,
-    "notify": _notify,
-}
-"""From the checked JSON of a key to what a Job holds. BadInput for what no schema can say."""
-
-_WRITERS: dict[str, Callable[[Any], Any]] = {
-    "vars": dict,
-    "files": list,
-    "args": list,
-    "env": _env_dict,
-    "output": _output_dict,
-    "not_before": _moment_text,
-    "after": _after_list,
-    "allow": list,
-    "deny": list,
-    "tags": list,
-    "notify": _notify_json,
-}
-"""And back."""
+def _misshapen(obj: dict[str, Any]) -> list[Problem]:
+    """What keeps an object that came through `unsound` from having the shape of a job."""
+    wrong = list(islice(problems(TABLE, obj), MAX_PROBLEMS))
+    version = [problem for problem in wrong if problem.keys == ("version",)]
+    unknown = any(len(problem.keys) == 1 and problem.before for problem in wrong)
+    # Of another version nothing else is known; and a job with `promt` does have a prompt: one sentence is enough.
+    return version or [problem for problem in wrong if problem.keys or not unknown]

@@ -19,7 +19,7 @@ MAX_DEPTH = 50
 MAX_PROBLEMS = 100
 """So many are looked for: a file can hold half a million, and three are told."""
 
-Keys = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
 """The way from the top of a job to a value: names of members and numbers of items."""
 
 
@@ -89,7 +89,7 @@ def _place(text: str, offset: int) -> tuple[int, int]:
 class _Spot(NamedTuple):
     """Where a value stands in a JSON text."""
 
-    keys: Keys
+    keys: KeyPath
     offset: int
     """Of the value's key; of the value itself in a list and at the top."""
     token: str
@@ -122,7 +122,7 @@ def _spots(text: str) -> Iterator[_Spot]:
 
 
 class Problem(NamedTuple):
-    keys: Keys
+    keys: KeyPath
     says: str
     """Follows the name of the key."""
     before: str = ""
@@ -132,12 +132,12 @@ class Problem(NamedTuple):
 
 def refuse(problems: Iterable[Problem], where: str, text: str | None, *, column: bool = False) -> None:
     """Raise BadInput if there is any problem: the first three, in the order of the text."""
-    found: dict[tuple[Keys, int | None], Problem] = {}
+    found: dict[tuple[KeyPath, int | None], Problem] = {}
     for problem in islice(problems, MAX_PROBLEMS):
         found.setdefault((problem.keys, problem.offset), problem)
     if not found:
         return
-    wanted, first = {problem.keys for problem in found.values()}, dict[Keys, int]()
+    wanted, first = {problem.keys for problem in found.values()}, dict[KeyPath, int]()
     for spot in _spots(text) if text else ():
         if spot.keys in wanted:
             first.setdefault(spot.keys, spot.offset)
@@ -194,7 +194,7 @@ def _number(token: str) -> float:
 
 def _oddities(text: str) -> Iterator[Problem]:
     """Keys that stand twice and numbers that cannot be kept."""
-    seen: set[Keys] = set()
+    seen: set[KeyPath] = set()
     for spot in _spots(text):
         if spot.keys in seen and isinstance(spot.keys[-1], str):
             yield Problem(spot.keys, " stands twice; say it once", offset=spot.offset)
@@ -205,7 +205,7 @@ def _oddities(text: str) -> Iterator[Problem]:
 
 def unsound(obj: Any) -> Iterator[Problem]:
     """Values that cannot be stored as JSON or handed to a process: the first of each path."""
-    todo: list[tuple[Keys, Any]] = [((), obj)]
+    todo: list[tuple[KeyPath, Any]] = [((), obj)]
     while todo:
         keys, value = todo.pop()
         if len(keys) > MAX_DEPTH:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from runner.errors import BadInput
-from runner.jobs.job import Format
+from runner.jobs.output import Format
 from runner.system import duration
 
 BUILT_IN = frozenset(

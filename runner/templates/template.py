@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.errors import BadInput, NotFound
-from runner.jobs.job import Format
+from runner.jobs.output import Format
 from runner.templates import render as jinja
 from runner.templates.frontmatter import BUILT_IN, fields, listed, nearest, split
 

@@ -12,7 +12,8 @@ from runner.agents import profile
 from runner.errors import MuxqError
 from runner.home.attempt_folder import AttemptFolder
 from runner.home.spool import Place, Spool
-from runner.jobs.job import FromEnv, Job
+from runner.jobs.env import FromEnv
+from runner.jobs.job import Job
 
 SECRET = re.compile(r"TOKEN|KEY|SECRET|PASS|CREDENTIAL|AUTH", re.IGNORECASE)
 """Names of variables whose values are not shown, even where a job file says them."""
@@ -43,5 +44,5 @@ def _added(spool: Spool, place: Place, agent: str) -> dict[str, str | FromEnv]:
 
 def _variable(name: str, value: str | FromEnv) -> str:
     if isinstance(value, FromEnv):
-        return f'{name}="${value.name}"'
+        return f'{name}="${value.from_env}"'
     return f'{name}="${name}"' if SECRET.search(name) else f"{name}={shlex.quote(value)}"

@@ -12,7 +12,7 @@ from runner.agents import profile
 from runner.agents.profile import Dialog, Profile
 from runner.errors import BadSetup, NotFound, Unready
 from runner.home import layout
-from runner.home.config import PERMISSIONS
+from runner.jobs.permissions import PERMISSIONS
 
 SHIPPED = layout.shipped("sessions")
 

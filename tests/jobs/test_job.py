@@ -11,8 +11,10 @@ import pytest
 
 from runner.errors import BadInput
 from runner.jobs import job
-from runner.jobs.job import FromEnv, Job, Output
+from runner.jobs.env import FromEnv
+from runner.jobs.job import Job
 from runner.jobs.jsontext import NotYet
+from runner.jobs.output import Output
 from runner.system import duration
 
 FULL: dict[str, Any] = {
@@ -63,7 +65,7 @@ def test_every_key_is_read_into_its_type() -> None:
         agent="claude",
         model="sonnet",
         args=("--verbose", ""),
-        env={"LANG": "C", "TOKEN": FromEnv(name="MY_TOKEN")},
+        env={"LANG": "C", "TOKEN": FromEnv(from_env="MY_TOKEN")},
         output=Output(path="out/summary.json", format="json", min_bytes=2),
         timeout=5400.0,
         keep=True,
