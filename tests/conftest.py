@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 import signal
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -16,6 +18,8 @@ from runner.home.layout import Home
 from runner.home.spool import Spool
 from runner.jobs.entry import Entry
 from runner.jobs.job import Job
+from runner.tmux.setup import find_tmux
+from tests.site import Ears, Site
 
 # A suite in the background inherits that these are ignored; what it starts must not, as in a terminal.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -65,6 +69,30 @@ def wait_until() -> Callable[..., None]:
             time.sleep(0.005)
 
     return wait
+
+
+@pytest.fixture
+def ears() -> Iterator[Ears]:
+    with Ears() as listening:
+        yield listening
+
+
+@pytest.fixture
+def site(wait_until: Callable[..., None]) -> Iterator[Site]:
+    """A short path: the tests' own are too long for a socket on some systems."""
+    site = Site(Path(tempfile.mkdtemp(prefix="muxq-", dir="/tmp")).resolve(), find_tmux())
+    try:
+        yield site
+    finally:
+        site.end()
+        try:
+            wait_until(lambda: not site.left())
+            wait_until(lambda: site.ask_tmux("list-sessions").returncode != 0)
+        finally:
+            for process in site.left():
+                process.kill()
+            print(site.log(), *(p.read_text() for p in site.home.path.glob("crash-*")))
+            shutil.rmtree(site.folder)
 
 
 class Killed(BaseException):

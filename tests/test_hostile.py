@@ -37,8 +37,7 @@ from runner.jobs.state import State
 from runner.queue import Queue
 from runner.system import files as store
 from runner.tmux.setup import find_tmux
-from tests.lifecycle.conftest import HASTY, MUXQ, Site
-from tests.lifecycle.conftest import site as site
+from tests.site import HASTY, MUXQ, Site
 
 JOB = b'{"prompt": "hello", "agent": "echo"}'
 SECRET = b'{"prompt": "s3cret-words", "agent": "echo"}'

@@ -20,8 +20,7 @@ from typer import Exit
 from typer.main import get_command
 
 from runner.cli.app import app
-from tests.lifecycle.conftest import Site
-from tests.lifecycle.conftest import site as site
+from tests.site import Site
 
 pytestmark = pytest.mark.lifecycle
 Wait = Callable[..., None]

@@ -19,8 +19,7 @@ from runner.home.spool import Place, Spool
 from runner.jobs.entry import Entry
 from runner.jobs.state import Move, State
 from runner.queue import Queue
-from tests.lifecycle.conftest import Site
-from tests.lifecycle.conftest import site as site
+from tests.site import Site
 
 Add = Callable[..., Entry]
 

@@ -16,8 +16,7 @@ from runner.jobs.state import Move
 from runner.worker.backlog import Backlog
 from runner.worker.blocked import Summary
 from runner.worker.readiness import Candidates
-
-from .conftest import HASTY, Site
+from tests.site import HASTY, Site
 
 pytestmark = pytest.mark.lifecycle
 Wait = Callable[..., None]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.lifecycle.conftest import MUXQ, Site
+from tests.site import MUXQ, Site
 
 pytestmark = pytest.mark.lifecycle
 ROWS = 5000

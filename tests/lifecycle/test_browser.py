@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lifecycle.conftest import Site
+from tests.site import Site
 
 pytestmark = pytest.mark.lifecycle
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import Site
+from tests.site import Site
 
 pytestmark = pytest.mark.lifecycle
 Wait = Callable[..., None]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from runner.home import pool
-from tests.lifecycle.conftest import Site
+from tests.site import Site
 
 pytestmark = pytest.mark.lifecycle
 Wait = Callable[..., None]

@@ -12,8 +12,7 @@ import pytest
 
 from runner.cli import timing
 from runner.schedules import schedule
-
-from .conftest import HASTY, Ears, Site
+from tests.site import HASTY, Ears, Site
 
 pytestmark = pytest.mark.lifecycle
 Wait = Callable[..., None]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import Ears, Site
+from tests.site import Ears, Site
 
 pytestmark = pytest.mark.lifecycle
 Wait = Callable[..., None]

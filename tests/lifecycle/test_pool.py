@@ -10,7 +10,7 @@ import pytest
 
 from runner.home import pool
 from runner.system import clock
-from tests.lifecycle.conftest import Site
+from tests.site import Site
 
 pytestmark = pytest.mark.lifecycle
 Wait = Callable[..., None]

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from runner.schedules import schedule
-from tests.lifecycle.conftest import Site
+from tests.site import Site
 
 pytestmark = pytest.mark.lifecycle
 Wait = Callable[..., None]

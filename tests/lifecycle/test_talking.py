@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from runner.errors import BadInput, Refused
+from tests.site import MUXQ, Site
 
-from .conftest import MUXQ, Site
 from .test_worker import agent_events, busy, gated, open_gate
 
 pytestmark = pytest.mark.lifecycle

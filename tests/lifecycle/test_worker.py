@@ -15,8 +15,7 @@ import psutil
 import pytest
 
 from runner.home import hold
-
-from .conftest import WAITING, Site
+from tests.site import WAITING, Site
 
 pytestmark = pytest.mark.lifecycle
 Wait = Callable[..., None]

@@ -17,8 +17,7 @@ import psutil
 import pytest
 
 from runner.home.layout import Home
-
-from .conftest import HASTY, Site
+from tests.site import HASTY, Site
 
 pytestmark = pytest.mark.lifecycle
 Wait = Callable[..., None]

@@ -11,8 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.lifecycle.conftest import HASTY, Site
-from tests.lifecycle.conftest import site as site
+from tests.site import HASTY, Site
 
 pytestmark = pytest.mark.lifecycle
 Wait = Callable[..., None]

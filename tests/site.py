@@ -1,28 +1,25 @@
-"""A site for real workers: a home on a short path, an environment made from nothing, and a clean end."""
+"""Where real workers run: a home on a short path, an environment built from nothing, and a clean end."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, Self
 
 import psutil
-import pytest
 
 from runner import Queue
 from runner.home.layout import Home
-from runner.tmux.setup import find_tmux, socket_path
+from runner.tmux.setup import socket_path
 
+REPOSITORY = Path(__file__).parents[1]
 MUXQ = [sys.executable, "-c", "import sys; sys.argv[0] = 'muxq'; from runner.cli import main; main()"]
 HASTY = [
     sys.executable,
@@ -146,54 +143,35 @@ class Site:
         self.ask_tmux("kill-server")
 
 
-@dataclass
 class Ears:
-    """A place on this machine that messages can be sent to, and what it has heard: (title, text)."""
+    """A web server on this machine that messages are sent to. `heard`: their (title, text)."""
 
-    address: str
-    heard: list[tuple[str, str]] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.heard: list[tuple[str, str]] = []
+        heard = self.heard
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                heard.append((message["title"], message["message"]))
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+                pass
+
+        self._server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.address = f"127.0.0.1:{self._server.server_address[1]}"
 
     @property
     def place(self) -> str:
-        """As `notify` of config.toml has it."""
+        """Its URL as `notify` of config.toml has it."""
         return f"json://s3cret@{self.address}/"
 
+    def __enter__(self) -> Self:
+        Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+        return self
 
-@pytest.fixture
-def ears() -> Iterator[Ears]:
-    class Hears(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            said = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            made.heard.append((said["title"], said["message"]))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Hears)
-    made = Ears(f"127.0.0.1:{server.server_address[1]}")
-    Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    try:
-        yield made
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
-@pytest.fixture
-def site(wait_until: Callable[..., None]) -> Iterator[Site]:
-    """A short path: the tests' own are too long for a socket on some systems."""
-    made = Site(Path(tempfile.mkdtemp(prefix="muxq-", dir="/tmp")).resolve(), find_tmux())
-    try:
-        yield made
-    finally:
-        made.end()
-        try:
-            wait_until(lambda: not made.left())
-            wait_until(lambda: made.ask_tmux("list-sessions").returncode != 0)
-        finally:
-            for process in made.left():
-                process.kill()
-            print(made.log(), *(p.read_text() for p in made.home.path.glob("crash-*")))
-            shutil.rmtree(made.folder)
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
