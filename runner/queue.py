@@ -60,13 +60,17 @@ class Queue:
 
     def add(self, prompt: str | None = None, **keys: Any) -> dict[str, Any]:
         """Add a job; `keys` are those of the job file (docs/files.md). Returns it. BadInput when it cannot run."""
-        entry = self.spool.add(_job(prompt, keys))
+        from runner.intake import add as intake
+
+        entry = intake.add(self.spool, _job(prompt, keys))
         return self._described(entry)
 
     def check(self, prompt: str | None = None, **keys: Any) -> dict[str, Any]:
         """What add() would write, as the job file has it; nothing is added. BadInput when it cannot run."""
+        from runner.intake import add as intake
+
         job = _job(prompt, keys)
-        self.spool.check(job)
+        intake.check(self.home, job)
         return job.as_dict()
 
     def get(self, reference: str) -> dict[str, Any]:

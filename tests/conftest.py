@@ -16,6 +16,7 @@ import pytest
 
 from runner.home.layout import Home
 from runner.home.spool import Spool
+from runner.intake import add as intake
 from runner.jobs.entry import Entry
 from runner.jobs.job import Job
 from runner.tmux.setup import find_tmux
@@ -53,7 +54,7 @@ def add(spool: Spool) -> Callable[..., Entry]:
 
     def put(prompt: str = "say hello", **keys: Any) -> Entry:
         said = {"prompt": prompt, "agent": "echo", **keys}
-        return spool.add(Job.check({k: v for k, v in said.items() if v is not None}, where="the job"))
+        return intake.add(spool, Job.check({k: v for k, v in said.items() if v is not None}, where="the job"))
 
     return put
 

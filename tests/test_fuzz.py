@@ -35,7 +35,7 @@ from runner.home import events as event
 from runner.home.attempt_folder import AttemptFolder
 from runner.home.layout import FOLDERS, Home
 from runner.home.spool import Place, Spool
-from runner.intake import drops
+from runner.intake import admission
 from runner.intake.drops import Drops, admit
 from runner.jobs import entry as entries
 from runner.jobs import ident
@@ -272,7 +272,7 @@ def test_a_drop_ends_in_exactly_one_place_whatever_it_is(
         dropped[os.lstat(path).st_ino] = (name, what if isinstance(what, bytes) else None)
     with pytest.MonkeyPatch.context() as patch:
         check_places(home, dropped, admit(spool).unfinished)
-        patch.setattr(drops, "PATIENCE", 0.0)
+        patch.setattr(admission, "PATIENCE", 0.0)
         assert admit(spool).unfinished == []
         check_places(home, dropped, [])
         assert admit(spool) == Drops()

@@ -30,7 +30,8 @@ from runner.errors import MuxqError, Unready
 from runner.home import hold
 from runner.home.layout import Home
 from runner.home.spool import Place, Spool
-from runner.intake import drops as admission
+from runner.intake import add as intake
+from runner.intake import admission
 from runner.intake.drops import admit
 from runner.jobs.jsontext import MAX_BYTES
 from runner.jobs.state import State
@@ -203,14 +204,14 @@ def test_a_drop_that_turns_into_a_link_after_it_was_read_stops_no_other(
     (spool.home.queue / "x.json").write_bytes(JOB)
     (spool.home.queue / "y.json").write_bytes(JOB)
     os.utime(spool.home.queue / "x.json", (1, 1))
-    drop, real = spool.home.queue / "x.json", Spool.check
+    drop, real = spool.home.queue / "x.json", intake.check
 
     def swapped(*given: Any) -> None:
         drop.unlink(missing_ok=True)
         drop.symlink_to(secret)
-        monkeypatch.setattr(Spool, "check", real)
+        monkeypatch.setattr(intake, "check", real)
 
-    monkeypatch.setattr(Spool, "check", swapped)
+    monkeypatch.setattr(intake, "check", swapped)
     drops = admit(spool)
     assert ([entry.name for entry in drops.admitted], [name for name, _ in drops.rejected]) == (["y"], ["x.json"])
 
@@ -330,13 +331,13 @@ def killed_at(home: Home, call: str) -> None:
     program = f"""
 import os, sys
 from pathlib import Path
-from runner.intake import drops as admission
+from runner.intake import admission, drops
 from runner.home import spool
 from runner.system import files as store
 from runner.home.layout import Home
 {call} = lambda *_, **__: os._exit(9)
 admission.PATIENCE = 0
-admission.admit(spool.Spool(Home(Path(sys.argv[1]))))
+drops.admit(spool.Spool(Home(Path(sys.argv[1]))))
 """
     assert subprocess.run([sys.executable, "-c", program, str(home.path)], check=False).returncode == 9
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from runner.errors import BadInput, NotFound
 from runner.home import attempt_folder, dependencies
 from runner.home.layout import Home
+from runner.home.spool import Spool
 from runner.jobs import ident
 from runner.jobs.after import After
 from runner.jobs.state import State
@@ -24,7 +25,7 @@ class Result:
 
     def __init__(self, home: Home, parent: dependencies.Parent) -> None:
         self.id, self.name = parent.entry.id, parent.entry.name or parent.entry.id
-        self.state = str(dependencies.state(home, parent.entry) or "gone")
+        self.state = str(Spool(home).state(parent.entry) or "gone")
         self._home = home
 
     @property

@@ -20,7 +20,7 @@ from runner.errors import BadInput, MuxqError
 from runner.system.text import expand
 
 if TYPE_CHECKING:
-    from runner.intake.batch import Batch
+    from runner.home.batches import Batch
     from runner.intake.rows import Row
     from runner.jobs.job import Job
     from runner.queue import Queue
@@ -87,6 +87,7 @@ def add(
     from runner.intake import batch
     from runner.jobs.on_end import read as read_wish
     from runner.queue import Queue
+    from runner.views import batch as view
 
     if prompt is None and shared["template"] is None:
         raise BadInput("say what is asked of each row: --prompt TEXT, or --template T; TEXT may hold {{ row.COLUMN }}")
@@ -101,7 +102,7 @@ def add(
             warn_of_no_place(queue.home)
         made = batch.add(queue.spool, jobs, name=called, source=source or " ".join(files or []), wish=wished)
     if as_json:
-        return print_json(batch.describe(queue.spool, made))
+        return print_json(view.describe(queue.spool, made))
     say(made.id)
     say(f"{made.count} {'job' if made.count == 1 else 'jobs'} in batch {made.name}", err=True)
     return None
@@ -242,17 +243,19 @@ def _tell_dry(jobs: list[Job], first: str, as_json: bool) -> None:
 def ls(as_json: JsonOption = False, home: HomeOption = None) -> None:
     """List the batches, the youngest first."""
     from runner.cli.look import _table
+    from runner.home import batches
     from runner.intake import batch
     from runner.queue import Queue
+    from runner.views import batch as view
 
     queue = Queue(home)
     batch.complete(queue.spool)
-    found = batch.known(queue.home)
-    there = batch.places(queue.spool, (job for one in found for job in one.ids))
+    known = batches.known(queue.home)
+    places = queue.spool.places(job for record in known for job in record.ids)
     if as_json:
-        return print_json([batch.summary(one, there) for one in found])
+        return print_json([view.summary(record, places) for record in known])
     rows: list[tuple[str, ...]] = [
-        (one.id, str(one.count), one.name, _progress(batch.counts(one, there))) for one in found
+        (record.id, str(record.count), record.name, _progress(batches.counts(record, places))) for record in known
     ]
     _table(("ID", "JOBS", "NAME", "PROGRESS"), rows)
     return None
@@ -260,7 +263,7 @@ def ls(as_json: JsonOption = False, home: HomeOption = None) -> None:
 
 def show(name: BatchArgument, as_json: JsonOption = False, home: HomeOption = None) -> None:
     """Tell how far a batch has come, and why jobs of it have failed."""
-    from runner.intake import batch
+    from runner.views import batch
 
     queue, found = _found(name, home)
     told = batch.describe(queue.spool, found)
@@ -284,12 +287,12 @@ def cancel(name: BatchArgument, as_json: JsonOption = False, home: HomeOption = 
 
 def retry_failed(name: BatchArgument, as_json: JsonOption = False, home: HomeOption = None) -> None:
     """Put the failed jobs of a batch back into the queue."""
-    from runner.intake import batch
+    from runner.home import batches
 
     queue, found = _found(name, home)
     done = _each(queue, found, ("failed",), "retry")
     if done:
-        batch.await_end(queue.home, found)
+        batches.await_end(queue.home, found)
     _tell(done, as_json, f"no job of batch {found.name} has failed")
 
 
@@ -298,15 +301,13 @@ def _each(queue: Queue, found: Batch, states: tuple[str, ...], verb: str) -> lis
 
     Returns their ids.
     """
-    from runner.intake import batch
-
     done, act = [], {"cancel": queue.cancel, "retry": queue.retry}[verb]
-    for place in batch.places(queue.spool, found.ids).values():
+    for place in queue.spool.places(found.ids).values():
         if place.state in states:
             try:
                 done.append(act(place.entry)["id"])
             except BadInput as problem:
-                now = batch.places(queue.spool, [place.entry.id]).get(place.entry.id)
+                now = queue.spool.places([place.entry.id]).get(place.entry.id)
                 if now and now.state in states:
                     say(f"muxq: {problem}", err=True)
     return done
@@ -324,12 +325,13 @@ def _tell(done: list[str], as_json: bool, otherwise: str) -> None:
 
 
 def _found(name: str, home: str | None) -> tuple[Queue, Batch]:
+    from runner.home import batches
     from runner.intake import batch
     from runner.queue import Queue
 
     queue = Queue(home)
     batch.complete(queue.spool)
-    return queue, batch.find(queue.home, name)
+    return queue, batches.find(queue.home, name)
 
 
 def _progress(counts: dict[str, int]) -> str:

@@ -25,7 +25,8 @@ def _complete_job(incomplete: str) -> list[str]:
 
     try:
         spool = Spool(layout.locate())
-        found = [word for place in spool.places(incomplete) for word in (place.entry.id, place.entry.name) if word]
+        places = spool.look(lambda file: incomplete in file, complete=lambda _: True).values()
+        found = [word for place in places for word in (place.entry.id, place.entry.name) if word]
     except OSError:
         return []
     return [word for word in found if word.startswith(incomplete)]

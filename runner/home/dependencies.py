@@ -16,9 +16,6 @@ from runner.jobs.entry import Entry
 from runner.jobs.state import State
 from runner.system import files as store
 
-LOOKS = 3
-"""How often the folders are looked through for a parent: one that goes back while we look may be seen in none."""
-
 
 @dataclass(frozen=True, slots=True)
 class Parent:
@@ -56,15 +53,6 @@ def children(home: Home) -> dict[str, list[str]]:
         for parent in load(home, path.stem) or ():
             found[parent.entry.id].append(path.stem)
     return found
-
-
-def state(home: Home, entry: Entry) -> State | None:
-    """Where a parent is; None when it has been taken away."""
-    for _ in range(LOOKS):
-        for where in (State.DONE, State.FAILED, State.CANCELLED, State.QUEUED, State.RUNNING):
-            if (home.folder(where) / entry.file).exists():
-                return where
-    return None
 
 
 def blocks(parent: Parent, stands: State | None) -> bool:

@@ -9,14 +9,13 @@ from __future__ import annotations
 import contextlib
 import heapq
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.errors import BadInput, NotFound
-from runner.home import dependencies, events
-from runner.home.dependencies import Parent
+from runner.home import events
 from runner.home.layout import Home
 from runner.jobs import entry as entries
 from runner.jobs import ident
@@ -27,7 +26,6 @@ from runner.system import files, locks
 from runner.system.locks import Lock
 
 if TYPE_CHECKING:
-    from runner.attempts.plan import Setup
     from runner.jobs.job import Job
 
 Listener = Callable[[str, dict[str, Any]], None]
@@ -58,29 +56,6 @@ class Spool:
         events.emit(self.home.events, name, **data)
         if self._listener:
             self._listener(name, data)
-
-    # -- entering ---------------------------------------------------------------------------------------------
-
-    def add(self, job: Job) -> Entry:
-        """Write a checked job into the queue. BadInput when it could not run as things are now."""
-        parents = self.parents(job)
-        self.check(job)
-        new = entries.new(ident.new_id(), job.priority or 0, job.name)
-        if parents:
-            dependencies.write(self.home, new.id, parents)
-        files.write_json(self.home.queue / new.file, job.as_dict(), tmp=self.home.tmp)
-        self.emit("job.added", job=new.id)
-        return new
-
-    def check(self, job: Job, ask: Callable[..., str] | None = None, setup: Setup | None = None) -> None:
-        """BadInput when the job could not run as things are now. `ask`: see worktree.check(); `setup`: see plan()."""
-        from runner.attempts.plan import plan
-
-        made = plan(self.home, job, setup)
-        if job.worktree:
-            from runner.attempts import worktree
-
-            worktree.check_plan(made, ask)
 
     # -- looking ----------------------------------------------------------------------------------------------
 
@@ -116,85 +91,56 @@ class Spool:
             raise NotFound(f"job {place.entry.id} is no longer {place.state}") from None
         return Job.read(data, where=place.entry.file)
 
-    def find(self, reference: str) -> Place:
-        """The job that an id, a unique prefix of one or an exact name stands for. NotFound, BadInput when several."""
-        if ident.is_id(reference):
-            with contextlib.suppress(NotFound):
-                return self.locate(entries.new(reference, 0))  # no name, no priority: no listing
-        found = next(filter(None, (self._meant(reference) for _ in range(LOOKS))), {})
-        if len(found) > 1:
-            shown = ", ".join(sorted(found)[:5])
-            raise BadInput(f"{reference!r} stands for {len(found)} jobs ({shown}{', …' if len(found) > 5 else ''})")
-        if not found:
-            raise NotFound(f"no job {reference!r} in {self.home.path}; see: muxq ls --all")
-        return next(iter(found.values()))
+    # -- where a job is ---------------------------------------------------------------------------------------
 
-    def _meant(self, reference: str) -> dict[str, Place]:
-        """By id: the job of this whole id, else all of this name or prefix of an id."""
-        found = {}
-        for place in self.places(reference):
-            if place.entry.id == reference:
-                return {reference: place}
-            if place.entry.name == reference or (ident.is_prefix(reference) and place.entry.id.startswith(reference)):
-                found[place.entry.id] = place
-        return found
-
-    def locate(self, entry: Entry) -> Place:
-        """Where a known job is now. NotFound when it is nowhere."""
+    def state(self, entry: Entry) -> State | None:
+        """The state of a known job; None when its file has been taken away. No folder is listed."""
         for _ in range(LOOKS):
             for state in _LIVE_FIRST:
                 if (self.home.folder(state) / entry.file).exists():
-                    return Place(state, entry)
-        raise NotFound(f"job {entry.id} has been taken away")
+                    return state
+        return None
 
-    def places(self, part: str = "") -> Iterator[Place]:
-        """The jobs that have `part` in their id or name, and perhaps others, the live ones first."""
-        part = "" if "\ufffd" in part else part  # it stands for bytes that are no UTF-8
-        for state in _LIVE_FIRST:
-            for name in self.names(state):
-                if part in name and (found := entries.parse(name)):
-                    yield Place(state, found)
+    def locate(self, entry: Entry) -> Place:
+        """Where a known job is now. NotFound when its file has been taken away."""
+        if (state := self.state(entry)) is None:
+            raise NotFound(f"job {entry.id} has been taken away")
+        return Place(state, entry)
 
-    def meant(self, words: set[str]) -> dict[str, tuple[Entry, ...]]:
-        """The jobs that ids and names stand for in `after`: of several of one name the youngest.
+    def find(self, reference: str) -> Place:
+        """The job of an id, of a unique prefix of one or of an exact name. NotFound, BadInput when several match."""
+        if ident.is_id(reference):
+            with contextlib.suppress(NotFound):
+                return self.locate(entries.new(reference, 0))  # no name, no priority: no listing
+        places = self.look(_matcher(reference), complete=bool)
+        if reference in places:
+            return places[reference]
+        if len(places) > 1:
+            shown = ", ".join(sorted(places)[:5])
+            raise BadInput(f"{reference!r} stands for {len(places)} jobs ({shown}{', …' if len(places) > 5 else ''})")
+        if not places:
+            raise NotFound(f"no job {reference!r} in {self.home.path}; see: muxq ls --all")
+        return next(iter(places.values()))
 
-        What stands for none is left out. One listing of the folders, however many words.
+    def places(self, ids: Iterable[str]) -> dict[str, Place]:
+        """Where jobs are, by id, whatever their number. Those whose files have been taken away are left out."""
+        wanted = set(ids)
+        return self.look(lambda file: file[: ident.LENGTH] in wanted, lambda places: len(places) == len(wanted))
+
+    def look(self, wanted: Callable[[str], bool], complete: Callable[[dict[str, Place]], bool]) -> dict[str, Place]:
+        """The jobs whose file names are `wanted`, by id; each folder is listed once, or LOOKS times until `complete`.
+
+        The only search through the folders: of a job that moves meanwhile, the last place that it was seen in counts.
         """
-        found: dict[str, Entry] = {}
+        places: dict[str, Place] = {}
         for _ in range(LOOKS):
             for state in _LIVE_FIRST:
-                for file in self.names(state):
-                    for word in _words(file) & words:
-                        known = entries.parse(file)
-                        if known and word in (known.id, known.name) and known.id >= found.get(word, known).id:
-                            found[word] = known
-            if len(found) == len(words):
+                for file in filter(wanted, self.names(state)):
+                    if entry := entries.parse(file):
+                        places[entry.id] = Place(state, entry)
+            if complete(places):
                 break
-        return {word: (known,) for word, known in found.items()} | self._batches(words.difference(found))
-
-    def _batches(self, words: set[str]) -> dict[str, tuple[Entry, ...]]:
-        """The jobs of the batches that words stand for."""
-        from runner.intake import batch
-
-        found = {}
-        for word in words:
-            with contextlib.suppress(NotFound, BadInput):
-                one = batch.find(self.home, word)
-                found[word] = batch.members(one, batch.places(self, one.ids))
-        return found
-
-    def parents(self, job: Job, meant: Mapping[str, tuple[Entry, ...]] | None = None) -> tuple[Parent, ...]:
-        """The jobs that this one is after, each once. NotFound where a word of `after` stands for none."""
-        said = job.after or ()
-        known = self.meant({one.job for one in said}) if meant is None and said else meant or {}
-        found: dict[str, Parent] = {}
-        for one in said:
-            if one.job not in known:
-                raise NotFound(f"`after`: there is no job {one.job!r} in {self.home.path}; see: muxq ls --all")
-            for parent in known[one.job]:
-                if one.when == "ok" or parent.id not in found:
-                    found[parent.id] = Parent(parent, one.when)
-        return tuple(found.values())
+        return places
 
     # -- moving -----------------------------------------------------------------------------------------------
 
@@ -245,6 +191,14 @@ def _pick(state: State, size: int, names: Iterable[str]) -> list[str]:
     return heapq.nsmallest(size, names, key=entries.order if state is State.QUEUED else None)
 
 
-def _words(file: str) -> set[str]:
-    """What a job's file can be meant by: its id and its name. Cheap: for a hundred thousand names at once."""
-    return {file[: ident.LENGTH], file.partition(".")[2].removesuffix(".json")}
+def _matcher(reference: str) -> Callable[[str], bool]:
+    """Whether the name of a job's file matches: its id, the beginning of its id, or the job's name."""
+    part = "" if "\ufffd" in reference else reference  # that character stands for bytes that are not UTF-8
+    prefix = ident.is_prefix(reference)
+
+    def matches(file: str) -> bool:
+        if part not in file or (entry := entries.parse(file)) is None:
+            return False
+        return reference in (entry.id, entry.name) or (prefix and entry.id.startswith(reference))
+
+    return matches

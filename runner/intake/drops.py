@@ -1,47 +1,21 @@
-"""Admission: judges the files that people dropped; each becomes a waiting job, or moves to rejected/ with the reason.
-
-What may still be written to is left alone. Every process of a home may admit, side by side: a rename decides.
-"""
+"""The files that people drop into queue/: which of them are not jobs yet. How they are judged: admission."""
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import itertools
-import os
-import stat
-import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import cache, partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from runner.errors import BadInput, BadSetup, MuxqError, NotFound, Unready
-from runner.home import dependencies
-from runner.home.dependencies import Parent
+from runner.home.layout import Home
 from runner.home.spool import Spool
 from runner.jobs import entry as entries
-from runner.jobs import ident
 from runner.jobs.entry import Entry
-from runner.jobs.jsontext import MAX_BYTES, NotYet
 from runner.jobs.state import State
-from runner.system import files
-from runner.system.text import plain
 
 if TYPE_CHECKING:
     from runner.attempts.plan import Setup
-    from runner.home.layout import Home
-    from runner.jobs.job import Job
-
-PATIENCE = 10.0
-"""Seconds without a change after which a dropped file that is no JSON counts as finished, and so as broken."""
-
-LONGEST_SUFFIX = 20
-"""Bytes; what is longer is no kind of file, and may be cut."""
-
-MAX_REASON = 1000
-"""Characters of the reason of a refusal; some name what they refuse."""
 
 
 @dataclass(slots=True)
@@ -63,227 +37,24 @@ def admit(
     among: Iterable[str] | None = None,
     setup: Callable[[], Setup] | None = None,
 ) -> Drops:
-    """Take in the files that people dropped: one rename each gives an id, or moves it to rejected/.
+    """Admit the files that people dropped: each gets an id by one rename, or moves to rejected/ with the reason.
 
     No more than `limit` of them; looks only `among` these names in queue/, where the caller knows them.
     What may still be written to is left alone and named in `unfinished`. `setup` may be shared with what follows.
     """
-    return Admission(spool, limit, setup).admit(spool.names(State.QUEUED) if among is None else among)
+    names = _dropped(spool.home, spool.names(State.QUEUED) if among is None else among)
+    if not names:
+        return Drops()
+    from runner.intake.admission import Admission  # needs what plans a job: a listing without drops is faster
+
+    return Admission(spool, limit, setup).admit(names)
 
 
-def _read_setup(home: Home) -> Setup:
-    from runner.attempts.plan import Setup  # a listing without drops does without
-
-    return Setup(home)
-
-
-class Admission:
-    """One look at the drops of a home."""
-
-    def __init__(self, spool: Spool, limit: int | None = None, setup: Callable[[], Setup] | None = None) -> None:
-        from runner.attempts import worktree
-
-        self.spool, self.home, self.limit = spool, spool.home, limit
-        self.drops = Drops()
-        self._git = cache(worktree.git)
-        """Of a thousand drops for one repository, it is asked of that once."""
-        self._setup = setup or cache(partial(_read_setup, self.home))
-        self._children: dict[str, Job] = {}
-        """By file name: the jobs that are after others. They come last."""
-
-    def admit(self, names: Iterable[str]) -> Drops:
-        """Take in those of the names in queue/ that are no job's yet."""
-        dropped = self._dropped(names)
-        for number, name in enumerate(dropped):
-            if self._enough():
-                self.drops.left = dropped[number:]
-                break
-            self._safely(self._admit, name)
-        if self._children:
-            self._admit_children()
-        return self.drops
-
-    def _enough(self) -> bool:
-        return self.limit is not None and len(self.drops.admitted) + len(self.drops.rejected) >= self.limit
-
-    def _safely(self, take_in: Callable[..., None], name: str, *more: Any) -> None:
-        try:
-            take_in(name, *more)
-        except FileNotFoundError:
-            pass  # another process was faster, or the person took it back
-        except PermissionError as problem:
-            self._reject_foreign(name, f"it belongs to somebody else ({problem.strerror})")
-
-    def _dropped(self, names: Iterable[str]) -> list[str]:
-        """Those of the names in queue/ that are no job's yet, the oldest first."""
-        found = []
-        for name in itertools.filterfalse(entries.is_job, names):
-            if not name.startswith("."):
-                with contextlib.suppress(FileNotFoundError):
-                    found.append(((self.home.queue / name).lstat().st_mtime_ns, name))
-        return [name for _, name in sorted(found)]
-
-    def _admit(self, name: str) -> None:
-        from runner.jobs.job import Job  # a listing without drops does without
-
-        path = self.home.queue / name
-        try:
-            if not name.endswith(".json"):
-                return self._left_over(path)
-            data = files.read_bounded(path, MAX_BYTES)
-            job = Job.read(data, where=name)
-            if job.after:
-                self._children[name] = job
-            else:
-                self._enter(path, job)
-        except NotYet as problem:
-            if _settled(path):
-                self._reject(path, str(problem))
-            else:
-                self.drops.unfinished.append(name)
-        except MuxqError as problem:
-            self._reject(path, str(problem))
-        return None
-
-    def _admit_children(self) -> None:
-        """Take in what is after others: these first, in whatever order all were dropped."""
-        children, drops = self._children, self.drops
-        words = {name: frozenset(said.job for said in job.after or ()) for name, job in children.items()}
-        order, circle = dependencies.order({name: (_called(name, job), words[name]) for name, job in children.items()})
-        for name in circle:
-            self._safely(self._reject_circle, name, sorted(circle))
-        whole = not (drops.unfinished or drops.left)
-        meant = self.spool.meant(set().union(*words.values()))
-        for name in order:
-            if self._enough():
-                drops.left.append(name)
-            else:
-                self._safely(self._admit_child, name, children[name], meant, whole)
-
-    def _reject_circle(self, name: str, circle: Collection[str]) -> None:
-        why = f"`after`: these wait for each other, so that none could ever start: {', '.join(circle)}"
-        self._reject(self.home.queue / name, why)
-
-    def _admit_child(self, name: str, job: Job, meant: dict[str, tuple[Entry, ...]], whole: bool) -> None:
-        path, called = self.home.queue / name, _called(name, job)
-        try:
-            parents = self.spool.parents(job, meant)
-        except NotFound as problem:  # one that is just being dropped is waited for
-            if called not in meant and any(said.job == called for said in job.after or ()):
-                self._reject(path, f"`after`: {called!r} is this job itself")
-            elif whole and _settled(path):
-                self._reject(path, str(problem))
-            else:
-                self.drops.unfinished.append(name)
-            return
-        try:
-            self._enter(path, job, parents)
-            meant[called] = (self.drops.admitted[-1],)
-        except MuxqError as problem:
-            self._reject(path, str(problem))
-
-    def _enter(self, path: Path, job: Job, parents: tuple[Parent, ...] = ()) -> None:
-        """The one rename that makes a drop a waiting job, once it is known that it can run."""
-        with contextlib.suppress(BadSetup, Unready):  # the setup may be mended while it waits
-            self.spool.check(job, self._git, self._setup())
-        new = entries.new(ident.new_id(), job.priority or 0, _called(path.name, job))
-        info = path.lstat()
-        if not stat.S_ISREG(info.st_mode):
-            raise BadInput("it was a file and is none any more")
-        if os.geteuid() not in (0, info.st_uid):
-            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
-        if parents:
-            dependencies.write(self.home, new.id, parents)
-        try:
-            files.move(path, self.home.queue / new.file, durable=False)
-        except OSError:
-            self.home.parents(new.id).unlink(missing_ok=True)
-            raise
-        _make_private(self.home.queue / new.file)
-        self.spool.emit("job.admitted", job=new.id, file=new.name)
-        self.drops.admitted.append(new)
-
-    def _left_over(self, path: Path) -> None:
-        """A name without .json: perhaps the temporary name of a copy; refused once nothing happens to it."""
-        if not path.is_dir() and not _settled(path):
-            self.drops.unfinished.append(path.name)
-            return
-        self._reject(path, "its name does not end in .json")
-
-    def _reject(self, path: Path, why: str) -> None:
-        """The reason first: it takes the name for us alone, and nothing ever lies in rejected/ without one."""
-        shown, why = plain(path.name), plain(why.removeprefix(f"{path.name}: "))[:MAX_REASON]
-        target, reason = self._take_name(path.name, f"{shown} was not taken as a job: {why}\n".encode())
-        try:
-            _move_away(path, target)
-        except OSError:
-            if not os.path.lexists(target):
-                reason.unlink(missing_ok=True)
-            raise
-        self.spool.emit("job.rejected", file=shown, why=why)
-        self.drops.rejected.append((shown, why))
-
-    def _reject_foreign(self, name: str, why: str) -> None:
-        """Somebody else's folder cannot even be moved: it is left where it is, unless it is the home that says no."""
-        try:
-            self._reject(self.home.queue / name, why)
-        except FileNotFoundError:
-            pass
-        except PermissionError:
-            if not (os.access(self.home.queue, os.W_OK) and os.access(self.home.rejected, os.W_OK)):
-                raise
-
-    def _take_name(self, name: str, text: bytes) -> tuple[Path, Path]:
-        """A name in rejected/ that nobody else has, and its .error.txt, written; earlier refusals are kept."""
-        stem, suffix = os.path.splitext(name)
-        if len(os.fsencode(suffix)) > LONGEST_SUFFIX:
-            stem, suffix = name, ""
-        for number in itertools.count(1):
-            end = f"{f'.{number}' if number > 1 else ''}{suffix}"
-            head = os.fsencode(stem)[: entries.MAX_FILE_NAME - len(os.fsencode(end))].decode("utf-8", "ignore")
-            target = self.home.rejected / f"{head}{end}"
-            reason = target.with_name(f"{target.name}.error.txt")
-            if os.path.lexists(target) or os.path.lexists(reason):
-                continue
-            with contextlib.suppress(FileExistsError):
-                files.write_whole(reason, text, tmp=self.home.tmp, replace=False)
-                break
-        return target, reason
-
-
-def _called(file: str, job: Job) -> str:
-    """What the job of a dropped file is called."""
-    return job.name or file.removesuffix(".json")
-
-
-def _move_away(path: Path, target: Path) -> None:
-    """A move, also of a folder without rights, which cannot be moved as it is."""
-    try:
-        files.move(path, target)
-    except PermissionError:
-        if not stat.S_ISDIR(path.lstat().st_mode):
-            raise
-        path.chmod(0o700)
-        files.move(path, target)
-    _make_private(target)
-
-
-def _make_private(path: Path) -> None:
-    """What is ours, 0600 or, for a folder, 0700: under a name that we gave it, where nobody puts another in its place.
-
-    It may have been moved on by now, or be a link that is refused when it is read.
-    """
-    with contextlib.suppress(BadInput, PermissionError, FileNotFoundError):
-        if stat.S_ISDIR(path.lstat().st_mode):
-            path.chmod(0o700)
-        else:
-            files.make_private(path)
-
-
-def _settled(path: Path) -> bool:
-    """Whether nothing has happened to a file for PATIENCE seconds and nobody has it open for writing."""
-    info = path.lstat()
-    if not stat.S_ISREG(info.st_mode):
-        return True
-    quiet = time.time() - max(info.st_mtime, info.st_ctime)
-    return not 0 <= quiet < PATIENCE and not files.being_written(path)
+def _dropped(home: Home, names: Iterable[str]) -> list[str]:
+    """Those of the names in queue/ that do not belong to jobs yet, the oldest first."""
+    dropped = []
+    for name in itertools.filterfalse(entries.is_job, names):
+        if not name.startswith("."):
+            with contextlib.suppress(FileNotFoundError):
+                dropped.append(((home.queue / name).lstat().st_mtime_ns, name))
+    return [name for _, name in sorted(dropped)]

@@ -10,10 +10,9 @@ from contextlib import suppress
 from typing import Any
 
 from runner.errors import CLOSED, MuxqError, NotFound
-from runner.home import attempt_folder, config
+from runner.home import attempt_folder, batches, config
 from runner.home.layout import Home
 from runner.home.spool import Place, Spool
-from runner.intake import batch
 from runner.jobs.jsontext import MAX_BYTES, parse
 from runner.jobs.on_end import ENDS, NOTHING, OnEnd
 from runner.jobs.on_end import read as read_wish
@@ -96,7 +95,7 @@ def _wish(spool: Spool, place: Place) -> OnEnd:
 
 def of_batches(spool: Spool) -> None:
     """Tell of the batches that have ended since somebody looked. OSError."""
-    for found, counts in batch.ended(spool):
+    for found, counts in batches.ended(spool):
         end = "failed" if counts["failed"] + counts["cancelled"] else "done"
         env = {"MUXQ_BATCH": found.id, "MUXQ_NAME": found.name}
         _tell(spool.home, found.wish, end, "batch", found.id, env, {"batch": found.id})

@@ -146,10 +146,11 @@ def tell(home: Home, notice: Notice) -> None:
 
 
 def _batch(home: Home, batch_id: str) -> dict[str, Any]:
+    from runner.home import batches
     from runner.home.spool import Spool
-    from runner.intake import batch
+    from runner.views import batch
 
-    return batch.describe(Spool(home), batch.load(home, batch_id))
+    return batch.describe(Spool(home), batches.load(home, batch_id))
 
 
 def _title_and_text(home: Home, notice: Notice, about: Any, settings: Config) -> tuple[str, str]:

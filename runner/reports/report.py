@@ -29,7 +29,6 @@ from runner.errors import BadSetup, NotFound
 from runner.home import events
 from runner.home.events import Event
 from runner.home.spool import Place
-from runner.intake import batch
 from runner.jobs.state import State
 from runner.queue import Queue
 from runner.reports import not_begun
@@ -79,7 +78,7 @@ def _jobs(queue: Queue, happened: Iterable[Event]) -> list[dict[str, Any]]:
     """The jobs that ended or went back to the queue in these events, and those that run now; the oldest first."""
     ids = {str(one.data.get("job")) for one in happened if one.name in (*ENDED, "job.queued")}
     found = {job["id"]: job for job in queue.list([State.RUNNING])}
-    for job_id, place in batch.places(queue.spool, ids - set(found)).items():  # what is not there has been put away
+    for job_id, place in queue.spool.places(ids - set(found)).items():  # what is not there has been put away
         with suppress(NotFound, BadSetup):  # it has just been put away; or waits, and config.toml is broken
             found[job_id] = _described(queue, place)
     return [found[job_id] for job_id in sorted(found)]

@@ -24,13 +24,14 @@ def alive(spool: Spool, name: str) -> Entry | None:
 
 def add(spool: Spool, found: Schedule) -> Entry | None:
     """Add the schedule's job; None where the last one still waits or runs. BadInput when it could not run."""
+    from runner.intake import add as intake
     from runner.jobs.job import Job
 
     said = {"name": found.name, **(found.job or {})}
     if before := alive(spool, str(said["name"])):
         spool.emit("schedule.skipped", schedule=found.name, job=before.id)
         return None
-    return spool.add(Job.check(said, where=str(schedule.file(spool.home, found.name))))
+    return intake.add(spool, Job.check(said, where=str(schedule.file(spool.home, found.name))))
 
 
 class Recurring:

@@ -80,7 +80,7 @@ def _waits_for(spool: Spool, place: Place, parents: tuple[dependencies.Parent, .
     """The ids of the jobs that have to end before a waiting one can start."""
     if place.state is not State.QUEUED:
         return []
-    return [one.entry.id for one in parents if dependencies.pending(dependencies.state(spool.home, one.entry))]
+    return [one.entry.id for one in parents if dependencies.pending(spool.state(one.entry))]
 
 
 def _said(spool: Spool, place: Place) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from runner.attempts.plan import Setup
 from runner.home.spool import Spool
-from runner.intake import drops as admission
+from runner.intake import admission, drops
 from runner.worker.backlog import Backlog
 
 ADMIT_AT_ONCE = 1000
@@ -41,14 +41,14 @@ class DropBuffer:
         self.due = math.inf
         dropped, self._dropped = self._dropped, set()
         self._unfinished = bool(dropped)  # an error on the way leaves them to the next slow look
-        drops = await asyncio.to_thread(admission.admit, self.spool, ADMIT_AT_ONCE, dropped, setup)
-        for found in drops.admitted:
+        taken = await asyncio.to_thread(drops.admit, self.spool, ADMIT_AT_ONCE, dropped, setup)
+        for found in taken.admitted:
             self.backlog.remember(found)
-        self._dropped.update(drops.unfinished, drops.left)
-        self._unfinished = bool(drops.unfinished)
-        if drops.left:
+        self._dropped.update(taken.unfinished, taken.left)
+        self._unfinished = bool(taken.unfinished)
+        if taken.left:
             self.due = 0.0
-        elif drops.unfinished:
+        elif taken.unfinished:
             self.due = min(self.due, time.monotonic() + admission.PATIENCE / 10)
         return bool(dropped)
 

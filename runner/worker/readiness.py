@@ -14,6 +14,7 @@ from runner.home import dependencies
 from runner.home.attempt_folder import following, runs
 from runner.home.dependencies import Parent
 from runner.home.spool import Place, Spool
+from runner.intake.add import find_parents
 from runner.jobs import entry as entries
 from runner.jobs import ident, outcome
 from runner.jobs.entry import Entry
@@ -104,7 +105,7 @@ class Candidates:
     def _waits(self, place: Place) -> bool:
         """Whether the job is after others that have not ended; one that can never start is ended here."""
         parents = dependencies.load(self.home, place.entry.id) or ()
-        stands = {parent.entry.id: dependencies.state(self.home, parent.entry) for parent in parents}
+        stands = {parent.entry.id: self.spool.state(parent.entry) for parent in parents}
         for parent in parents:
             if dependencies.blocks(parent, stands[parent.entry.id]):
                 self._skip(place, parent, dependencies.complaint(parent, stands[parent.entry.id]))
@@ -117,7 +118,7 @@ class Candidates:
         """Whether the parents of a job were looked for only now: its record was lost, or it was moved here by hand."""
         if not job.after or dependencies.load(self.home, place.entry.id) is not None:
             return False
-        dependencies.write(self.home, place.entry.id, self.spool.parents(job))
+        dependencies.write(self.home, place.entry.id, find_parents(self.spool, job))
         return True
 
     def _skip(self, place: Place, parent: Parent, why: str) -> None:
@@ -148,7 +149,7 @@ class Candidates:
 
     def release(self, parent: Entry) -> None:
         """If the job has ended, have those looked at that have waited for it."""
-        stands = dependencies.state(self.home, parent)
+        stands = self.spool.state(parent)
         if dependencies.pending(stands):
             return
         for child in self.waiting.ended(parent.id, stands):

@@ -32,14 +32,6 @@ def test_a_record_that_is_missing_or_damaged_counts_as_none(home: Home, damage: 
     assert dependencies.load(home, "x") is None
 
 
-@pytest.mark.parametrize("where", [*State, None])
-def test_a_parent_is_found_wherever_it_is(home: Home, where: State | None) -> None:
-    parent = entry("a")
-    if where:
-        (home.folder(where) / parent.file).touch()
-    assert dependencies.state(home, parent) is where
-
-
 @pytest.mark.parametrize(
     ("when", "stands", "pending", "blocks"),
     [

@@ -17,8 +17,9 @@ from runner.errors import BadInput, MuxqError, NotFound
 from runner.home import dependencies
 from runner.home.layout import Home
 from runner.home.spool import Place, Spool
-from runner.intake import drops as admission
-from runner.intake.drops import Admission, Drops, admit
+from runner.intake import admission
+from runner.intake.admission import Admission
+from runner.intake.drops import Drops, admit
 from runner.jobs.entry import Entry
 from runner.jobs.jsontext import MAX_BYTES
 from runner.jobs.state import Move, State
@@ -529,6 +530,31 @@ def test_a_job_that_goes_back_into_the_queue_while_it_is_looked_for_is_found(spo
     racing = Racing(spool.home)
     racing.then = iter([lambda: spool.move(Place(State.RUNNING, entry), Move.REQUEUE)])
     assert racing.find(word) == Place(State.QUEUED, entry)
+
+
+@pytest.mark.parametrize("state", [*State, None])
+def test_the_state_of_a_known_job_is_the_folder_that_its_file_lies_in(
+    spool: Spool, add: Add, state: State | None
+) -> None:
+    entry = add(name="report")
+    file = spool.home.queue / entry.file
+    if state:
+        file.rename(spool.home.folder(state) / entry.file)
+    else:
+        file.unlink()
+    assert spool.state(entry) is state
+
+
+def test_a_job_that_goes_back_while_many_are_looked_for_is_found_where_it_is_last_seen(spool: Spool, add: Add) -> None:
+    back, stays, gone = add(), add(), add()
+    spool.claim(back)
+    (spool.home.queue / gone.file).unlink()
+    racing = Racing(spool.home)
+    racing.then = iter([lambda: spool.move(Place(State.RUNNING, back), Move.REQUEUE)])
+    assert racing.places([back.id, stays.id, gone.id]) == {
+        back.id: Place(State.QUEUED, back),
+        stays.id: Place(State.QUEUED, stays),
+    }
 
 
 def test_a_job_that_was_taken_away_is_nowhere(spool: Spool, add: Add) -> None:

@@ -19,12 +19,15 @@ from runner import Queue
 from runner.attempts import plan, worktree
 from runner.cli.app import app
 from runner.errors import BadInput, MuxqError, NotFound
+from runner.home import batches, dependencies
 from runner.home.layout import Home
 from runner.home.spool import Place, Spool
 from runner.intake import batch
 from runner.jobs.entry import Entry
 from runner.jobs.job import Job
 from runner.jobs.state import Move, State
+from runner.system import files
+from runner.views import batch as view
 
 
 def jobs(count: int, **keys: Any) -> list[Job]:
@@ -44,7 +47,7 @@ def test_the_jobs_of_a_batch_are_ordinary_and_say_which_it_is(home: Home, spool:
     assert [(job["id"], job["name"], job["batch"]) for job in told] == [
         (job, f"b-{number}", made.id) for number, job in enumerate(made.ids)
     ]
-    assert batch.load(home, made.id) == made
+    assert batches.load(home, made.id) == made
     assert os.listdir(home.batches / "adding") == []
     assert {(home.queue / name).stat().st_mode & 0o777 for name in os.listdir(home.queue)} == {0o600}
 
@@ -53,13 +56,13 @@ def test_the_jobs_of_a_batch_are_ordinary_and_say_which_it_is(home: Home, spool:
 def test_a_batch_that_was_killed_is_there_as_a_whole_or_not_at_all_and_never_twice(
     home: Home, spool: Spool, killed: Callable[..., AbstractContextManager[None]], killed_at: int
 ) -> None:
-    steps = [(batch, "_write"), (batch.store, "write_json"), (batch.store, "sync_folder"), (Path, "rename")]
+    steps = [(batch, "_write"), (files, "write_json"), (files, "sync_folder"), (Path, "rename")]
     with killed(killed_at, *steps):
         batch.add(spool, jobs(3), name="b", source="x")
         pytest.fail("it was not killed")
     again = batch.add(spool, jobs(3), name="b", source="x")
     assert sorted(job["id"] for job in Queue(home.path).list()) == sorted(again.ids)
-    assert [found.id for found in batch.known(home)] == [again.id]
+    assert [found.id for found in batches.known(home)] == [again.id]
 
 
 def stepping(monkeypatch: pytest.MonkeyPatch, raised: BaseException, at: int) -> Callable[[], int]:
@@ -76,9 +79,9 @@ def stepping(monkeypatch: pytest.MonkeyPatch, raised: BaseException, at: int) ->
 
         return run
 
-    for module, name in [(batch, "_write"), (batch.dependencies, "write"), (batch.store, "write_json")]:
+    for module, name in [(batch, "_write"), (dependencies, "write"), (files, "write_json")]:
         monkeypatch.setattr(module, name, step(getattr(module, name)))
-    monkeypatch.setattr(batch.store, "sync_folder", step(batch.store.sync_folder))
+    monkeypatch.setattr(files, "sync_folder", step(files.sync_folder))
     monkeypatch.setattr(Path, "rename", step(Path.rename))
     return lambda: len(taken)
 
@@ -113,7 +116,7 @@ def test_what_is_interrupted_is_there_as_a_whole_or_leaves_nothing(tmp_path: Pat
 def test_a_batch_that_was_killed_is_known_again_though_its_times_are_others(home: Home, spool: Spool) -> None:
     told = [jobs(2, not_before=f"2999-01-01T00:00:0{second}Z") for second in range(2)]
     with pytest.MonkeyPatch.context() as patched, contextlib.suppress(ZeroDivisionError):
-        patched.setattr(batch, "_bring_in", lambda *_: 1 / 0)
+        patched.setattr(batch, "_enter", lambda *_: 1 / 0)
         batch.add(spool, told[0], name="b", source="x")
     assert batch.add(spool, told[1], name="b", source="x").count == len(Queue(home.path).list()) == 2
 
@@ -145,26 +148,26 @@ def test_what_was_never_recorded_is_taken_away_after_a_day(home: Home, spool: Sp
 def test_a_batch_is_found_by_id_prefix_and_name_and_of_several_the_youngest(home: Home, spool: Spool) -> None:
     first = batch.add(spool, jobs(1), name="b", source="x")
     second = batch.add(spool, jobs(1), name="b", source="x")
-    assert [batch.find(home, word).id for word in (first.id, first.id[:-1], "b")] == [first.id, first.id, second.id]
+    assert [batches.find(home, word).id for word in (first.id, first.id[:-1], "b")] == [first.id, first.id, second.id]
     with pytest.raises(NotFound, match="no batch 'c'"):
-        batch.find(home, "c")
+        batches.find(home, "c")
     with pytest.raises(BadInput, match="stands for 2 batches"):
-        batch.find(home, "1")
+        batches.find(home, "1")
 
 
 @pytest.mark.parametrize("damage", ["", "[]", "{}"])
 def test_a_damaged_record_hides_no_other(home: Home, spool: Spool, damage: str) -> None:
     made = batch.add(spool, jobs(1), name="b", source="x")
     (home.batches / "1m7y5q8nvn2kj7.json").write_text(damage)
-    assert [found.id for found in batch.known(home)] == [made.id]
+    assert [found.id for found in batches.known(home)] == [made.id]
 
 
 def test_progress_is_counted_where_the_jobs_lie(home: Home, spool: Spool) -> None:
     made = batch.add(spool, jobs(3), name="b", source="x")
-    there = batch.places(spool, made.ids)
+    there = spool.places(made.ids)
     spool.move(there[made.ids[0]], Move.FAIL)
     spool.path(there[made.ids[1]]).unlink()
-    found = batch.counts(made, batch.places(spool, made.ids))
+    found = batches.counts(made, spool.places(made.ids))
     assert {word: count for word, count in found.items() if count} == {"queued": 1, "failed": 1, "gone": 1}
 
 
@@ -172,16 +175,16 @@ def test_a_failed_job_that_goes_back_while_its_batch_is_described_hides_no_other
     spool: Spool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = batch.add(spool, jobs(2), name="b", source="x")
-    failed = {job: spool.move(place, Move.FAIL) for job, place in batch.places(spool, made.ids).items()}
-    real = batch.places
+    failed = {job: spool.move(place, Move.FAIL) for job, place in spool.places(made.ids).items()}
+    real = spool.places
 
     def places(*args: Any) -> dict[str, Place]:
         found = real(*args)
         spool.move(failed[made.ids[0]], Move.RETRY)
         return found
 
-    monkeypatch.setattr(batch, "places", places)
-    assert [job["id"] for job in batch.describe(spool, made)["failed"]] == [made.ids[1]]
+    monkeypatch.setattr(spool, "places", places)
+    assert [job["id"] for job in view.describe(spool, made)["failed"]] == [made.ids[1]]
 
 
 def test_the_name_of_a_batch_stands_for_all_its_jobs_in_after(home: Home, spool: Spool) -> None:
@@ -257,7 +260,7 @@ def test_columns_are_the_variables_of_a_template_and_options_are_for_all(home: H
 
 def test_a_batch_is_shown_cancelled_and_retried(home: Home, spool: Spool) -> None:
     made = batch.add(spool, jobs(3), name="b", source="x")
-    place = batch.places(spool, made.ids)[made.ids[0]]
+    place = spool.places(made.ids)[made.ids[0]]
     spool.move(place, Move.FAIL)
     assert json.loads(muxq(home, "batch", "show", "b", "--json"))["failed"][0]["id"] == made.ids[0]
     assert muxq(home, "batch", "retry-failed", "b").split() == [made.ids[0]]
@@ -282,7 +285,7 @@ def test_a_batch_after_a_job_that_is_not_there_leaves_nothing(
     two = [Job.check({"prompt": "x", "agent": "echo", "after": [word]}, where="a row") for word in ("there", "not")]
     with pytest.raises(NotFound, match="no job 'not'"):
         batch.add(spool, two, name="b", source="x")
-    assert (os.listdir(home.batches / "adding"), os.listdir(home.path / "after"), batch.known(home)) == ([], [], [])
+    assert (os.listdir(home.batches / "adding"), os.listdir(home.path / "after"), batches.known(home)) == ([], [], [])
 
 
 def test_a_batch_without_a_question_or_a_file_is_told_what_is_missing(home: Home) -> None:
@@ -297,7 +300,7 @@ def test_a_batch_without_a_question_or_a_file_is_told_what_is_missing(home: Home
 )
 def test_where_there_is_nothing_to_do_that_is_said(home: Home, spool: Spool, verb: str, said: str) -> None:
     made = batch.add(spool, jobs(1), name="b", source="x")
-    spool.move(batch.places(spool, made.ids)[made.ids[0]], Move.CANCEL)
+    spool.move(spool.places(made.ids)[made.ids[0]], Move.CANCEL)
     told = CliRunner().invoke(app, ["batch", verb, "b", "--home", str(home.path)], catch_exceptions=False)
     assert (told.exit_code, told.stdout, said in told.stderr) == (0, "", True)
 
@@ -309,7 +312,7 @@ def test_a_job_that_ends_while_its_batch_is_cancelled_is_no_trouble(
     cancel = Queue.cancel
 
     def beside_a_worker(queue: Queue, job: Any) -> dict[str, Any]:
-        place = batch.places(spool, [second])[second]
+        place = spool.places([second])[second]
         if place.state is State.QUEUED:
             spool.move(spool.move(place, Move.CLAIM), Move.FINISH)
         return cancel(queue, job)

@@ -580,14 +580,14 @@ def test_a_drain_beside_a_worker_leaves_no_drop_behind(site: Site, wait_until: W
 TAKEN_IN_BY_ANOTHER = """
 import sys
 from runner.cli import main
-from runner.intake import drops as admission
+from runner.intake import drops
 from runner.home.spool import Spool
-real = admission.admit
+real = drops.admit
 def admit(spool, *args):
-    admission.admit = real
+    drops.admit = real
     real(Spool(spool.home))
     return real(spool, *args)
-admission.admit = admit
+drops.admit = admit
 main()
 """
 

@@ -12,7 +12,8 @@ import pytest
 
 from runner import Queue
 from runner.control import doctor
-from runner.home import events
+from runner.home import batches, events
+from runner.home.batches import Batch
 from runner.home.layout import Home
 from runner.home.spool import Place, Spool
 from runner.intake import batch
@@ -22,6 +23,7 @@ from runner.jobs.on_end import OnEnd
 from runner.jobs.state import Move, State
 from runner.notify import notices, sender
 from runner.notify.sender import Notice
+from runner.system import files
 from runner.views import job
 
 Add = Callable[..., Entry]
@@ -134,13 +136,13 @@ def test_whatever_goes_wrong_in_telling_the_job_has_ended(
 # --- batches
 
 
-def make(spool: Spool, count: int = 3, **wish: Any) -> batch.Batch:
+def make(spool: Spool, count: int = 3, **wish: Any) -> Batch:
     jobs = [Job.check({"prompt": "x", "agent": "echo", "name": f"b-{n}"}, where="x") for n in range(count)]
     return batch.add(spool, jobs, name="b", source="x", wish=OnEnd(**wish))
 
 
-def end_all(spool: Spool, made: batch.Batch, *moves: Move) -> None:
-    for place, move in zip(batch.places(spool, made.ids).values(), moves, strict=True):
+def end_all(spool: Spool, made: Batch, *moves: Move) -> None:
+    for place, move in zip(spool.places(made.ids).values(), moves, strict=True):
         end(spool, place.entry, move)
 
 
@@ -182,7 +184,7 @@ def test_a_job_that_is_on_its_way_back_is_not_overlooked(
 ) -> None:
     """It lies in running/ while queue/ is listed, and in queue/ while running/ is."""
     made = make(spool, 1, on_done="d")
-    place = batch.places(spool, made.ids)[made.ids[0]]
+    place = spool.places(made.ids)[made.ids[0]]
     moving, real = spool.move(place, Move.CLAIM), Spool.names
     looks = iter(range(8))
 
@@ -199,7 +201,7 @@ def test_a_job_that_is_on_its_way_back_is_not_overlooked(
 def test_jobs_that_were_put_away_have_ended(spool: Spool, sent: list[Notice]) -> None:
     made = make(spool, on_done="d", on_failed="f")
     end_all(spool, made, Move.FINISH, Move.FINISH, Move.FINISH)
-    spool.path(batch.places(spool, made.ids)[made.ids[0]]).unlink()
+    spool.path(spool.places(made.ids)[made.ids[0]]).unlink()
     notices.of_batches(spool)
     assert [notice.key for notice in sent] == ["on_done"]
 
@@ -208,8 +210,8 @@ def test_a_batch_that_is_tried_again_is_told_of_again(home: Home, spool: Spool, 
     made = make(spool, 1, on_done="d", on_failed="f")
     end_all(spool, made, Move.FAIL)
     notices.of_batches(spool)
-    spool.move(batch.places(spool, made.ids)[made.ids[0]], Move.RETRY)
-    batch.await_end(home, batch.load(home, made.id))
+    spool.move(spool.places(made.ids)[made.ids[0]], Move.RETRY)
+    batches.await_end(home, batches.load(home, made.id))
     notices.of_batches(spool)
     end_all(spool, made, Move.FINISH)
     notices.of_batches(spool)
@@ -220,7 +222,7 @@ def test_a_batch_that_is_tried_again_is_told_of_again(home: Home, spool: Spool, 
 def test_a_batch_whose_adding_was_killed_is_told_of_when_it_has_ended_and_not_before(
     home: Home, spool: Spool, sent: list[Notice], killed: Callable[..., AbstractContextManager[None]], killed_at: int
 ) -> None:
-    steps = [(batch, "await_end"), (batch.store, "write_json"), (batch, "_bring_in"), (Path, "rename")]
+    steps = [(batches, "await_end"), (files, "write_json"), (batch, "_enter"), (Path, "rename")]
     with killed(killed_at, *steps):
         make(spool, on_done="d")
         assert killed_at == 7
@@ -237,9 +239,9 @@ def test_a_wish_for_a_batch_that_was_never_recorded_is_taken_away_after_a_day(ho
     made = make(spool, on_done="d")
     (home.batches / f"{made.id}.json").unlink()
     wish = home.batches / "awaited" / made.id
-    assert (batch.ended(spool), wish.exists()) == ([], True)
+    assert (batches.ended(spool), wish.exists()) == ([], True)
     os.utime(wish, (0, 0))
-    assert (batch.ended(spool), wish.exists()) == ([], False)
+    assert (batches.ended(spool), wish.exists()) == ([], False)
 
 
 # --- the machine
