@@ -1,6 +1,6 @@
 """JSON text: the bytes of a file to an object, and problems of its values to sentences that name line and column.
 
-Knows no key of a job, though its sentences say "job": what the object must hold is jobschema's and job's business.
+Knows no key of a job, though its sentences say "job": what the object must hold stands in job.
 """
 
 import json
