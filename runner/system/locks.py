@@ -38,17 +38,18 @@ class Lock:
         self.file_lock.release()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class FolderLock:
     """A folder, held by this process until release() or its end."""
 
-    _fd: int | None
-    """None where the file system knows no such locks: then nobody is kept out."""
+    fd: int | None
+    """None once released, and where the file system knows no such locks: then nobody is kept out."""
 
     def release(self) -> None:
-        """Let go. Once: the number of a descriptor may soon be another's."""
-        if self._fd is not None:
-            os.close(self._fd)
+        """Let go; a second call does nothing: the number of a descriptor may be another's by then."""
+        fd, self.fd = self.fd, None
+        if fd is not None:
+            os.close(fd)
 
 
 def take(path: Path, wait: float = 0.0) -> Lock | None:

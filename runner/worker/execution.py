@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import math
 import os
 import random
@@ -32,7 +31,7 @@ from runner.home.hold import Hold
 from runner.home.spool import Place, Spool
 from runner.jobs import outcome
 from runner.jobs.entry import Entry
-from runner.jobs.outcome import Cancelled, Done, Failed, Outcome, Requeued
+from runner.jobs.outcome import Cancelled, Failed, Outcome, Requeued
 from runner.jobs.state import Move, State
 from runner.notify import notices
 from runner.system import clock, files
@@ -40,21 +39,11 @@ from runner.system.locks import FolderLock, Lock
 from runner.system.watch import Watcher
 from runner.tmux.terminal import Terminal, of_home
 from runner.views import job as view
-
-MOST = {"lost": 3, "throttle": 20}
-"""How often a job may vanish with its worker, or be turned away by the service, before it counts as failed."""
-
-LONGEST_PAUSE = 3600.0
-"""Seconds: no pause before a further attempt grows beyond this, unless the job's own backoff is longer."""
-
-PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
-"""Errors of the disk that may pass."""
+from runner.worker import settling
+from runner.worker.settling import STEPS, STEPS_ANEW, STEPS_UNRECORDED, History, Recourse, Step
 
 LAUNCH_AGAIN = 30.0
 """Seconds until a session that could not be opened is tried again."""
-
-TRIES = 3
-"""How often it is tried to keep what a damaged run folder holds; then the job is moved without."""
 
 SIGNALLED = 128
 """Exit statuses from here on say that a signal ended the program, which it caught."""
@@ -127,29 +116,7 @@ class Execution:
         self.settling = True
         with contextlib.suppress(OSError):
             ended = self._follow_up(ended)
-        await self._settle_in_the_end(ended)
-
-    async def _settle_in_the_end(self, ended: Outcome) -> None:
-        """Settle, whatever the disk, tmux or a damaged run folder say: what may pass is waited for."""
-        wrong = 0
-        while True:
-            try:
-                if wrong > TRIES:  # not even a new folder can be made: the job ends without a record
-                    await asyncio.sleep(SETTLE_AGAIN)
-                elif wrong:  # the result or the run folder was damaged or taken away: begin a folder to say so in
-                    self.attempt = self._attempt(following(self.spool.home, self.id))
-                return await self._settle(ended, keep=wrong <= TRIES)
-            except (OSError, Unready) as problem:
-                why = told(problem, self.spool.home.path) if isinstance(problem, OSError) else str(problem)
-                self.spool.emit("worker.trouble", job=self.id, why=why)
-                may_pass = isinstance(problem, Unready) or problem.errno in PASSING
-                if may_pass or self.place.state.final:  # nothing is lost by waiting
-                    await asyncio.sleep(SETTLE_AGAIN)
-                    continue
-                ended = Failed("internal", f"what the attempt left cannot be kept: {why}")
-            except Exception:  # noqa: BLE001 - what an agent leaves in its run folder can be anything
-                ended = Failed("internal", f"muxq itself failed; the report is {self._report()}")
-            wrong += 1
+        await self._settle(ended)
 
     def _launch_again(self, why: str) -> Outcome:
         return Requeued("launch", why, clock.stamp(time.time() + LAUNCH_AGAIN))
@@ -249,24 +216,22 @@ class Execution:
     # -- settling ---------------------------------------------------------------------------------------------
 
     def _follow_up(self, ended: Outcome) -> Outcome:
-        """What becomes of the job: an end to endless returns, another attempt where one is worth it."""
-        if isinstance(ended, Failed) and ended.error == "agent-exited" and self._never_resumed():
-            return Requeued("not-resumed", ended.message)
-        before = self._since_a_person()
-        if isinstance(ended, Requeued) and (limit := MOST.get(ended.reason)) is not None:
-            count = sum(told.get("reason") == ended.reason for told in before)
-            if count >= limit:
-                error = "lost" if ended.reason == "lost" else "agent-error"
-                return Failed(error, f"{ended.message} (for the {count + 1}th time)")
+        """What becomes of the job; a service that turns requests away puts the home on hold."""
+        if not isinstance(ended, Failed | Requeued):
+            return ended
+        ended = settling.follow_up(ended, self._history(ended), now=time.time(), chance=_chance())
         if isinstance(ended, Requeued) and ended.reason == "throttle":
             return replace(ended, not_before=clock.stamp(self._throttled(ended.message)))
-        if isinstance(ended, Failed) and ended.error in outcome.RETRYABLE:
-            tried = sum(told.get("outcome") == outcome.Retry.kind for told in before)
-            retries, backoff = self._retries()
-            if tried < retries:
-                pause = random.uniform(0, min(max(backoff, LONGEST_PAUSE), backoff * 2**tried))  # noqa: S311
-                return outcome.Retry(ended.error, ended.message, clock.stamp(time.time() + pause))
         return ended
+
+    def _history(self, ended: Failed | Requeued) -> History:
+        """What happened before, as far as it matters to this outcome."""
+        earlier = self._since_a_person()
+        if isinstance(ended, Requeued):
+            return History(returns=sum(record.get("reason") == ended.reason for record in earlier))
+        tries = sum(record.get("outcome") == outcome.Retry.kind for record in earlier)
+        retries, backoff = self._retries() if ended.error in outcome.RETRYABLE else (0, BACKOFF)
+        return History(tries=tries, retries=retries, backoff=backoff, never_resumed=self._never_resumed())
 
     def _throttled(self, why: str) -> float:
         """Hold the home; returns when this job may be tried again: after others, in case the fault is its own."""
@@ -274,7 +239,7 @@ class Execution:
             if put := pool.throttle(self.spool.home, why):
                 self.spool.emit("hold.put", **put.as_dict())
         standing = hold.standing(self.spool.home)
-        return max(time.time(), (standing and standing.until) or 0.0) + random.uniform(0, pool.BASE)  # noqa: S311
+        return max(time.time(), (standing and standing.until) or 0.0) + _chance() * pool.BASE
 
     def _never_resumed(self) -> bool:
         """Whether this attempt was to go on with a conversation, and gave up by itself before its first word."""
@@ -295,40 +260,82 @@ class Execution:
 
     def _retries(self) -> tuple[int, float]:
         try:
-            plan = self._plan()
+            plan = self.claim.ready.plan if self.claim.ready else self._plan()
         except MuxqError:
             return 0, BACKOFF
         return plan.retries, plan.backoff
 
-    async def _settle(self, ended: Outcome, *, keep: bool) -> None:
-        """Keep what there is, move the job, end the session; back into the queue only once nothing of it runs."""
-        run, home = self.attempt.run, self.spool.home
-        if keep and run.outcome() is None:
-            await self.attempt.collect(ended)
-        here = self.place.state is State.RUNNING  # not so where this is tried again
-        if here and ended.move is not Move.REQUEUE:
-            self._move(ended)
-        if not (isinstance(ended, Done) and await closing.leave_open(home, run, self._terminal)):
-            await closing.close(home, run, self._terminal, exited=self.attempt.progress.exited)
-        if here and ended.move is Move.REQUEUE:
-            self._hold(ended)  # a client that has ended has written all that it knows of a limit
-            self._move(ended)
-        cancel = home.request(self.id)
-        if self.place.state is State.QUEUED and cancel.exists():
-            ended = Cancelled()
-            self._move(ended)
-        cancel.unlink(missing_ok=True)
-        pool.tell_end(home, self.id)
+    async def _settle(self, ended: Outcome) -> None:
+        """Take the steps of the table, whatever the disk, tmux or a damaged attempt folder say."""
+        steps, failures = list(STEPS[ended.move]), 0
+        while steps:
+            try:
+                ended = await self._take(steps[0], ended)
+                del steps[0]
+                continue
+            except Exception as problem:  # noqa: BLE001 - what an agent leaves in its folder can be anything
+                way = settling.recourse(problem, final=self.place.state.final, failures=failures)
+                why = self._words_of(problem)
+            if way is not Recourse.ANEW:
+                await asyncio.sleep(SETTLE_AGAIN)
+            if way is not Recourse.WAIT:
+                failures += 1
+                ended = Failed("internal", why)
+                steps = list(STEPS_ANEW if way is Recourse.ANEW else STEPS_UNRECORDED)
         self.ended = ended
-        self.claim.release()
 
-    def _move(self, ended: Outcome) -> None:
-        if self.place.state.final:
-            return  # settled once already, but for its end
+    async def _take(self, step: Step, ended: Outcome) -> Outcome:
+        """Take one step; returns the outcome, which a person may have changed."""
+        match step:
+            case Step.ANEW:
+                self.attempt = self._attempt(following(self.spool.home, self.id))
+            case Step.RECORD:
+                await self._record(ended)
+            case Step.MOVE:
+                self._move(ended)
+            case Step.LEAVE:
+                await self._leave()
+            case Step.CLOSE:
+                await self._close()
+            case Step.HOLD:
+                self._hold(ended)
+            case Step.CANCEL:
+                return self._cancel(ended)
+            case Step.RELEASE:
+                self._release()
+        return ended
+
+    async def _record(self, ended: Outcome) -> None:
+        if self.attempt.run.outcome() is None:
+            await self.attempt.collect(ended)
+
+    def _move(self, ended: Outcome, *, of: State = State.RUNNING) -> None:
+        if self.place.state is not of:
+            return  # an earlier try has moved it
         try:
             self.place = notices.end(self.spool, self.place, ended.move, why=getattr(ended, "message", ""))
         except FileNotFoundError:
             self.spool.emit("job.taken-away", job=self.id)
+
+    async def _leave(self) -> None:
+        if not await closing.leave_open(self.spool.home, self.attempt.run, self._terminal):
+            await self._close()
+
+    async def _close(self) -> None:
+        exited = self.attempt.progress.exited
+        await closing.close(self.spool.home, self.attempt.run, self._terminal, exited=exited)
+
+    def _cancel(self, ended: Outcome) -> Outcome:
+        """A request that came after the attempt's end: the job waits again, and is cancelled there."""
+        if self.place.state is not State.QUEUED or not self.spool.home.request(self.id).exists():
+            return ended
+        self._move(cancelled := Cancelled(), of=State.QUEUED)
+        return cancelled
+
+    def _release(self) -> None:
+        self.spool.home.request(self.id).unlink(missing_ok=True)
+        pool.tell_end(self.spool.home, self.id)
+        self.claim.release()
 
     def _hold(self, ended: Outcome) -> None:
         if not isinstance(ended, Requeued):
@@ -343,6 +350,14 @@ class Execution:
             if put.until is None:
                 notices.of_hold(home, why)
 
+    def _words_of(self, problem: Exception) -> str:
+        """What went wrong as a step was taken: an event of the home, or where it is our mistake a report."""
+        if not isinstance(problem, OSError | Unready):
+            return f"muxq itself failed; the report is {self._report()}"
+        why = told(problem, self.spool.home.path) if isinstance(problem, OSError) else str(problem)
+        self.spool.emit("worker.trouble", job=self.id, why=why)
+        return f"what the attempt left cannot be kept: {why}"
+
     def _report(self) -> str:
         """Write the traceback beside the run's files; returns its path."""
         path = self.spool.home.path / f"crash-{self.id}.txt"
@@ -351,6 +366,10 @@ class Execution:
         except OSError as problem:
             return f"lost: {told(problem)}"
         return str(path)
+
+
+def _chance() -> float:
+    return random.random()  # noqa: S311 - nothing depends on its being hard to guess
 
 
 async def end_now(spool: Spool, claim: Claim) -> None:
