@@ -176,8 +176,10 @@ class Queue:
     def _skipped(self, job_id: str) -> bool:
         """Whether the job has ended, and that for a parent's sake."""
         before = runs(self.home, job_id)
-        told = (before[-1].outcome() if before else None) or {}
-        return bool(told.get("parent")) and self.spool.find(job_id).state in (State.FAILED, State.CANCELLED)
+        record = before[-1].outcome() if before else None
+        if record is None or not record.parent:
+            return False
+        return self.spool.find(job_id).state in (State.FAILED, State.CANCELLED)
 
     def approve(self, reference: str, *, always: bool = False) -> dict[str, Any]:
         """Allow what a running job asks for (the oldest request); returns that, as {"job", "kind", "detail", "chosen"}.

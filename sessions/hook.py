@@ -78,7 +78,8 @@ def send_back(run: str, package_parent: str, data: bytes) -> str:
     if os.path.exists(run + "/outcome.json") or not driven(run):
         return ""
     sys.path.append(package_parent)
-    from runner.attempts.contract import Contract, missing
+    from runner.attempts.contract import missing
+    from runner.home.records import Contract
 
     with open(run + "/attempt.json", encoding="utf-8") as file:
         attempt = json.load(file)

@@ -18,7 +18,9 @@ from runner.cli.app import MODULES, app
 from runner.home import events, hold
 from runner.home.attempt_folder import following
 from runner.home.layout import Home
+from runner.home.records import AttemptRecord, Contract, OutcomeRecord, Remains
 from runner.jobs.ident import is_id
+from runner.jobs.outcome import Done
 from runner.jobs.schema import schema
 from runner.jobs.state import Move
 from runner.system import clock
@@ -78,8 +80,8 @@ def finish(queue: Queue, job: str, text: str = "result\n") -> None:
     (run.path / "output.md").write_text(text)
     run.screen.write_text("the last screen\n")
     events.emit(run.events, "tool-started", tool_name="Bash", tool_input={"command": "make"})
-    run.begin(queue.home, {"started_at": started, "output": {"path": str(run.path / "output.md")}})
-    run.end(queue.home, {"outcome": "done", "finished_at": clock.stamp(), "exit_status": None})
+    run.begin(queue.home, AttemptRecord(started_at=started, output=Contract(str(run.path / "output.md"))))
+    run.end(queue.home, OutcomeRecord(Done(), clock.stamp(), Remains()))
     queue.spool.move(place, Move.FINISH)
 
 

@@ -15,9 +15,10 @@ import pytest
 from runner.agents import permission
 from runner.agents.permission import Decision
 from runner.attempts import judge
-from runner.attempts.contract import Contract, identity
+from runner.attempts.contract import identity
 from runner.home import events as event
 from runner.home import layout
+from runner.home.records import Contract
 
 HOOK = [sys.executable, "-I", "-S", str(layout.shipped("sessions") / "hook.py")]
 Told = subprocess.CompletedProcess[bytes]

@@ -12,8 +12,10 @@ import runner
 from runner import Queue
 from runner.errors import BadInput, MuxqError, NotFound
 from runner.home.attempt_folder import following
+from runner.home.records import AttemptRecord, Contract, OutcomeRecord, Remains
 from runner.home.spool import Place, Spool
 from runner.intake.drops import Drops, admit
+from runner.jobs.outcome import Done
 from runner.jobs.state import Move, State
 
 Wait = Callable[..., None]
@@ -30,8 +32,8 @@ def finish(queue: Queue, reference: str, text: str = "result", output: Path | No
     run = following(queue.home, place.entry.id)
     path = output or run.path / "output.md"
     path.write_text(text)
-    run.begin(queue.home, {"started_at": "2026-11-21T03:00:00.000Z", "output": {"path": str(path)}})
-    run.end(queue.home, {"outcome": "done", "finished_at": "2026-11-21T03:00:01.000Z", "exit_status": None})
+    run.begin(queue.home, AttemptRecord(started_at="2026-11-21T03:00:00.000Z", output=Contract(str(path))))
+    run.end(queue.home, OutcomeRecord(Done(), "2026-11-21T03:00:01.000Z", Remains()))
     queue.spool.move(place, Move.FINISH)
 
 

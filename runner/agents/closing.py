@@ -34,7 +34,8 @@ async def leave_open(
 
     `panes` is tmux's latest answer, where the caller has it already.
     """
-    if not kept.asked(folder) or (folder.outcome() or {}).get("outcome") != Done.kind:
+    record = folder.outcome() if kept.asked(folder) else None
+    if record is None or not isinstance(record.outcome, Done):
         return False
     pane = (await terminal.panes() if panes is None else panes).get(folder.session)
     program = process.find(pane.pid) if pane and not pane.dead else None

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from runner.agents import mode, progress, screen, trust
 from runner.agents.closing import MARK
@@ -22,7 +21,8 @@ from runner.agents.mode import Mode
 from runner.agents.profile import Profile
 from runner.agents.progress import Attention, Turn
 from runner.attempts import collect
-from runner.attempts.contract import Contract, Identity, identity, problem
+from runner.attempts.collect import Changes
+from runner.attempts.contract import identity, problem
 from runner.attempts.judge import Judge
 from runner.attempts.plan import Ready
 from runner.attempts.verdict import Evidence, Output, Process, Rules, Wait, usage_limited, verdict
@@ -31,7 +31,7 @@ from runner.home import events as event
 from runner.home import pool
 from runner.home.attempt_folder import AttemptFolder
 from runner.home.layout import Home
-from runner.jobs import outcome
+from runner.home.records import AttemptRecord, Contract, Identity, OutcomeRecord, Remains
 from runner.jobs.outcome import Done, Failed, Outcome, Retry
 from runner.system import clock, files, process
 from runner.system.watch import Watcher
@@ -93,15 +93,13 @@ class Attempt:
 
     # -- launch -----------------------------------------------------------------------------------------------
 
-    async def launch(self, ready: Ready, record: dict[str, Any]) -> None:
+    async def launch(self, ready: Ready, record: AttemptRecord) -> None:
         """Open the session. The environment goes to tmux by its standard input: no secret is on a command line."""
-        workdir = Path(record["workdir"])
+        workdir = Path(record.workdir)
         if way := trust.WAYS.get(ready.plan.profile.trust):
             await asyncio.to_thread(way, workdir, ready.environment)
         env = {**ready.environment, **self._marks()}
-        pane = await self.terminal.launch(
-            self.run.session, record["argv"], cwd=workdir, env=env, events=self.run.events
-        )
+        pane = await self.terminal.launch(self.run.session, record.argv, cwd=workdir, env=env, events=self.run.events)
         self.pid = pane.pid
         self._launched = time.monotonic()
         event.emit(self.home.events, "attempt.launched", job=self.run.job, attempt=self.run.number)
@@ -151,20 +149,22 @@ class Attempt:
         except Unready as problem:  # the worker's slow look goes on asking
             event.emit(self.home.events, "worker.trouble", why=str(problem))
 
-    async def watch(self, profile: Profile, record: dict[str, Any], env: Mapping[str, str]) -> Outcome:
+    async def watch(self, profile: Profile, record: AttemptRecord, env: Mapping[str, str]) -> Outcome:
         """Wait for evidence until a verdict follows from it. `env` is the agent's."""
-        contract = Contract.load(record["output"])
+        contract = record.output
+        if contract is None:
+            raise ValueError(f"attempt.json of {self.run.session} does not say what the output must be")
         patience = profile.patience + (contract.check_timeout if contract.check else 0.0)  # its hook may be checking
         rules = Rules(profile.hooks, profile.interactive, profile.quiet, patience, waits_out=bool(profile.waits_out))
         judge = Judge(self.run.path, contract.path, {**env, **self._marks()}, self.wake)
         launched = _launched_at(record)
-        limits = Limits(launched, launched + record["timeout"], record.get("stall") or math.inf)
+        limits = Limits(launched, launched + record.timeout, record.stall or math.inf)
         lookout = Lookout(
             self.home,
             self.run,
             self.terminal,
             profile,
-            permissions=record["permissions"],
+            permissions=record.permissions,
             launched=launched,
             alert=self.alert,
         )
@@ -297,27 +297,29 @@ class Attempt:
         """Keep what the attempt leaves, then write outcome.json."""
         self._read_events()  # one that others have ended was perhaps never looked at
         self._look_at_rates()
-        kept: dict[str, Any] = {"branch": None, "diff_stat": None}
+        changes = Changes()
         if record := self.run.attempt():
             if isinstance(ended, Failed | Retry) and ended.error in POST_MORTEM:
                 await self._post_mortem(ended.message)
-            if ended.kind == Done.kind:
-                collect.result(self.home, self.run, Path(record["output"]["path"]))
-            elif self._invalid:
-                collect.invalid(self.home, self.run, Path(record["output"]["path"]))
-            kept = await collect.changes(self.home, self.run, record, done=ended.kind == Done.kind)
-        self.run.end(
-            self.home,
-            {
-                **outcome.record(ended),
-                "finished_at": clock.stamp(),
-                "exit_status": self.progress.status,
-                "repairs": self.progress.repairs,
-                "transcript": self.progress.transcript,
-                "usage": collect.usage(self.run, self.progress.transcript),
-                **kept,
-            },
+            self._keep_output(record, ended)
+            changes = await collect.changes(self.home, self.run, record, done=isinstance(ended, Done))
+        remains = Remains(
+            exit_status=self.progress.status,
+            repairs=self.progress.repairs,
+            transcript=self.progress.transcript,
+            usage=collect.usage(self.run, self.progress.transcript),
+            branch=changes.branch,
+            diff_stat=changes.diff_stat,
         )
+        self.run.end(self.home, OutcomeRecord(ended, clock.stamp(), remains))
+
+    def _keep_output(self, record: AttemptRecord, ended: Outcome) -> None:
+        if record.output is None:
+            return
+        if isinstance(ended, Done):
+            collect.result(self.home, self.run, Path(record.output.path))
+        elif self._invalid:
+            collect.invalid(self.home, self.run, Path(record.output.path))
 
     async def _post_mortem(self, why: str) -> None:
         """While everything still stands: what ran, what was said last."""
@@ -327,11 +329,11 @@ class Attempt:
         collect.post_mortem(self.home, self.run, why, shown, process.told(tree), self.progress.transcript)
 
 
-def _launched_at(record: dict[str, Any]) -> float:
+def _launched_at(record: AttemptRecord) -> float:
     """When an attempt began, on this boot's monotonic clock: neither a set clock nor a suspend moves a deadline.
 
     One from another boot, or from where boots have no name, is dated by the wall clock.
     """
-    if record.get("boot") and record["boot"] == clock.boot():
-        return float(record["monotonic"])
-    return time.monotonic() + clock.seconds(record["started_at"]) - time.time()
+    if record.boot and record.boot == clock.boot():
+        return record.monotonic
+    return time.monotonic() + clock.seconds(record.started_at) - time.time()

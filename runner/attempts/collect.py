@@ -9,7 +9,9 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from typing import Any, BinaryIO
 
 from runner.attempts import worktree
@@ -17,7 +19,8 @@ from runner.errors import BadInput, MuxqError
 from runner.home import events
 from runner.home.attempt_folder import AttemptFolder
 from runner.home.layout import Home
-from runner.system import files
+from runner.home.records import AttemptRecord, DiffStat
+from runner.system import files, git
 
 GIT_SECONDS = 10.0
 TAIL_BYTES = 1 << 16
@@ -44,51 +47,47 @@ def invalid(home: Home, run: AttemptFolder, output: Path) -> None:
     files.write_whole(run.invalid(output.suffix), data, tmp=home.tmp, durable=False)
 
 
-async def diff(home: Home, run: AttemptFolder, workdir: Path, base: str = "HEAD") -> dict[str, int] | None:
-    """The workdir's repository against a commit, as diff.patch; nothing where there is none. Returns worktree.stat."""
-    if workdir == run.work:
+async def diff(home: Home, folder: AttemptFolder, workdir: Path, base: str = "HEAD") -> DiffStat | None:
+    """The workdir's repository against a commit, as diff.patch; None, and no file, where there is no repository."""
+    if workdir == folder.work:
         return None
-    git = None
+    unwanted, words = Event(), ("diff", "--no-ext-diff", "--numstat", "--patch", base, "--")
     try:
-        async with asyncio.timeout(GIT_SECONDS):
-            git = await asyncio.create_subprocess_exec(
-                *("git", "-C", str(workdir), "diff", "--no-ext-diff", "--numstat", "--patch", base, "--"),
-                env=worktree.environment(),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.DEVNULL,
-                start_new_session=True,  # a Ctrl-C is for the worker
-            )
-            told, _ = await git.communicate()
-    except (OSError, TimeoutError):
-        if git and git.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                git.kill()
+        output = await asyncio.to_thread(git.run_raw, workdir, *words, unwanted=unwanted, seconds=GIT_SECONDS)
+    except (MuxqError, OSError):
         return None
-    if git.returncode != 0:
-        return None
-    numbers, _, patch = told.partition(b"\n\n")
+    finally:
+        unwanted.set()
+    numbers, _, patch = output.partition(b"\n\n")
     if patch:
-        files.write_whole(run.diff, patch, tmp=home.tmp, durable=False)
+        files.write_whole(folder.diff, patch, tmp=home.tmp, durable=False)
     return worktree.stat(numbers.decode("utf-8", "replace") + "\n")
 
 
-async def changes(home: Home, run: AttemptFolder, record: dict[str, Any], *, done: bool) -> dict[str, Any]:
-    """Keep what the agent has changed: {"branch", "diff_stat"} for outcome.json, null where there is none.
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What an agent has changed: in which branch, if the job has one of its own, and how much."""
+
+    branch: str | None = None
+    diff_stat: DiffStat | None = None
+
+
+async def changes(home: Home, folder: AttemptFolder, record: AttemptRecord, *, done: bool) -> Changes:
+    """Keep what the agent has changed.
 
     In a worktree of the job's own the changes of a job that is done are committed, if the job does not say otherwise.
     """
-    tree, workdir = record.get("worktree"), Path(record["workdir"])
+    tree = record.worktree
     if not tree:
-        return {"branch": None, "diff_stat": await diff(home, run, workdir)}
+        return Changes(None, await diff(home, folder, Path(record.workdir)))
     try:
-        if done and record.get("commit"):
-            await asyncio.to_thread(worktree.commit, tree, record["commit"])
+        if done and record.commit:
+            await asyncio.to_thread(worktree.commit, tree, record.commit)
         else:
             await asyncio.to_thread(worktree.show_new, tree)
     except MuxqError as problem:
-        events.emit(home.events, "worker.trouble", job=run.job, why=f"the changes were not committed: {problem}")
-    return {"branch": tree["branch"], "diff_stat": await diff(home, run, Path(tree["path"]), tree["base"])}
+        events.emit(home.events, "worker.trouble", job=folder.job, why=f"the changes were not committed: {problem}")
+    return Changes(tree.branch, await diff(home, folder, Path(tree.path), tree.base))
 
 
 def post_mortem(home: Home, run: AttemptFolder, why: str, shown: str, tree: list[str], transcript: str | None) -> None:

@@ -7,68 +7,11 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-CHECK_TIMEOUT = 600.0
-"""Seconds that a check may take where the job does not say."""
+from runner.home.records import Contract, Identity
 
 SUFFIX = {"text": ".txt", "markdown": ".md", "json": ".json"}
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """One version of a file: inode, size in bytes, mtime in ns. Two that differ are two versions."""
-
-    inode: int
-    size: int
-    mtime_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class Contract:
-    """What the output must be, and what stood at its path before the launch. Part of attempt.json."""
-
-    path: str
-    format: str = "markdown"
-    min_bytes: int = 1
-    before: Identity | None = None
-    schema: Any = None
-    """A JSON Schema that the document must fit; None: any."""
-    check: str = ""
-    """A shell command that says by its exit status whether the work is right."""
-    check_timeout: float = CHECK_TIMEOUT
-    """Seconds."""
-
-    @property
-    def deep(self) -> bool:
-        """Whether there is more to it than `problem` sees: then judge.py has the last word."""
-        return bool(self.check) or self.schema is not None
-
-    def words(self) -> list[str]:
-        """The contract as arguments of the Stop hook: path, format, min_bytes, and INODE,SIZE,MTIME_NS or -.
-
-        None for one that a look at the file does not settle.
-        """
-        if self.deep:
-            return []
-        before = self.before
-        old = f"{before.inode},{before.size},{before.mtime_ns}" if before else "-"
-        return [self.path, self.format, str(self.min_bytes), old]
-
-    @classmethod
-    def load(cls, said: dict[str, Any]) -> Contract:
-        before = said.get("before")
-        return cls(
-            said["path"],
-            said["format"],
-            said["min_bytes"],
-            Identity(**before) if before else None,
-            said.get("schema"),
-            said.get("check") or "",
-            said.get("check_timeout") or CHECK_TIMEOUT,
-        )
 
 
 def identity(path: str | Path) -> Identity | None:

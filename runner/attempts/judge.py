@@ -22,8 +22,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
 
-from runner.attempts.contract import Contract, Identity, identity, problem, refused
+from runner.attempts.contract import identity, problem, refused
 from runner.home.layout import PACKAGE
+from runner.home.records import Contract, Identity
 
 JUDGE = "import sys; sys.path.append(sys.argv[1]); from runner.attempts.judge import main; main(sys.argv[2])"
 

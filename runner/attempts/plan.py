@@ -15,11 +15,12 @@ from typing import Any
 
 from runner.agents import profile
 from runner.agents.profile import Profile
-from runner.attempts.contract import CHECK_TIMEOUT, SUFFIX, Contract, Identity
+from runner.attempts.contract import SUFFIX
 from runner.attempts.parent_results import Expected, Parents
 from runner.errors import BadInput, Unready
 from runner.home import config
 from runner.home.layout import Home
+from runner.home.records import CHECK_TIMEOUT, AnswerRule, AttemptRecord, Contract, Identity
 from runner.jobs.env import FromEnv
 from runner.jobs.job import Job
 from runner.jobs.jsontext import MAX_BYTES, parse
@@ -33,6 +34,17 @@ BACKOFF = 30.0
 
 
 @dataclass(frozen=True, slots=True)
+class Conversation:
+    """One that a new attempt goes on with, in the folder that it was held in."""
+
+    session_id: str
+    """The agent's own name of it."""
+    workdir: Path
+    record: AttemptRecord | None = None
+    """Of the job's earlier attempt that it was; None: it was held before the job, which is its next task."""
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     job: Job
     profile: Profile
@@ -40,8 +52,7 @@ class Plan:
     permissions: str
     rules: dict[str, list[str]]
     """`allow` and `deny`: the home's, the template's, the job's."""
-    answer: dict[str, Any]
-    """`within` (seconds) a person may answer a request; then its answer is `default`."""
+    answer: AnswerRule
     timeout: float
     """Seconds for one attempt."""
     stall: float | None
@@ -68,11 +79,11 @@ class Plan:
         wanted = self.job.workdir and not self.job.worktree and self.job.exclusive is not False
         return self.workdir(Path("/")) if wanted else None
 
-    def adopted(self) -> dict[str, Any] | None:
-        """What prepare() takes for an attempt before the first, for a job that goes on with a conversation."""
+    def conversation(self) -> Conversation | None:
+        """The conversation from before the job that the job names, if it names one."""
         if self.job.conversation is None or self.job.workdir is None:
             return None
-        return {"session_id": self.job.conversation, "workdir": str(expand(self.job.workdir)), "attempt": None}
+        return Conversation(self.job.conversation, expand(self.job.workdir))
 
     def workdir(self, default: Path) -> Path:
         """Where the agent works: the job's folder, else `default`."""
@@ -159,7 +170,7 @@ def plan(home: Home, job: Job, setup: Setup | None = None) -> Plan:
         template=template,
         permissions=_permissions(job, chosen, settings),
         rules=_rules(job, chosen, template, settings),
-        answer={"within": settings.answer_within, "default": settings.answer_default},
+        answer=AnswerRule(settings.answer_within, settings.answer_default),
         timeout=job.timeout or template.timeout or settings.timeout,
         stall=job.stall,
         retries=job.retries or 0,

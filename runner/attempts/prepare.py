@@ -1,4 +1,4 @@
-"""Fills an attempt's run folder before the launch: prompt.md, settings.json, attempt.json. Starts nothing."""
+"""Fills an attempt's folder before the launch: prompt.md, settings.json, attempt.json. Starts nothing."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ import time
 import uuid
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from runner.agents import kept
 from runner.attempts import parent_results
-from runner.attempts.contract import Contract, identity
-from runner.attempts.plan import Plan
+from runner.attempts.contract import identity
+from runner.attempts.plan import Conversation, Plan, Ready
+from runner.attempts.worktree import Worktree
 from runner.home import layout
 from runner.home.attempt_folder import AttemptFolder
 from runner.home.layout import Home
+from runner.home.records import AttemptRecord, Contract, Identity
 from runner.system import clock, files
 from runner.templates.template import go_on, instruction
 
@@ -29,95 +30,115 @@ _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 
 def prepare(
     home: Home,
-    run: AttemptFolder,
-    plan: Plan,
-    binary: str,
-    before: dict[str, Any] | None = None,
-    tree: dict[str, Any] | None = None,
-) -> dict[str, Any]:
+    folder: AttemptFolder,
+    ready: Ready,
+    conversation: Conversation | None = None,
+    tree: Worktree | None = None,
+) -> AttemptRecord:
     """Write what the agent will need, and attempt.json last; returns that. Nothing else is written, but the folder of
     the result is made: not every agent makes it.
 
-    `before` is the attempt.json whose conversation goes on, in the same folder (agents look for it there); None: a
-    new conversation. One without a number was held before the job, which is its next task. `tree` is the job's
-    worktree, if it has one.
+    `conversation` goes on in the folder that it was held in, as agents look for it there; None: a new one. `tree` is
+    the job's worktree, if it has one. BadInput where the template cannot be filled in.
     """
-    default = Path(tree["workdir"]) if tree else plan.workdir(run.work)
-    workdir = Path(before["workdir"]) if before else default
-    if workdir == run.work:
-        files.make_folder(run.work)
-    output = plan.output_file(run.path, workdir)
+    plan = ready.plan
+    workdir = _workdir(folder, plan, conversation, tree)
+    output = plan.output_file(folder.path, workdir)
     with suppress(OSError):  # then the agent cannot write there either, and its words say why
         output.parent.mkdir(parents=True, exist_ok=True)
-    session_id = before["session_id"] if before else str(uuid.uuid4())
-    command = plan.profile.resume if before else plan.profile.command
-    old = Contract.load(before["output"]) if before and before["attempt"] else None
-    stood = old.before if old and old.path == str(output) else identity(output)  # what it has written is its own
-    contract = plan.contract(output, stood)
-    told = go_on(output) if before and before["attempt"] else instruction(run.prompt, output)
-    places = _places(run, plan, workdir, contract, session_id, told)
-    text = plan.prompt(workdir=workdir, output=output, after=parent_results.of(home, run.job))
-    files.write_whole(run.prompt, text.encode(), tmp=home.tmp, durable=False)
-    files.write_whole(run.events, b"", tmp=home.tmp, durable=False)
-    if plan.profile.settings:
-        rules = {"{allow}": plan.rules["allow"], "{deny}": plan.rules["deny"]}
-        settings = json.dumps(fill(plan.profile.settings, places, rules), ensure_ascii=False, indent=2)
-        files.write_whole(run.settings, settings.encode(), tmp=home.tmp, durable=False)
-    splices = {
-        "{model_args}": fill(plan.profile.model_args, places) if plan.job.model else [],
-        "{permission_args}": fill(plan.profile.permission_args.get(plan.permissions, []), places),
-        "{args}": list(plan.job.args or ()),
-    }
-    record = {
-        "job": run.job,
-        "attempt": run.number,
-        "agent": plan.profile.name,
-        "session": run.session,
-        "session_id": session_id,
-        "argv": [fill(binary, places), *fill(command[1:], places, splices)],
-        "workdir": str(workdir),
-        "permissions": plan.permissions,
-        "answer": plan.answer,
-        "timeout": plan.timeout,
-        "repairs": plan.repairs,
-        "stall": plan.stall,
-        "resumes": before["attempt"] if before else None,
-        "started_at": clock.stamp(),
-        "boot": clock.boot(),
-        "monotonic": time.monotonic(),
-        "output": asdict(contract),
-        "worktree": tree and {key: tree[key] for key in ("path", "branch", "base", "repository")},
-        "commit": _message(run, plan) if tree and plan.job.changes != "leave" else None,
-    }
-    if plan.job.keep or any(run.path.parent.glob(f"*/{run.keep.name}")):
-        kept.ask(home, run)
-    run.begin(home, record)
+    contract = plan.contract(output, _stood_before(output, conversation))
+    session_id = conversation.session_id if conversation else str(uuid.uuid4())
+    again = conversation is not None and conversation.record is not None
+    words = go_on(output) if again else instruction(folder.prompt, output)
+    places = _places(folder, plan, workdir, contract, session_id, words)
+    text = plan.prompt(workdir=workdir, output=output, after=parent_results.of(home, folder.job))
+    files.write_whole(folder.prompt, text.encode(), tmp=home.tmp, durable=False)
+    files.write_whole(folder.events, b"", tmp=home.tmp, durable=False)
+    _write_settings(home, folder, plan, places)
+    if plan.job.keep or any(folder.path.parent.glob(f"*/{folder.keep.name}")):
+        kept.ask(home, folder)
+    record = AttemptRecord(
+        job=folder.job,
+        attempt=folder.number,
+        agent=plan.profile.name,
+        session=folder.session,
+        session_id=session_id,
+        argv=_argv(ready, places, resume=conversation is not None),
+        workdir=str(workdir),
+        permissions=plan.permissions,
+        answer=plan.answer,
+        timeout=plan.timeout,
+        repairs=plan.repairs,
+        stall=plan.stall,
+        resumes=conversation.record.attempt if conversation and conversation.record else None,
+        started_at=clock.stamp(),
+        boot=clock.boot(),
+        monotonic=time.monotonic(),
+        output=contract,
+        worktree=tree.record() if tree else None,
+        commit=_message(folder, plan) if tree and plan.job.changes != "leave" else None,
+    )
+    folder.begin(home, record)
     return record
 
 
-def _message(run: AttemptFolder, plan: Plan) -> str:
+def _workdir(folder: AttemptFolder, plan: Plan, conversation: Conversation | None, tree: Worktree | None) -> Path:
+    """Where the agent works; a folder of the attempt's own is made."""
+    fresh = Path(tree.workdir) if tree else plan.workdir(folder.work)
+    workdir = conversation.workdir if conversation else fresh
+    if workdir == folder.work:
+        files.make_folder(folder.work)
+    return workdir
+
+
+def _stood_before(output: Path, conversation: Conversation | None) -> Identity | None:
+    """The version of the output that is not the agent's work; what it has written in an earlier attempt is."""
+    earlier = conversation.record.output if conversation and conversation.record else None
+    return earlier.before if earlier and earlier.path == str(output) else identity(output)
+
+
+def _write_settings(home: Home, folder: AttemptFolder, plan: Plan, places: Mapping[str, str]) -> None:
+    if plan.profile.settings:
+        rules = {"{allow}": plan.rules["allow"], "{deny}": plan.rules["deny"]}
+        settings = json.dumps(fill(plan.profile.settings, places, rules), ensure_ascii=False, indent=2)
+        files.write_whole(folder.settings, settings.encode(), tmp=home.tmp, durable=False)
+
+
+def _argv(ready: Ready, places: Mapping[str, str], *, resume: bool) -> tuple[str, ...]:
+    """The command line of the agent, which starts anew or resumes a conversation."""
+    plan, profile = ready.plan, ready.plan.profile
+    splices = {
+        "{model_args}": fill(profile.model_args, places) if plan.job.model else [],
+        "{permission_args}": fill(profile.permission_args.get(plan.permissions, []), places),
+        "{args}": list(plan.job.args or ()),
+    }
+    command = profile.resume if resume else profile.command
+    return fill(ready.binary, places), *fill(command[1:], places, splices)
+
+
+def _message(folder: AttemptFolder, plan: Plan) -> str:
     """What the commit of the job's changes says."""
-    return f"{plan.job.name or f'Job {run.job}'}\n\nmuxq job {run.job}, attempt {run.number}"
+    return f"{plan.job.name or f'Job {folder.job}'}\n\nmuxq job {folder.job}, attempt {folder.number}"
 
 
 def _places(
-    run: AttemptFolder, plan: Plan, workdir: Path, contract: Contract, session_id: str, told: str
+    folder: AttemptFolder, plan: Plan, workdir: Path, contract: Contract, session_id: str, words: str
 ) -> dict[str, str]:
-    """What each {PLACEHOLDER} of a profile stands for."""
+    """What each {PLACEHOLDER} of a profile stands for; `words` tell the agent what to do."""
     sessions, package = layout.shipped("sessions"), layout.PACKAGE.parent
     return {
-        "instruction": told,
-        "prompt_file": str(run.prompt),
+        "instruction": words,
+        "prompt_file": str(folder.prompt),
         "output_file": contract.path,
-        "run_dir": str(run.path),
-        "run_dir_pattern": _pattern(run.path),
-        "job_dir_pattern": _pattern(run.path.parent),
+        "run_dir": str(folder.path),
+        "run_dir_pattern": _pattern(folder.path),
+        "job_dir_pattern": _pattern(folder.path.parent),
         "output_pattern": _pattern(Path(contract.path)),
-        "run_dir_real": _pattern(run.path.resolve()),
-        "job_dir_real": _pattern(run.path.parent.resolve()),
+        "run_dir_real": _pattern(folder.path.resolve()),
+        "job_dir_real": _pattern(folder.path.parent.resolve()),
         "output_real": _pattern(Path(contract.path).resolve()),
         "workdir": str(workdir),
-        "settings": str(run.settings),
+        "settings": str(folder.settings),
         "session_id": session_id,
         "permission_mode": plan.profile.permissions.get(plan.permissions, plan.permissions),
         "model": plan.job.model or "",
@@ -125,13 +146,13 @@ def _places(
         "sessions": str(sessions),
         "package": str(package),
         "hook": shlex.join([sys.executable, "-I", "-S", str(sessions / "hook.py")]),
-        "hook_args": shlex.join([str(run.path), str(package)]),
+        "hook_args": shlex.join([str(folder.path), str(package)]),
         "contract": shlex.join(contract.words()),
     }
 
 
 def _pattern(path: Path) -> str:
-    """The path as a permission rule that means it: rules are patterns, and know of no way to say a backslash."""
+    """The path as a permission rule that matches it alone: rules are patterns, in which "?" has to stand for a \\."""
     return re.sub(r"[*\[\]]", r"\\\g<0>", str(path).replace("\\", "?"))
 
 
@@ -141,7 +162,7 @@ def fill(value: Any, places: Mapping[str, str], splices: Mapping[str, list[str]]
     A list element that is exactly a name in `splices` becomes that many elements.
     """
     if isinstance(value, str):
-        return _PLACEHOLDER.sub(lambda found: places.get(found[1], found[0]), value)
+        return _PLACEHOLDER.sub(lambda match: places.get(match[1], match[0]), value)
     if isinstance(value, dict):
         return {key: fill(item, places, splices) for key, item in value.items()}
     if isinstance(value, list | tuple):

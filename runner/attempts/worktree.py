@@ -6,179 +6,159 @@ stash are not touched: of the repository only refs, objects and its list of work
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import signal
-import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, Any
 
+from runner.attempts.plan import Plan
 from runner.errors import BadInput, MuxqError, Unready
 from runner.home.layout import Home
-from runner.system import files, locks
-
-if TYPE_CHECKING:
-    from runner.attempts.plan import Plan
-
-Ask = Callable[..., str]
-"""Like git()."""
-
-SECONDS = 300.0
-"""Longest git command: a checkout of a large repository."""
-
-PAUSE = 0.1
-"""Seconds between two looks at whether what takes long is still wanted."""
+from runner.home.records import DiffStat, WorktreeRecord
+from runner.system import files, git, locks
 
 NEUTRAL = ("-c", "user.name=muxq", "-c", "user.email=muxq@localhost")
 """The author where git knows none."""
 
 
-def environment() -> dict[str, str]:
-    """Ours without what would lead git to another repository or index (a worker may be started by a git hook)."""
-    return {key: value for key, value in os.environ.items() if not key.startswith("GIT_")} | {
-        "GIT_TERMINAL_PROMPT": "0"
-    }
+@dataclass(frozen=True, slots=True)
+class Worktree:
+    """worktree.json. Paths are absolute."""
 
+    path: str
+    workdir: str
+    """The folder in it that is where the job's `workdir` is in the repository."""
+    branch: str
+    base: str
+    """The commit that the branch began at."""
+    repository: str
+    ready: bool = False
+    """It is checked out."""
 
-def git(folder: Path, *words: str, unwanted: Event | None = None) -> str:
-    """What git says; none of the user's hooks runs. BadInput with git's reason, Unready without git.
-
-    It is ended, with all that it has started, after SECONDS or where it is `unwanted` meanwhile; a Ctrl-C for the
-    worker does not reach it.
-    """
-    argv = ["git", "-C", str(folder), "-c", "core.hooksPath=/dev/null", *words]
-    pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
-    try:
-        with subprocess.Popen(
-            argv, env=environment(), stdin=nothing, stdout=pipe, stderr=pipe, start_new_session=True
-        ) as process:
-            said, complaint = _heard(process, unwanted)
-    except FileNotFoundError:
-        raise Unready("`worktree` needs git, which is not on PATH") from None
-    except subprocess.TimeoutExpired:
-        raise BadInput(f"`git {words[0]}` in {folder} did not end within {SECONDS:.0f} s") from None
-    if process.returncode:
-        why = complaint.decode("utf-8", "replace").strip().splitlines() or ["no reason given"]
-        raise BadInput(f"`git {words[0]}` in {folder}: {why[-1]}")
-    return said.decode("utf-8", "surrogateescape")
-
-
-def _heard(process: subprocess.Popen[bytes], unwanted: Event | None) -> tuple[bytes, bytes]:
-    """What it prints until its end. TimeoutExpired, with it killed, when that is too late."""
-    deadline = time.monotonic() + SECONDS
-    try:
-        while True:
-            try:
-                return process.communicate(timeout=PAUSE if unwanted else SECONDS)
-            except subprocess.TimeoutExpired:
-                if time.monotonic() >= deadline or (unwanted and unwanted.is_set()):
-                    raise
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
+    def record(self) -> WorktreeRecord:
+        """What attempt.json holds of it."""
+        return WorktreeRecord(self.path, self.branch, self.base, self.repository)
 
 
 def place(home: Home, job_id: str) -> Path:
+    """Where the worktree of a job lies."""
     return home.runs / job_id / "worktree"
 
 
-def _record(home: Home, job_id: str) -> Path:
+def _file(home: Home, job_id: str) -> Path:
     return home.runs / job_id / "worktree.json"
 
 
-def check(workdir: Path, base: str | None, branch: str | None, ask: Ask | None = None) -> None:
+def load(home: Home, job_id: str) -> Worktree | None:
+    """The worktree of a job; None where it has none. BadInput for a damaged worktree.json."""
+    value = files.read_json(_file(home, job_id))
+    return Worktree(**{key: value[key] for key in Worktree.__slots__}) if value else None
+
+
+def check(workdir: Path, base: str | None, branch: str | None, run: git.Run | None = None) -> None:
     """BadInput where no worktree could be made of the repository around `workdir`.
 
-    For many jobs `ask` may be a `git` that remembers: it is asked only what is the same for all jobs of a repository.
+    For many jobs `run` may be a git.run() that remembers: it is asked only what is the same for all jobs of a
+    repository.
     """
-    ask = ask or git
-    ask(workdir, "rev-parse", "--show-toplevel")
+    run = run or git.run
+    run(workdir, "rev-parse", "--show-toplevel")
     try:
-        ask(workdir, "rev-parse", "--verify", "--end-of-options", f"{base or 'HEAD'}^{{commit}}")
+        _commit_of(workdir, base, run)
     except BadInput as problem:
         which = f"`base`: there is no {base!r} to begin at" if base else "`worktree`: there is no commit to begin at"
         raise BadInput(f"{which} ({problem})") from None
     if branch:
-        ask(workdir, "check-ref-format", "--branch", branch)
-        for there in ask(workdir, "for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads").splitlines():
-            if f"{there}/".startswith(f"{branch}/") or branch.startswith(f"{there}/"):
-                raise BadInput(f"`worktree`: there is a branch {there!r} already")
+        run(workdir, "check-ref-format", "--branch", branch)
+        for known in run(workdir, "for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads").splitlines():
+            if f"{known}/".startswith(f"{branch}/") or branch.startswith(f"{known}/"):
+                raise BadInput(f"`worktree`: there is a branch {known!r} already")
 
 
-def check_plan(made: Plan, ask: Ask | None = None) -> None:
+def _commit_of(folder: Path, base: str | None, run: git.Run) -> str:
+    return run(folder, "rev-parse", "--verify", "--end-of-options", f"{base or 'HEAD'}^{{commit}}").strip()
+
+
+def check_plan(plan: Plan, run: git.Run | None = None) -> None:
     """check() for the job of a plan, if it wants a worktree."""
-    if made.job.worktree:
-        base = None if made.job.after else made.job.base  # which may be a branch that they make
-        check(made.workdir(Path("/")), base, made.branch, ask)
+    if plan.job.worktree:
+        base = None if plan.job.after else plan.job.base  # which may be a branch that they make
+        check(plan.workdir(Path("/")), base, plan.branch, run)
 
 
 def make(
     home: Home, job_id: str, workdir: Path, base: str | None, branch: str | None, unwanted: Event | None = None
-) -> dict[str, Any]:
-    """The worktree of the job, made if it is not there: {"path", "workdir", "branch", "base", "repository"}.
+) -> Worktree:
+    """The worktree of the job, made if it is not there. BadInput when git says no, or takes too long.
 
-    `workdir` in it is where the job's `workdir` is in the repository. BadInput when git says no, or takes too long.
-    Another thread may say that it is `unwanted`: then BadInput or Unready comes soon, and the next try begins anew.
+    Another thread may set `unwanted`: then BadInput or Unready comes soon, and the next try begins anew.
     """
-    ask = partial(git, unwanted=unwanted)
-    record = _record(home, job_id)
-    said = files.read_json(record)
-    if said and said["ready"] and Path(said["workdir"]).is_dir():
-        return said
-    if said is None:
-        check(workdir, base, branch, ask)
-        top = Path(ask(workdir, "rev-parse", "--show-toplevel").rstrip("\n"))
-        path = place(home, job_id)
-        said = {
-            "path": str(path),
-            "workdir": str(path / workdir.resolve().relative_to(top.resolve())),
-            "branch": branch or f"muxq/{job_id}",
-            "base": ask(workdir, "rev-parse", "--verify", "--end-of-options", f"{base or 'HEAD'}^{{commit}}").strip(),
-            "repository": str(top),
-            "ready": False,
-        }
-        files.make_folder(record.parent)
-        files.write_json(record, said, tmp=home.tmp)
-    _add(said, unwanted)
-    if not Path(said["workdir"]).is_dir():
-        raise BadInput(f"`workdir`: there is no folder {workdir} in the commit {said['base'][:12]}")
-    said["ready"] = True
-    files.write_json(record, said, tmp=home.tmp)
-    return {"version": 1, **said}
+    run = partial(git.run, unwanted=unwanted)
+    tree = load(home, job_id)
+    if tree and tree.ready and Path(tree.workdir).is_dir():
+        return tree
+    if tree is None:
+        check(workdir, base, branch, run)
+        tree = _new(home, job_id, workdir, base, branch, run)
+        _write(home, job_id, tree)
+    _add(tree, unwanted)
+    if not Path(tree.workdir).is_dir():
+        raise BadInput(f"`workdir`: there is no folder {workdir} in the commit {tree.base[:12]}")
+    tree = replace(tree, ready=True)
+    _write(home, job_id, tree)
+    return tree
 
 
-def _add(said: dict[str, Any], unwanted: Event | None) -> None:
+def _new(home: Home, job_id: str, workdir: Path, base: str | None, branch: str | None, run: git.Run) -> Worktree:
+    """The worktree that a job is to have."""
+    top = Path(run(workdir, "rev-parse", "--show-toplevel").rstrip("\n"))
+    path = place(home, job_id)
+    return Worktree(
+        path=str(path),
+        workdir=str(path / workdir.resolve().relative_to(top.resolve())),
+        branch=branch or f"muxq/{job_id}",
+        base=_commit_of(workdir, base, run),
+        repository=str(top),
+    )
+
+
+def _write(home: Home, job_id: str, tree: Worktree) -> None:
+    file = _file(home, job_id)
+    files.make_folder(file.parent)
+    files.write_json(file, asdict(tree), tmp=home.tmp)
+
+
+def _add(tree: Worktree, unwanted: Event | None) -> None:
     """Check the branch out; what an earlier try, killed in its midst, has left is done anew."""
-    repository, path, ask = Path(said["repository"]), Path(said["path"]), partial(git, unwanted=unwanted)
+    repository, path, run = Path(tree.repository), Path(tree.path), partial(git.run, unwanted=unwanted)
     with _alone(repository, unwanted):
         shutil.rmtree(path, ignore_errors=True)
         with suppress(BadInput):  # there is none, or git was killed that had locked it until it was through
-            ask(repository, "worktree", "unlock", str(path))
-        ask(repository, "worktree", "prune")
-        there = ask(repository, "for-each-ref", f"refs/heads/{said['branch']}")
-        words = [str(path), said["branch"]] if there else ["-b", said["branch"], str(path), said["base"]]
-        ask(repository, "worktree", "add", "--quiet", *words)
+            run(repository, "worktree", "unlock", str(path))
+        run(repository, "worktree", "prune")
+        exists = run(repository, "for-each-ref", f"refs/heads/{tree.branch}")
+        words = [str(path), tree.branch] if exists else ["-b", tree.branch, str(path), tree.base]
+        run(repository, "worktree", "add", "--quiet", *words)
     path.chmod(0o700)
 
 
 @contextmanager
 def _alone(repository: Path, unwanted: Event | None = None) -> Iterator[None]:
-    """Of all jobs, the only one that changes the repository's list of worktrees: git reads others' half-made entries,
-    and fails. It is the kernel's lock of the folder of that list's repository, as long as a file system knows such.
+    """While no other job changes the repository's list of worktrees: git reads others' half-made entries, and fails.
+
+    It is the kernel's lock of the folder of that list's repository, where the file system has such locks.
     """
-    shared = git(repository, "rev-parse", "--path-format=absolute", "--git-common-dir").rstrip("\n")
+    shared = git.run(repository, "rev-parse", "--path-format=absolute", "--git-common-dir").rstrip("\n")
     while True:
         try:
             lock = locks.take_folder(Path(shared))
             break
         except BlockingIOError:
-            if (unwanted or Event()).wait(PAUSE):
+            if (unwanted or Event()).wait(git.PAUSE):
                 raise Unready(f"another job's git works in {repository}") from None
     try:
         yield
@@ -186,25 +166,25 @@ def _alone(repository: Path, unwanted: Event | None = None) -> Iterator[None]:
         lock.release()
 
 
-def commit(said: dict[str, Any], message: str) -> None:
+def commit(tree: WorktreeRecord, message: str) -> None:
     """All changes that the agent has not committed itself, as one commit; none where there are none. BadInput."""
-    path = Path(said["path"])
-    git(path, "add", "--all")
-    if git(path, "status", "--porcelain"):
-        git(path, *_author(path), "-c", "commit.gpgSign=false", "commit", "--quiet", "--message", message)
+    path = Path(tree.path)
+    git.run(path, "add", "--all")
+    if git.run(path, "status", "--porcelain"):
+        git.run(path, *_author(path), "-c", "commit.gpgSign=false", "commit", "--quiet", "--message", message)
 
 
 def _author(path: Path) -> tuple[str, ...]:
     try:
-        known = all(git(path, "config", key).strip() for key in ("user.name", "user.email"))
+        known = all(git.run(path, "config", key).strip() for key in ("user.name", "user.email"))
     except BadInput:
         known = False
     return () if known else NEUTRAL
 
 
-def show_new(said: dict[str, Any]) -> None:
+def show_new(tree: WorktreeRecord) -> None:
     """Have git's diff show the files that are new and not added."""
-    git(Path(said["path"]), "add", "--all", "--intent-to-add")
+    git.run(Path(tree.path), "add", "--all", "--intent-to-add")
 
 
 def remove(home: Home, job_id: str) -> None:
@@ -213,20 +193,18 @@ def remove(home: Home, job_id: str) -> None:
     Whatever git says, the folder goes: a repository may have gone long ago.
     """
     try:
-        said = files.read_json(_record(home, job_id))
+        tree = load(home, job_id)
     except BadInput:
-        said = None
-    path = place(home, job_id)
-    if said is not None:
-        repository, branch = Path(said["repository"]), str(said["branch"])
-        shutil.rmtree(path, ignore_errors=True)
-        try:
-            with _alone(repository):
-                git(repository, "worktree", "prune")
-            if _merged(repository, branch, str(said["base"])):
-                git(repository, "branch", "--quiet", "-D", branch)
-        except MuxqError:
-            return
+        return
+    if tree is None:
+        return
+    repository = Path(tree.repository)
+    shutil.rmtree(place(home, job_id), ignore_errors=True)
+    with suppress(MuxqError):
+        with _alone(repository):
+            git.run(repository, "worktree", "prune")
+        if _merged(repository, tree):
+            git.run(repository, "branch", "--quiet", "-D", tree.branch)
 
 
 def merged(home: Home, job_id: str) -> bool:
@@ -234,32 +212,30 @@ def merged(home: Home, job_id: str) -> bool:
     in the worktree: it has served.
     """
     try:
-        said = files.read_json(_record(home, job_id))
-        if said is None or not place(home, job_id).is_dir():
+        tree = load(home, job_id)
+        if tree is None or not place(home, job_id).is_dir():
             return False
-        repository, path = Path(said["repository"]), Path(said["path"])
-        tip = git(repository, "rev-parse", "--verify", f"refs/heads/{said['branch']}").strip()
-        if tip == said["base"] or git(path, "status", "--porcelain"):
+        repository = Path(tree.repository)
+        tip = git.run(repository, "rev-parse", "--verify", f"refs/heads/{tree.branch}").strip()
+        if tip == tree.base or git.run(Path(tree.path), "status", "--porcelain"):
             return False
-        git(repository, "merge-base", "--is-ancestor", tip, "HEAD")
+        git.run(repository, "merge-base", "--is-ancestor", tip, "HEAD")
     except (MuxqError, OSError):
         return False
     return True
 
 
-def _merged(repository: Path, branch: str, base: str) -> bool:
+def _merged(repository: Path, tree: Worktree) -> bool:
     """Whether all of the branch is in the repository's current one, or was there when it began."""
-    for other in ("HEAD", base):
-        try:
-            git(repository, "merge-base", "--is-ancestor", f"refs/heads/{branch}", other)
-        except BadInput:
-            continue
-        return True
+    for other in ("HEAD", tree.base):
+        with suppress(BadInput):
+            git.run(repository, "merge-base", "--is-ancestor", f"refs/heads/{tree.branch}", other)
+            return True
     return False
 
 
-def stat(numbers: str) -> dict[str, int]:
-    """The lines of `git diff --numstat` added up: {"files", "insertions", "deletions"}; binary files have no lines."""
-    found = re.findall(r"^(\d+|-)\t(\d+|-)\t", numbers, re.MULTILINE)
-    added, removed = (sum(int(row[at]) for row in found if row[at] != "-") for at in (0, 1))
-    return {"files": len(found), "insertions": added, "deletions": removed}
+def stat(numbers: str) -> DiffStat:
+    """The lines of `git diff --numstat` added up; binary files have no lines."""
+    rows = re.findall(r"^(\d+|-)\t(\d+|-)\t", numbers, re.MULTILINE)
+    added, removed = (sum(int(row[at]) for row in rows if row[at] != "-") for at in (0, 1))
+    return DiffStat(len(rows), added, removed)

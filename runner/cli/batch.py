@@ -183,9 +183,10 @@ def _jobs(
     from runner.attempts import worktree
     from runner.attempts.plan import Setup, plan
     from runner.intake.rows import Texts
+    from runner.system import git
 
     setup, texts, jobs, first = Setup(queue.home), Texts(), [], ""
-    git, branches = cache(worktree.git), dict[tuple[str | None, str], int]()
+    run, branches = cache(git.run), dict[tuple[str | None, str], int]()
     taken = _taken(setup, options)
     width = max(4, len(str(len(rows))))
     for number, row in enumerate(rows, 1):
@@ -195,7 +196,7 @@ def _jobs(
             said |= {key: _number(key, said[key]) for key in NUMBERS if said[key] is not None}
             job = _job(said, row, taken, number, quiet=quiet)
             made = plan(queue.home, job, setup)
-            worktree.check_plan(made, git)
+            worktree.check_plan(made, run)
             if made.branch and (other := branches.setdefault((job.workdir, made.branch), number)) != number:
                 raise BadInput(f"`worktree`: the branch {made.branch!r} is that of row {other}")
         except MuxqError as problem:

@@ -11,6 +11,7 @@ from runner.cli import options
 from runner.home import events
 from runner.home.attempt_folder import runs
 from runner.home.events import Event
+from runner.home.records import AttemptRecord
 from runner.jobs.entry import Entry
 from runner.queue import Queue
 from runner.system import clock
@@ -41,7 +42,7 @@ class Story:
         files = [[(_moment(e), e, 0) for e in self._home.read() if e.data.get("job") == self._entry.id]]
         for run in runs(self._queue.home, self._entry.id):
             tail = self._tails.setdefault(run.number, events.Tail(run.events))
-            latest = _moment(Event(str((run.attempt() or {}).get("started_at")), ""))
+            latest = _moment(Event((run.attempt() or AttemptRecord()).started_at, ""))
             files.append([])
             for happened in tail.read():
                 # tmux's lines have whole seconds, so in one file the order of lines is the order of time.

@@ -16,9 +16,11 @@ from runner.agents import mode, profile
 from runner.agents.mode import Driver, Mode
 from runner.agents.profile import Profile
 from runner.agents.transcript import FORMATS, Said
-from runner.errors import BadInput, MuxqError, NotFound, Refused
+from runner.errors import BadInput, NotFound, Refused
 from runner.home import events
 from runner.home.attempt_folder import AttemptFolder, runs
+from runner.home.layout import Home
+from runner.home.records import AttemptRecord
 from runner.home.spool import Place, Spool
 from runner.jobs.state import State
 
@@ -37,11 +39,7 @@ class Session:
     def __init__(self, spool: Spool, place: Place) -> None:
         self.spool, self.home, self.place = spool, spool.home, place
         self.job = place.entry.id
-        found = [run for run in runs(self.home, self.job) if _record(run)]
-        if not found:
-            raise NotFound(f"job {self.job} is {place.state}, so it has no session yet")
-        self.run: AttemptFolder = found[-1]
-        self.record = _record(self.run)
+        self.run, self.record = _last(self.home, place)
         self._kept = place.state is State.DONE and keep.stands(self.run)
         """The session was seen to stand after its job was done."""
 
@@ -52,7 +50,7 @@ class Session:
 
     @property
     def profile(self) -> Profile:
-        return profile.load(str(self.record["agent"]), self.home.sessions)
+        return profile.load(self.record.agent, self.home.sessions)
 
     def stands(self) -> bool:
         """Whether the session is the job's to use: it runs, or has been kept."""
@@ -186,16 +184,16 @@ class Session:
         return None
 
 
-def _record(run: AttemptFolder) -> dict[str, Any]:
-    """attempt.json, {} where there is none or it is damaged."""
-    try:
-        return run.attempt() or {}
-    except MuxqError:
-        return {}
+def _last(home: Home, place: Place) -> tuple[AttemptFolder, AttemptRecord]:
+    """The last attempt that was prepared, and its record. NotFound where there is none."""
+    for folder in reversed(runs(home, place.entry.id)):
+        if record := folder.attempt():
+            return folder, record
+    raise NotFound(f"job {place.entry.id} is {place.state}, so it has no session yet")
 
 
 def put_away(spool: Spool, place: Place) -> None:
     """Close the session of a done job that keeps one: its files are about to go."""
     for run in runs(spool.home, place.entry.id):
-        if keep.asked(run) and place.state is State.DONE and _record(run):
+        if keep.asked(run) and place.state is State.DONE and run.attempt():
             Session(spool, place).close()

@@ -11,7 +11,7 @@ from typing import Any
 
 from runner.errors import BadInput, NotFound
 from runner.home.layout import Home
-from runner.jobs import outcome
+from runner.home.records import AttemptRecord, OutcomeRecord
 from runner.system import files
 
 
@@ -80,31 +80,31 @@ class AttemptFolder:
         """The workdir of a job that names none."""
         return self.path / "work"
 
-    def attempt(self) -> dict[str, Any] | None:
-        """attempt.json; None before the launch was prepared. A damaged one counts as none: a power cut leaves such."""
-        return self._record("attempt.json")
+    def attempt(self) -> AttemptRecord | None:
+        """attempt.json; None before the launch was prepared, and for a damaged file: a power cut leaves such."""
+        value = self._read("attempt.json")
+        return None if value is None else AttemptRecord.load(value)
 
-    def outcome(self) -> dict[str, Any] | None:
-        """outcome.json; None while the attempt goes on. One that nobody can carry out counts as none."""
-        said = self._record("outcome.json")
+    def outcome(self) -> OutcomeRecord | None:
+        """outcome.json; None while the attempt goes on, and for an outcome that cannot be carried out."""
         try:
-            outcome.load(said or {})
+            return OutcomeRecord.load(self._read("outcome.json") or {})
         except ValueError:
             return None
-        return said
 
-    def _record(self, name: str) -> dict[str, Any] | None:
+    def _read(self, name: str) -> dict[str, Any] | None:
         try:
             return files.read_json(self.path / name)
         except BadInput:
             return None
 
-    def begin(self, home: Home, record: dict[str, Any]) -> None:
-        """Not made to last: after a power cut nothing of the attempt runs, and the job is done anew."""
-        files.write_json(self.path / "attempt.json", record, tmp=home.tmp, durable=False)
+    def begin(self, home: Home, record: AttemptRecord) -> None:
+        """Write attempt.json. A power cut may undo it: then nothing of the attempt runs, and the job is done anew."""
+        files.write_json(self.path / "attempt.json", record.dump(), tmp=home.tmp, durable=False)
 
-    def end(self, home: Home, record: dict[str, Any]) -> None:
-        files.write_json(self.path / "outcome.json", record, tmp=home.tmp)
+    def end(self, home: Home, record: OutcomeRecord) -> None:
+        """Write outcome.json, to last."""
+        files.write_json(self.path / "outcome.json", record.dump(), tmp=home.tmp)
 
 
 def runs(home: Home, job_id: str) -> list[AttemptFolder]:
@@ -132,10 +132,10 @@ def file(home: Home, job_id: str) -> Path:
     """Where the job wanted it, else the copy in its run folder. NotFound when both are gone."""
     wanted = None
     for run in reversed(runs(home, job_id)):
-        said = (run.attempt() or {}).get("output")
-        if not isinstance(said, dict) or not isinstance(said.get("path"), str):
+        record = run.attempt()
+        if record is None or record.output is None:
             continue
-        wanted = Path(said["path"])
+        wanted = Path(record.output.path)
         for path in (wanted, run.path / f"output{wanted.suffix}"):
             if path.is_file():
                 return path

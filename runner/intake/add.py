@@ -6,7 +6,7 @@ Dropped files (drops) and batches (batch) resolve and check their jobs with thes
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 
 from runner.attempts import worktree
 from runner.attempts.plan import Setup, plan
@@ -19,7 +19,7 @@ from runner.jobs import entry as entries
 from runner.jobs import ident
 from runner.jobs.entry import Entry
 from runner.jobs.job import Job
-from runner.system import files
+from runner.system import files, git
 
 
 def add(spool: Spool, job: Job) -> Entry:
@@ -34,9 +34,9 @@ def add(spool: Spool, job: Job) -> Entry:
     return entry
 
 
-def check(home: Home, job: Job, git: Callable[..., str] | None = None, setup: Setup | None = None) -> None:
-    """BadInput when the job could not run as things are now. `git`: see worktree.check(); `setup`: see plan()."""
-    worktree.check_plan(plan(home, job, setup), git)
+def check(home: Home, job: Job, run: git.Run | None = None, setup: Setup | None = None) -> None:
+    """BadInput when the job could not run as things are now. `run`: see worktree.check(); `setup`: see plan()."""
+    worktree.check_plan(plan(home, job, setup), run)
 
 
 def find_parents(spool: Spool, job: Job, resolved: Mapping[str, tuple[Entry, ...]] | None = None) -> tuple[Parent, ...]:

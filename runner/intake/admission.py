@@ -16,7 +16,6 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from runner.attempts import worktree
 from runner.attempts.plan import Setup
 from runner.errors import BadInput, BadSetup, MuxqError, NotFound, Unready
 from runner.home import dependencies
@@ -29,7 +28,7 @@ from runner.jobs import ident
 from runner.jobs.entry import Entry
 from runner.jobs.job import Job
 from runner.jobs.jsontext import MAX_BYTES, NotYet
-from runner.system import files
+from runner.system import files, git
 from runner.system.text import plain
 
 PATIENCE = 10.0
@@ -49,7 +48,7 @@ class Admission:
         """`setup` may be shared with what follows: it is made, and config.toml read, when the first job is checked."""
         self.spool, self.home, self.limit = spool, spool.home, limit
         self.drops = Drops()
-        self._git = cache(worktree.git)
+        self._git = cache(git.run)
         """Of a thousand drops for one repository, it is asked once."""
         self._setup = setup or cache(partial(Setup, self.home))
         self._children: dict[str, Job] = {}

@@ -21,15 +21,16 @@ SECRET = re.compile(r"TOKEN|KEY|SECRET|PASS|CREDENTIAL|AUTH", re.IGNORECASE)
 
 def command(spool: Spool, place: Place, run: AttemptFolder) -> str | None:
     """One line for sh: the folder, the variables that profile and job add, the program. None before the launch."""
-    try:
-        record = run.attempt()
-        if not record:
-            return None
-        words = [_variable(name, value) for name, value in _added(spool, place, record["agent"]).items()]
-        env = f"env {' '.join(words)} " if words else ""
-        return f"cd {shlex.quote(record['workdir'])} && {env}{shlex.join(record['argv'])}"
-    except (MuxqError, KeyError, TypeError):
+    record = run.attempt()
+    if record is None or not (record.workdir and record.argv):
         return None
+    try:
+        added = _added(spool, place, record.agent)
+    except MuxqError:
+        return None
+    words = [_variable(name, value) for name, value in added.items()]
+    env = f"env {' '.join(words)} " if words else ""
+    return f"cd {shlex.quote(record.workdir)} && {env}{shlex.join(record.argv)}"
 
 
 def _added(spool: Spool, place: Place, agent: str) -> dict[str, str | FromEnv]:

@@ -15,7 +15,7 @@ Times are RFC 3339 in UTC, paths absolute, what is absent is null.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,10 @@ from runner.agents.progress import Progress, status
 from runner.errors import MuxqError
 from runner.home import config, dependencies, events
 from runner.home.attempt_folder import AttemptFolder, runs
+from runner.home.records import AttemptRecord, Remains
 from runner.home.spool import Place, Spool
 from runner.jobs import ident
+from runner.jobs.outcome import Failed, Outcome, Requeued, Retry
 from runner.jobs.state import State
 from runner.system import clock
 
@@ -40,7 +42,7 @@ def describe(spool: Spool, place: Place, *, command: bool = False) -> dict[str, 
     parents = dependencies.load(spool.home, place.entry.id) or ()
     folders = runs(spool.home, place.entry.id)
     kept = place.state is State.DONE and bool(folders) and keep.stands(folders[-1])
-    live = place.state is State.RUNNING and bool(folders) and not _record(folders[-1].outcome)
+    live = place.state is State.RUNNING and bool(folders) and folders[-1].outcome() is None
     now = _progress(folders[-1]) if live or kept else None
     attempts = [_attempt(run, now if run is folders[-1] else None) for run in folders]
     last = attempts[-1] if attempts else None
@@ -102,33 +104,29 @@ def _progress(run: AttemptFolder) -> Progress:
     return progress.fold(Progress(), events.read(run.events))
 
 
-def _attempt(run: AttemptFolder, now: Progress | None) -> dict[str, Any]:
+def _attempt(folder: AttemptFolder, now: Progress | None) -> dict[str, Any]:
     """One attempt; `now` of the one whose session stands."""
-    record, ended = _record(run.attempt), _record(run.outcome)
+    record, ended = folder.attempt() or AttemptRecord(), folder.outcome()
+    remains = (ended and ended.remains) or Remains()
+    suffix = Path(record.output.path).suffix if record.output else ""
     return {
-        "number": run.number,
-        "session": run.session,
-        "started_at": _time(record.get("started_at")),
-        "finished_at": _time(ended.get("finished_at")),
-        "outcome": ended.get("outcome"),
-        "error": _error(ended),
-        "exit_status": ended.get("exit_status"),
+        "number": folder.number,
+        "session": folder.session,
+        "started_at": _time(record.started_at),
+        "finished_at": _time(ended.finished_at) if ended else None,
+        "outcome": ended.outcome.kind if ended else None,
+        "error": _error(ended.outcome) if ended else None,
+        "exit_status": remains.exit_status,
         "doing": (now and now.doing) or None,
-        "screen": _present(run.screen),
-        "prompt": _present(run.prompt),
-        "post_mortem": _present(run.post_mortem),
-        "invalid_output": next((path for end in _suffixes(record) if (path := _present(run.invalid(end)))), None),
-        "usage": ended["usage"] if isinstance(ended.get("usage"), dict) else None,
-        "branch": _branch(record),
-        "diff_stat": ended["diff_stat"] if isinstance(ended.get("diff_stat"), dict) else None,
-        "run_dir": str(run.path),
+        "screen": _present(folder.screen),
+        "prompt": _present(folder.prompt),
+        "post_mortem": _present(folder.post_mortem),
+        "invalid_output": _present(folder.invalid(suffix)) if record.output else None,
+        "usage": remains.usage,
+        "branch": record.worktree.branch if record.worktree else None,
+        "diff_stat": asdict(remains.diff_stat) if remains.diff_stat else None,
+        "run_dir": str(folder.path),
     }
-
-
-def _branch(record: dict[str, Any]) -> str | None:
-    """That of the job's own worktree."""
-    tree = record.get("worktree")
-    return str(tree.get("branch")) if isinstance(tree, dict) else None
 
 
 def attention(found: progress.Attention, screen: str | None = None) -> dict[str, Any]:
@@ -143,24 +141,23 @@ def attention(found: progress.Attention, screen: str | None = None) -> dict[str,
     }
 
 
-def _suffixes(record: dict[str, Any]) -> list[str]:
-    output = record.get("output")
-    return [Path(str(output.get("path"))).suffix] if isinstance(output, dict) else []
-
-
-def _time(said: Any) -> str | None:
+def _time(text: str) -> str | None:
     """A time that a record holds, if it is one."""
     try:
-        clock.seconds(said)
-    except (TypeError, ValueError):
+        clock.seconds(text)
+    except ValueError:
         return None
-    return str(said)
+    return text
 
 
-def _error(ended: dict[str, Any]) -> dict[str, Any] | None:
-    """Why the attempt was no success; None for one that was, that goes on, or that a person ended."""
-    kind = ended.get("error") or ended.get("reason")
-    return {"kind": str(kind), "message": str(ended.get("message", ""))} if kind else None
+def _error(ended: Outcome) -> dict[str, Any] | None:
+    """Why the attempt was no success; None for one that was, or that a person ended."""
+    match ended:
+        case Failed() | Retry():
+            return {"kind": ended.error, "message": ended.message}
+        case Requeued():
+            return {"kind": ended.reason, "message": ended.message}
+    return None
 
 
 def _finished(spool: Spool, place: Place, last: dict[str, Any] | None) -> str | None:
@@ -177,19 +174,10 @@ def _finished(spool: Spool, place: Place, last: dict[str, Any] | None) -> str | 
 
 def _output_path(folders: list[AttemptFolder]) -> str | None:
     """Where the result is or will be; null for a job that has not started and names no place."""
-    for run in reversed(folders):
-        if record := _record(run.attempt):
-            output = record.get("output")
-            return str(output.get("path")) if isinstance(output, dict) else None
+    for folder in reversed(folders):
+        if record := folder.attempt():
+            return record.output.path if record.output else None
     return None
-
-
-def _record(read: Callable[[], dict[str, Any] | None]) -> dict[str, Any]:
-    """A record of the run folder; {} for a damaged one: the rest of the job must still show."""
-    try:
-        return read() or {}
-    except MuxqError:
-        return {}
 
 
 def _present(path: Path) -> str | None:

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
-from typing import Any
 
 from runner.agents import closing, profile
 from runner.agents.profile import Profile
@@ -21,17 +20,17 @@ from runner.agents.progress import Attention, Turn
 from runner.attempts import worktree
 from runner.attempts.attempt import Attempt
 from runner.attempts.collect import resets_at
-from runner.attempts.plan import BACKOFF, Plan, Ready
+from runner.attempts.plan import BACKOFF, Conversation, Plan, Ready
 from runner.attempts.plan import plan as plan_of
 from runner.attempts.prepare import prepare
+from runner.attempts.worktree import Worktree
 from runner.errors import MuxqError, Unready, told
 from runner.home import hold, pool
 from runner.home.attempt_folder import AttemptFolder, following, runs
 from runner.home.hold import Hold
 from runner.home.spool import Place, Spool
-from runner.jobs import outcome
 from runner.jobs.entry import Entry
-from runner.jobs.outcome import Cancelled, Failed, Outcome, Requeued
+from runner.jobs.outcome import RETRYABLE, Cancelled, Failed, Outcome, Requeued, Retry
 from runner.jobs.state import Move, State
 from runner.notify import notices
 from runner.system import clock, files
@@ -127,21 +126,21 @@ class Execution:
             fresh = ready is not None and self._unseen
             ready = ready or self._ready()
             plan = ready.plan
-            before = (self._conversation() if plan.resume else None) or plan.adopted()
+            before = (self._conversation() if plan.resume else None) or plan.conversation()
             if not fresh:
                 await self._end_earlier()
                 self.attempt = self._attempt(following(self.spool.home, self.id))
             tree = await self._worktree(plan) if plan.job.worktree else None
-            record = prepare(self.spool.home, self.attempt.run, plan, ready.binary, before, tree)
+            record = prepare(self.spool.home, self.attempt.run, ready, before, tree)
             await self.attempt.launch(ready, record)
             return await self.attempt.watch(plan.profile, record, ready.environment)
-        if (told := self.attempt.run.outcome()) is not None:
-            return outcome.load(told)
+        if (ended := self.attempt.run.outcome()) is not None:
+            return ended.outcome
         self.attempt.take_over(await self._terminal.panes())
-        agent = profile.load(record["agent"], self.spool.home.sessions)
+        agent = profile.load(record.agent, self.spool.home.sessions)
         return await self.attempt.watch(agent, record, self._environment(agent))
 
-    async def _worktree(self, chosen: Plan) -> dict[str, Any]:
+    async def _worktree(self, chosen: Plan) -> Worktree:
         """The job's worktree. It is told of where git, or its turn at the repository, takes long.
 
         Given up, with BadInput or Unready, where the job is told to end; and where the worker leaves.
@@ -166,16 +165,16 @@ class Execution:
             return self._ready().environment
         return agent.environment(self.env)
 
-    def _conversation(self) -> dict[str, Any] | None:
-        """attempt.json of the last attempt that said a word, if its conversation is still there to go on with."""
+    def _conversation(self) -> Conversation | None:
+        """That of the last attempt in which the agent said a word, if it is still there to go on with."""
         for run in reversed(runs(self.spool.home, self.id)):
-            record, told = run.attempt(), run.outcome() or {}
-            transcript = told.get("transcript")
-            refused = told.get("reason") == "not-resumed"
-            if record is None or (record.get("resumes") and not transcript and not refused):
+            record, ended = run.attempt(), run.outcome()
+            transcript = ended.transcript if ended else None
+            refused = ended is not None and _reason(ended.outcome) == "not-resumed"
+            if record is None or (record.resumes and not transcript and not refused):
                 continue  # it was ended before its first word: what it was to go on with still waits
-            there = transcript and not refused and Path(transcript).is_file() and Path(record["workdir"]).is_dir()
-            return record if there else None
+            exists = transcript and Path(transcript).is_file() and Path(record.workdir).is_dir()
+            return Conversation(record.session_id, Path(record.workdir), record) if exists and not refused else None
         return None
 
     def _ready(self) -> Ready:
@@ -204,9 +203,8 @@ class Execution:
 
     def _judged(self) -> Outcome | None:
         """The outcome that a worker has written down and not lived to carry out: no later word overrules it."""
-        told = self.attempt.run.outcome()
-        ended = outcome.load(told) if told else None
-        return ended if ended and ended.move is not Move.REQUEUE else None
+        record = self.attempt.run.outcome()
+        return record.outcome if record and record.outcome.move is not Move.REQUEUE else None
 
     async def _end_earlier(self) -> None:
         """End what an attempt has left whose worker died while it closed: no two of them ever run side by side."""
@@ -228,9 +226,9 @@ class Execution:
         """What happened before, as far as it matters to this outcome."""
         earlier = self._since_a_person()
         if isinstance(ended, Requeued):
-            return History(returns=sum(record.get("reason") == ended.reason for record in earlier))
-        tries = sum(record.get("outcome") == outcome.Retry.kind for record in earlier)
-        retries, backoff = self._retries() if ended.error in outcome.RETRYABLE else (0, BACKOFF)
+            return History(returns=sum(_reason(outcome) == ended.reason for outcome in earlier))
+        tries = sum(isinstance(outcome, Retry) for outcome in earlier)
+        retries, backoff = self._retries() if ended.error in RETRYABLE else (0, BACKOFF)
         return History(tries=tries, retries=retries, backoff=backoff, never_resumed=self._never_resumed())
 
     def _throttled(self, why: str) -> float:
@@ -243,20 +241,20 @@ class Execution:
 
     def _never_resumed(self) -> bool:
         """Whether this attempt was to go on with a conversation, and gave up by itself before its first word."""
-        record, progress = self.attempt.run.attempt() or {}, self.attempt.progress
+        record, progress = self.attempt.run.attempt(), self.attempt.progress
         by_itself = progress.status is not None and progress.status < SIGNALLED
-        return bool(record.get("resumes")) and by_itself and progress.turn is Turn.NONE
+        return record is not None and bool(record.resumes) and by_itself and progress.turn is Turn.NONE
 
-    def _since_a_person(self) -> list[dict[str, Any]]:
-        """outcome.json of the attempts before this one, back to where a person last put the job into the queue."""
-        found: list[dict[str, Any]] = []
+    def _since_a_person(self) -> list[Outcome]:
+        """The outcomes of the attempts before this one, back to where a person last put the job into the queue."""
+        outcomes: list[Outcome] = []
         for run in reversed(runs(self.spool.home, self.id)):
-            told = run.outcome() or {}
-            if told.get("outcome") in (Failed.kind, Cancelled.kind) and run.number != self.attempt.run.number:
+            record = run.outcome() if run.number != self.attempt.run.number else None
+            if record and isinstance(record.outcome, Failed | Cancelled):
                 break
-            if run.number != self.attempt.run.number:
-                found.append(told)
-        return found
+            if record:
+                outcomes.append(record.outcome)
+        return outcomes
 
     def _retries(self) -> tuple[int, float]:
         try:
@@ -370,6 +368,11 @@ class Execution:
 
 def _chance() -> float:
     return random.random()  # noqa: S311 - nothing depends on its being hard to guess
+
+
+def _reason(ended: Outcome) -> str | None:
+    """Why a job went back into the queue without a fault of its own."""
+    return ended.reason if isinstance(ended, Requeued) else None
 
 
 async def end_now(spool: Spool, claim: Claim) -> None:

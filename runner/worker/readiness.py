@@ -13,13 +13,14 @@ from runner.errors import BadSetup, MuxqError, Unready
 from runner.home import dependencies
 from runner.home.attempt_folder import following, runs
 from runner.home.dependencies import Parent
+from runner.home.records import OutcomeRecord
 from runner.home.spool import Place, Spool
 from runner.intake.add import find_parents
 from runner.jobs import entry as entries
-from runner.jobs import ident, outcome
+from runner.jobs import ident
 from runner.jobs.entry import Entry
 from runner.jobs.job import Job
-from runner.jobs.outcome import Cancelled, Failed, Retry
+from runner.jobs.outcome import HOLDING, Cancelled, Failed, Requeued, Retry
 from runner.jobs.state import Move, State
 from runner.notify import notices
 from runner.system import clock
@@ -73,13 +74,13 @@ class Candidates:
     def _again(self, found: Entry) -> tuple[float, bool]:
         """When a job that was tried may be tried again, in seconds since 1970 (0: now); and whether a drain waits."""
         before = runs(self.home, found.id)
-        ended = (before[-1].outcome() if before else None) or {}
-        due = ended.get("not_before")
-        return (clock.seconds(due) if due else 0.0), (
-            ended.get("outcome") == Retry.kind or ended.get("reason") in outcome.HOLDING
-        )
+        record = before[-1].outcome() if before else None
+        if record is None or not isinstance(record.outcome, Retry | Requeued):
+            return 0.0, False
+        due, worth = record.outcome.not_before, isinstance(record.outcome, Retry) or record.outcome.reason in HOLDING
+        return clock.seconds(due) if due else 0.0, worth
 
-    def _refuse(self, place: Place, ended: Failed | Cancelled, **more: str) -> None:
+    def _refuse(self, place: Place, ended: Failed | Cancelled, why: str = "", parent: str | None = None) -> None:
         """A waiting job that can no longer run (its template or a file has gone) ends without a session.
 
         The outcome is there before the claim: who takes the job over, if this worker dies, carries it out.
@@ -87,13 +88,12 @@ class Candidates:
         lock = self.spool.lock(place.entry.id)
         if lock is None:
             return
-        told = outcome.record(ended) | more | {"finished_at": clock.stamp()}
         run = following(self.home, place.entry.id)
-        run.end(self.home, told)
+        run.end(self.home, OutcomeRecord(ended, clock.stamp(), message=why, parent=parent))
         try:
             self.spool.move(place, Move.CLAIM)
             running = Place(State.RUNNING, place.entry)
-            moved = notices.end(self.spool, running, ended.move, why=more.get("message", ""))
+            moved = notices.end(self.spool, running, ended.move, why=why)
             self.summary.count[moved.state] += 1
         except FileNotFoundError:  # a person has just cancelled it
             shutil.rmtree(run.path, ignore_errors=True)
@@ -130,7 +130,7 @@ class Candidates:
         self.backlog.forget(place.entry)
         if self.spool.path(place).exists():
             ended = Cancelled() if said == "skip" else Failed("parent-failed", why)
-            self._refuse(place, ended, message=why, parent=parent.entry.id)
+            self._refuse(place, ended, why, parent.entry.id)
 
     def find_ended(self, queued: Iterable[str]) -> None:
         """The jobs that are waited for and neither wait nor run have ended, or have been taken away."""

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.attempts.contract import Contract, Identity, identity, missing, problem
+from runner.attempts.contract import identity, missing, problem
+from runner.home.records import Contract, Identity
 
 
 def contract(path: Path, **said: object) -> Contract:

@@ -16,8 +16,9 @@ import psutil
 import pytest
 
 from runner.attempts import judge
-from runner.attempts.contract import Contract, Identity, identity
+from runner.attempts.contract import identity
 from runner.attempts.judge import TAIL, Judge
+from runner.home.records import Contract, Identity
 
 Make = Callable[..., Contract]
 Wait = Callable[..., None]

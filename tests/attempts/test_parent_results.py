@@ -13,6 +13,7 @@ from runner.home import dependencies
 from runner.home.attempt_folder import following
 from runner.home.dependencies import Parent
 from runner.home.layout import Home
+from runner.home.records import AttemptRecord, Contract
 from runner.home.spool import Place, Spool
 from runner.jobs.entry import Entry
 from runner.jobs.job import Job
@@ -25,7 +26,7 @@ def done(spool: Spool, entry: Entry, text: str) -> Entry:
     """Be the worker: end the job with this result."""
     run = following(spool.home, entry.id)
     (run.path / "output.md").write_text(text)
-    run.begin(spool.home, {"output": {"path": str(run.path / "output.md")}})
+    run.begin(spool.home, AttemptRecord(output=Contract(str(run.path / "output.md"))))
     spool.move(spool.move(Place(State.QUEUED, entry), Move.CLAIM), Move.FINISH)
     return entry
 

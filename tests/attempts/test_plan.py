@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from runner.attempts import plan as plans
-from runner.attempts.plan import Plan
+from runner.attempts.plan import Conversation, Plan, Ready
 from runner.attempts.prepare import prepare
 from runner.errors import BadInput, BadSetup, NotFound, Unready
 from runner.home.attempt_folder import following
 from runner.home.layout import Home
+from runner.home.records import AnswerRule
 from runner.jobs.job import Job
 
 
@@ -166,10 +167,10 @@ def test_rules_for_an_agent_that_has_none_are_refused(plan: Callable[..., Plan],
 def test_the_rules_stand_in_the_sessions_settings_as_they_were_written(plan: Callable[..., Plan], home: Home) -> None:
     run = following(home, "1m7y5q8nvn2kj7")
     made = plan(agent="claude", allow=["Bash({workdir} *)"], deny=["Bash(git push *)"], permissions="ask")
-    record = prepare(home, run, made, "/bin/claude")
+    record = prepare(home, run, Ready(made, "/bin/claude", {}))
     rules = json.loads(run.settings.read_text())["permissions"]
     assert (rules["allow"][-1], rules["deny"]) == ("Bash({workdir} *)", ["Bash(git push *)"])
-    assert ("--disallowedTools" in record["argv"], record["answer"]) == (False, {"within": 1200.0, "default": "deny"})
+    assert ("--disallowedTools" in record.argv, record.answer) == (False, AnswerRule(1200.0, "deny"))
 
 
 @pytest.mark.parametrize("permissions", ["edits", "deny", "bypass"])
@@ -177,7 +178,7 @@ def test_questions_are_switched_off_where_nobody_said_to_be_there(
     plan: Callable[..., Plan], home: Home, permissions: str
 ) -> None:
     made = plan(agent="claude", permissions=permissions)
-    argv = prepare(home, following(home, "1m7y5q8nvn2kj7"), made, "/bin/claude")["argv"]
+    argv = prepare(home, following(home, "1m7y5q8nvn2kj7"), Ready(made, "/bin/claude", {})).argv
     assert argv[argv.index("--disallowedTools") + 1] == "AskUserQuestion"
 
 
@@ -201,8 +202,8 @@ def held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_known_conversation_is_what_the_first_attempt_goes_on_with(plan: Callable[..., Plan], held: Path) -> None:
     made = plan(agent="claude", conversation=KNOWN, workdir=str(held))
-    assert made.adopted() == {"session_id": KNOWN, "workdir": str(held), "attempt": None}
-    assert plan().adopted() is None
+    assert made.conversation() == Conversation(KNOWN, held)
+    assert plan().conversation() is None
 
 
 @pytest.mark.parametrize(

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from runner.attempts import worktree
+from runner.attempts.worktree import Worktree
 from runner.errors import BadInput
 from runner.home.layout import Home
+from runner.home.records import DiffStat
 from runner.home.spool import Spool
 from runner.intake import drops
 from runner.system import files
+from runner.system import git as runner_git
 
 JOB = "1kq2vd6w8s3f5h"
 Git = Callable[..., str]
@@ -42,7 +45,7 @@ def save(folder: Path, message: str) -> None:
     git(folder, "-c", "user.name=Ada", "-c", "user.email=ada@example.org", "commit", "--quiet", "-m", message)
 
 
-def make(home: Home, repository: Path, **said: Any) -> dict[str, Any]:
+def make(home: Home, repository: Path, **said: Any) -> Worktree:
     return worktree.make(home, JOB, repository, said.get("base"), said.get("branch"))
 
 
@@ -62,23 +65,23 @@ def untouched(repository: Path) -> Iterator[None]:
 
 def test_the_folder_in_the_worktree_is_that_of_the_workdir(home: Home, repository: Path, untouched: None) -> None:
     made = make(home, repository / "sub")
-    assert (made["workdir"], made["branch"]) == (str(worktree.place(home, JOB) / "sub"), f"muxq/{JOB}")
-    assert (Path(made["workdir"]) / "a").read_text() == "one\n"
-    assert git(Path(made["path"]), "branch", "--show-current") == f"muxq/{JOB}\n"
+    assert (made.workdir, made.branch) == (str(worktree.place(home, JOB) / "sub"), f"muxq/{JOB}")
+    assert (Path(made.workdir) / "a").read_text() == "one\n"
+    assert git(Path(made.path), "branch", "--show-current") == f"muxq/{JOB}\n"
 
 
 def test_a_second_attempt_finds_it_as_it_was_left(home: Home, repository: Path) -> None:
     made = make(home, repository)
-    (Path(made["path"]) / "new").touch()
+    (Path(made.path) / "new").touch()
     assert make(home, repository) == made
-    assert (Path(made["path"]) / "new").exists()
+    assert (Path(made.path) / "new").exists()
 
 
 def test_many_jobs_make_theirs_at_once(home: Home, repository: Path) -> None:
     jobs = [f"{JOB[:-2]}{number:02}" for number in range(40)]
     with ThreadPoolExecutor(8) as several:
         made = list(several.map(lambda job: worktree.make(home, job, repository, None, None), jobs))
-    assert all((Path(one["workdir"]) / "sub" / "a").exists() for one in made)
+    assert all((Path(one.workdir) / "sub" / "a").exists() for one in made)
     with ThreadPoolExecutor(8) as several:
         list(several.map(lambda job: worktree.remove(home, job), jobs))
     assert git(repository, "worktree", "list").count("\n") == 1
@@ -86,18 +89,18 @@ def test_many_jobs_make_theirs_at_once(home: Home, repository: Path) -> None:
 
 def test_one_that_was_made_by_half_is_made_again(home: Home, repository: Path) -> None:
     made = make(home, repository)
-    (Path(made["path"]) / "sub" / "a").unlink()
-    files.write_json(home.runs / JOB / "worktree.json", made | {"ready": False}, tmp=home.tmp)
+    (Path(made.path) / "sub" / "a").unlink()
+    files.write_json(home.runs / JOB / "worktree.json", asdict(replace(made, ready=False)), tmp=home.tmp)
     assert make(home, repository) == made
-    assert (Path(made["path"]) / "sub" / "a").exists()
+    assert (Path(made.path) / "sub" / "a").exists()
 
 
 def test_it_begins_where_the_job_says(home: Home, repository: Path) -> None:
     (repository / "sub" / "a").write_text("two\n")
     save(repository, "second")
     made = make(home, repository, base="main~1", branch="try/it")
-    assert (Path(made["path"]) / "sub" / "a").read_text() == "one\n"
-    assert made["base"] == git(repository, "rev-parse", "main~1").strip()
+    assert (Path(made.path) / "sub" / "a").read_text() == "one\n"
+    assert made.base == git(repository, "rev-parse", "main~1").strip()
 
 
 @pytest.mark.parametrize(
@@ -131,22 +134,22 @@ def test_a_repository_without_a_commit_is_refused(home: Home, tmp_path: Path) ->
 
 def test_all_changes_become_one_commit_of_somebody(home: Home, repository: Path, untouched: None) -> None:
     made = make(home, repository)
-    (Path(made["path"]) / "new").write_text("x\n")
-    (Path(made["path"]) / "sub" / "a").unlink()
-    worktree.commit(made, "job\n\nwhy")
-    worktree.commit(made, "nothing more")
-    log = git(Path(made["path"]), "log", "--format=%s %an <%ae>", f"{made['base']}..HEAD")
+    (Path(made.path) / "new").write_text("x\n")
+    (Path(made.path) / "sub" / "a").unlink()
+    worktree.commit(made.record(), "job\n\nwhy")
+    worktree.commit(made.record(), "nothing more")
+    log = git(Path(made.path), "log", "--format=%s %an <%ae>", f"{made.base}..HEAD")
     assert log == "job muxq <muxq@localhost>\n"
-    assert git(Path(made["path"]), "diff", "--name-status", made["base"], "HEAD").split() == ["A", "new", "D", "sub/a"]
+    assert git(Path(made.path), "diff", "--name-status", made.base, "HEAD").split() == ["A", "new", "D", "sub/a"]
 
 
 def test_the_commit_is_the_users_where_git_knows_one(home: Home, repository: Path) -> None:
     git(repository, "config", "user.name", "Ada")
     git(repository, "config", "user.email", "ada@example.org")
     made = make(home, repository)
-    (Path(made["path"]) / "new").touch()
-    worktree.commit(made, "job")
-    assert git(Path(made["path"]), "log", "-1", "--format=%an") == "Ada\n"
+    (Path(made.path) / "new").touch()
+    worktree.commit(made.record(), "job")
+    assert git(Path(made.path), "log", "-1", "--format=%an") == "Ada\n"
 
 
 def test_no_hook_and_no_variable_of_the_users_is_in_the_way(
@@ -160,9 +163,9 @@ def test_no_hook_and_no_variable_of_the_users_is_in_the_way(
         inside.setenv("GIT_DIR", str(repository / ".git"))
         inside.setenv("GIT_INDEX_FILE", str(repository / ".git" / "index"))
         made = make(home, repository)
-        (Path(made["path"]) / "new").touch()
-        worktree.commit(made, "job")
-    assert git(repository, "log", "--format=%s", made["branch"]) == "job\nfirst\n"
+        (Path(made.path) / "new").touch()
+        worktree.commit(made.record(), "job")
+    assert git(repository, "log", "--format=%s", made.branch) == "job\nfirst\n"
 
 
 @pytest.mark.parametrize(
@@ -173,12 +176,12 @@ def test_a_branch_is_kept_while_it_has_something_of_its_own(
 ) -> None:
     made = make(home, repository)
     if changed:
-        (Path(made["path"]) / "new").touch()
-        worktree.commit(made, "job")
+        (Path(made.path) / "new").touch()
+        worktree.commit(made.record(), "job")
     if merged:
-        git(repository, "merge", "--quiet", made["branch"])
+        git(repository, "merge", "--quiet", made.branch)
     worktree.remove(home, JOB)
-    assert (bool(git(repository, "branch", "--list", made["branch"])), Path(made["path"]).exists()) == (kept, False)
+    assert (bool(git(repository, "branch", "--list", made.branch)), Path(made.path).exists()) == (kept, False)
     assert git(repository, "worktree", "list").count("\n") == 1
 
 
@@ -186,7 +189,7 @@ def test_a_worktree_goes_though_its_repository_has_gone(home: Home, repository: 
     made = make(home, repository)
     repository.rename(repository.with_name("away"))
     worktree.remove(home, JOB)
-    assert not Path(made["path"]).exists()
+    assert not Path(made.path).exists()
 
 
 def test_a_job_without_one_has_nothing_to_remove(home: Home) -> None:
@@ -194,28 +197,23 @@ def test_a_job_without_one_has_nothing_to_remove(home: Home) -> None:
 
 
 def test_numbers_are_added_up_and_binary_files_have_no_lines() -> None:
-    assert worktree.stat("1\t2\ta\n-\t-\tb.png\n10\t0\tc d\n") == {"files": 3, "insertions": 11, "deletions": 2}
+    assert worktree.stat("1\t2\ta\n-\t-\tb.png\n10\t0\tc d\n") == DiffStat(3, 11, 2)
 
 
 def test_one_whose_git_was_killed_is_made_again(home: Home, repository: Path) -> None:
     made = make(home, repository)
     (entry,) = (repository / ".git" / "worktrees").iterdir()
     (entry / "locked").write_text("initializing")  # as git has it until the files are there
-    files.write_json(home.runs / JOB / "worktree.json", made | {"ready": False}, tmp=home.tmp)
+    files.write_json(home.runs / JOB / "worktree.json", asdict(replace(made, ready=False)), tmp=home.tmp)
     assert make(home, repository) == made
-    assert (Path(made["path"]) / "sub" / "a").exists()
-
-
-def test_an_interrupt_from_the_keyboard_does_not_reach_git(repository: Path) -> None:
-    group = worktree.git(repository, "-c", "alias.group=!ps -o pgid= -p $$", "group")
-    assert int(group) != os.getpgid(0)
+    assert (Path(made.path) / "sub" / "a").exists()
 
 
 def test_of_many_drops_for_one_repository_git_is_asked_once(
     home: Home, repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, asked = worktree.git, []
-    monkeypatch.setattr(worktree, "git", lambda folder, *words: asked.append(words) or real(folder, *words))
+    real, asked = runner_git.run, []
+    monkeypatch.setattr(runner_git, "run", lambda folder, *words: asked.append(words) or real(folder, *words))
     for number in range(5):
         said = {"prompt": "x", "agent": "echo", "workdir": str(repository), "worktree": True}
         (home.queue / f"{number}.json").write_text(json.dumps(said))

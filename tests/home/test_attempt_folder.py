@@ -8,11 +8,12 @@ from runner.errors import NotFound
 from runner.home import attempt_folder
 from runner.home.attempt_folder import following
 from runner.home.layout import Home
+from runner.home.records import AttemptRecord, Contract
 
 
 def test_a_result_is_where_the_job_wanted_it_and_then_the_copy_in_the_run_folder(home: Home) -> None:
     run, wanted = following(home, "job"), home.path / "report.txt"
-    run.begin(home, {"output": {"path": str(wanted)}})
+    run.begin(home, AttemptRecord(output=Contract(str(wanted))))
     kept = run.path / "output.txt"
     for path in (kept, wanted):
         path.write_text("x")

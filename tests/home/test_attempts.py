@@ -6,6 +6,8 @@ import pytest
 
 from runner.home.attempt_folder import AttemptFolder, following, runs
 from runner.home.layout import Home
+from runner.home.records import AttemptRecord, OutcomeRecord, Remains
+from runner.jobs.outcome import Cancelled, Done, Failed
 
 
 def numbers(home: Home) -> list[int]:
@@ -32,28 +34,28 @@ def test_a_run_that_was_never_prepared_is_taken_up_again(home: Home) -> None:
 
 
 def test_after_a_run_that_was_prepared_comes_the_next_number(home: Home) -> None:
-    following(home, "j").begin(home, {"a": 1})
+    following(home, "j").begin(home, AttemptRecord(agent="echo"))
     assert following(home, "j").number == 2
 
 
 def test_after_a_run_that_ended_before_it_was_prepared_comes_the_next_number(home: Home) -> None:
-    following(home, "j").end(home, {"outcome": "cancelled"})
+    following(home, "j").end(home, OutcomeRecord(Cancelled()))
     assert following(home, "j").number == 2
 
 
 def test_the_number_after_the_last_is_taken_although_one_is_missing(home: Home) -> None:
     AttemptFolder("j", 7, home.runs / "j" / "7").path.mkdir(parents=True)
-    AttemptFolder("j", 7, home.runs / "j" / "7").begin(home, {})
+    AttemptFolder("j", 7, home.runs / "j" / "7").begin(home, AttemptRecord())
     assert following(home, "j").number == 8
 
 
 def test_the_records_are_read_back(home: Home) -> None:
     run = following(home, "j")
     before = (run.attempt(), run.outcome())
-    run.begin(home, {"a": 1})
-    run.end(home, {"outcome": "done"})
-    assert (before, run.attempt()) == ((None, None), {"version": 1, "a": 1})
-    assert run.outcome() == {"version": 1, "outcome": "done"}
+    run.begin(home, AttemptRecord(agent="echo"))
+    run.end(home, OutcomeRecord(Done(), "2026-11-21T03:00:01.000Z", Remains(exit_status=0)))
+    assert (before, run.attempt()) == ((None, None), AttemptRecord(agent="echo"))
+    assert run.outcome() == OutcomeRecord(Done(), "2026-11-21T03:00:01.000Z", Remains(exit_status=0))
 
 
 @pytest.mark.parametrize("data", ["", "{", "[]", '{"outcome": "done"', '{"version": 1, "outcome": "well"}'])
@@ -65,7 +67,7 @@ def test_a_damaged_record_counts_as_none(home: Home, data: str) -> None:
 
 
 def test_a_run_that_has_ended_is_not_taken_up_again_although_it_was_never_prepared(home: Home) -> None:
-    following(home, "j").end(home, {"outcome": "failed", "error": "bad-job", "message": "gone"})
+    following(home, "j").end(home, OutcomeRecord(Failed("bad-job", "gone")))
     assert following(home, "j").number == 2
 
 

@@ -16,7 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from runner import Queue
-from runner.attempts import plan, worktree
+from runner.attempts import plan
 from runner.cli.app import app
 from runner.errors import BadInput, MuxqError, NotFound
 from runner.home import batches, dependencies
@@ -26,7 +26,7 @@ from runner.intake import batch
 from runner.jobs.entry import Entry
 from runner.jobs.job import Job
 from runner.jobs.state import Move, State
-from runner.system import files
+from runner.system import files, git
 from runner.views import batch as view
 
 
@@ -237,8 +237,8 @@ def test_a_repository_is_looked_at_once_for_all_rows(
     home: Home, repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
-    real = worktree.git
-    monkeypatch.setattr(worktree, "git", lambda folder, *words: asked.append(words[0]) or real(folder, *words))
+    real = git.run
+    monkeypatch.setattr(git, "run", lambda folder, *words: asked.append(words[0]) or real(folder, *words))
     rows = "".join(f"{number}\n" for number in range(20))
     muxq(home, "batch", "-", "--prompt", "{{ row.line }}", "-a", "echo", "-C", str(repository), "--worktree", text=rows)
     assert asked == ["rev-parse", "rev-parse"]

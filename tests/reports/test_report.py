@@ -17,6 +17,7 @@ from runner.errors import BadInput
 from runner.home import events, hold
 from runner.home.attempt_folder import following
 from runner.home.layout import Home
+from runner.home.records import AttemptRecord, OutcomeRecord
 from runner.home.spool import Place, Spool
 from runner.intake.drops import admit
 from runner.jobs.state import Move, State
@@ -43,9 +44,10 @@ def ended(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
         place = queue.spool.move(queue.find(job), Move.CLAIM)
         run = following(queue.home, job)
         output = {"path": str(run.path / "output.md")}
-        run.begin(queue.home, {"started_at": clock.stamp(NOON + start), "output": output, "worktree": worktree})
+        begun = {"started_at": clock.stamp(NOON + start), "output": output, "worktree": worktree}
+        run.begin(queue.home, AttemptRecord.load(begun))
         said = {"outcome": WORD[move], "finished_at": clock.stamp(NOON + end), "exit_status": None, "usage": USAGE}
-        run.end(queue.home, said | record)
+        run.end(queue.home, OutcomeRecord.load(said | record))
         monkeypatch.setattr(clock, "stamp", _at(NOON + end))
         queue.spool.move(Place(State.RUNNING, place.entry), move)
         monkeypatch.setattr(clock, "stamp", STAMP)
@@ -55,6 +57,7 @@ def ended(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
 
 
 STAMP = clock.stamp
+LATE = {"error": "timeout", "message": "late"}
 WORD = {Move.FINISH: "done", Move.FAIL: "failed"}
 
 
@@ -164,14 +167,18 @@ def test_a_drop_that_was_no_job_is_told_with_the_reason(queue: Queue) -> None:
         assert all(words in form(found) for words in ("1 not taken as jobs", "typo.json", "did you mean `prompt`?"))
 
 
+def _tree(branch: str) -> dict[str, str]:
+    return {"path": "/worktree", "branch": branch, "base": "c0ffee", "repository": "/repository"}
+
+
 def test_where_the_changes_of_a_job_are_and_how_many_is_told_in_every_form(
     queue: Queue, ended: Callable[..., str]
 ) -> None:
     stat = {"files": 2, "insertions": 10, "deletions": 3}
-    tea = ended("tea", Move.FINISH, 0, 10, worktree={"branch": "drinks/tea"}, diff_stat=stat)
+    tea = ended("tea", Move.FINISH, 0, 10, worktree=_tree("drinks/tea"), diff_stat=stat)
     diff = queue.home.runs / tea / "1" / "diff.patch"
     diff.write_text("+ tea")
-    ended("none", Move.FAIL, 0, 10, worktree={"branch": "drinks/none"}, diff_stat=stat | {"files": 0})
+    ended("none", Move.FAIL, 0, 10, worktree=_tree("drinks/none"), diff_stat=stat | {"files": 0}, **LATE)
     ended("bare", Move.FINISH, 0, 10)
     found = reports.report(queue, NOON - 10, NOON + 30)
     told = {job["name"]: [job[key] for key in ("branch", "diff_stat", "diff")] for job in found["done"]}

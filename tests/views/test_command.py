@@ -9,6 +9,7 @@ import pytest
 
 from runner.home.attempt_folder import AttemptFolder, following
 from runner.home.layout import Home
+from runner.home.records import AttemptRecord
 from runner.home.spool import Place, Spool
 from runner.jobs.entry import Entry
 from runner.jobs.state import State
@@ -23,7 +24,7 @@ def made(
     place = Place(State.QUEUED, add(**keys))
     run = following(home, place.entry.id)
     said = {"agent": "echo", "workdir": "/a b", "argv": ["/bin/x", "--", "it's $HOME"]}
-    run.begin(home, said if record is None else record)
+    run.begin(home, AttemptRecord.load(said if record is None else record))
     return place, run
 
 

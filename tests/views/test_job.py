@@ -11,6 +11,7 @@ import pytest
 from runner.home import events
 from runner.home.attempt_folder import AttemptFolder, following
 from runner.home.layout import Home
+from runner.home.records import AttemptRecord, OutcomeRecord
 from runner.home.spool import Place, Spool
 from runner.intake.drops import admit
 from runner.jobs.entry import Entry
@@ -36,12 +37,13 @@ def running(spool: Spool, add: Add) -> Place:
 @pytest.fixture
 def run(home: Home, running: Place) -> AttemptFolder:
     made = following(home, running.entry.id)
-    made.begin(home, RECORD)
+    made.begin(home, AttemptRecord.load(RECORD))
     return made
 
 
 def end(spool: Spool, run: AttemptFolder, place: Place, move: Move, **record: Any) -> dict[str, Any]:
-    run.end(spool.home, {"outcome": move.value, "finished_at": FINISHED, "exit_status": None, "usage": None, **record})
+    value = {"outcome": move.value, "finished_at": FINISHED, "exit_status": None, "usage": None, **record}
+    run.end(spool.home, OutcomeRecord.load(value))
     return describe(spool, spool.move(place, move))
 
 
@@ -163,7 +165,7 @@ def test_a_second_attempt_keeps_the_first_start_of_the_job(spool: Spool, running
     end(spool, run, running, Move.REQUEUE, outcome="requeued", reason="lost", message="gone")
     place = spool.move(Place(State.QUEUED, running.entry), Move.CLAIM)
     again = following(spool.home, running.entry.id)
-    again.begin(spool.home, {**RECORD, "started_at": FINISHED, "output": {"path": "/second.md"}})
+    again.begin(spool.home, AttemptRecord.load({**RECORD, "started_at": FINISHED, "output": {"path": "/second.md"}}))
     told = describe(spool, place)
     assert (told["started_at"], told["output_path"], told["run_dir"], [a["number"] for a in told["attempts"]]) == (
         *(STARTED, "/second.md", str(again.path), [1, 2]),
