@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
 
 from runner.errors import BadInput
 from runner.home.layout import Home
@@ -73,35 +75,44 @@ def complaint(parent: Parent, stands: State | None) -> str:
     return f"{parent.called}, which this job is after, {how}; to try both: muxq retry {parent.entry.id} --children"
 
 
-def order(wants: Mapping[str, tuple[str, frozenset[str]]]) -> tuple[list[str], list[str]]:
-    """In which order drops enter, each after those of them that it names; and those that wait for each other.
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A dropped job in the graph of those that are after others."""
 
-    `wants`: by file what its job is called and the words of its `after`.
+    name: str
+    """What the job is called."""
+    after: frozenset[str]
+    """The ids and names in its `after`."""
+
+
+def order(drops: Mapping[str, Node]) -> tuple[list[str], list[str]]:
+    """In which order drops (by file name) enter the queue, each after those that it names; and those in circles.
+
+    A drop that is after one in a circle, and not in one itself, is in neither list.
     """
     files: dict[str, set[str]] = defaultdict(set)
-    for file, (called, _) in wants.items():
-        files[called].add(file)
+    for file, drop in drops.items():
+        files[drop.name].add(file)
     before = {
-        file: {other for word in words for other in files.get(word, ())} - {file} for file, (_, words) in wants.items()
+        file: set().union(*(files[word] for word in drop.after & files.keys())) - {file} for file, drop in drops.items()
     }
-    behind: dict[str, set[str]] = defaultdict(set)
-    for file, others in before.items():
-        for other in others:
+    entering = _peel(before)
+    rest = before.keys() - set(entering)
+    behind: dict[str, set[str]] = {file: set() for file in rest}
+    for file in rest:
+        for other in before[file] & rest:
             behind[other].add(file)
-    sorted_ = _peel(before, behind)
-    rest = {file: others.difference(sorted_) for file, others in before.items() if file not in set(sorted_)}
-    tails = set(_peel({file: behind[file].intersection(rest) for file in rest}, rest))
-    return sorted_, [file for file in rest if file not in tails]
+    tails = set(_peel(behind))
+    return entering, [file for file in drops if file in rest - tails]
 
 
-def _peel(before: Mapping[str, set[str]], behind: Mapping[str, set[str]]) -> list[str]:
-    """Take away, again and again, what has nothing before it; in that order."""
-    left = {file: len(others) for file, others in before.items()}
-    ready = [file for file, count in left.items() if not count]
-    for file in ready:  # grows while it is gone through
-        for other in behind.get(file, ()):
-            if other in left:
-                left[other] -= 1
-                if not left[other]:
-                    ready.append(other)
+def _peel(before: Mapping[str, set[str]]) -> list[str]:
+    """What can be sorted, each behind what is before it; without what waits in a circle or behind one."""
+    sorter = TopologicalSorter(before)
+    with suppress(CycleError):
+        sorter.prepare()
+    ready: list[str] = []
+    while level := sorter.get_ready():
+        ready += level
+        sorter.done(*level)
     return ready

@@ -19,7 +19,7 @@ from typing import Any
 from runner.attempts.plan import Setup
 from runner.errors import BadInput, BadSetup, MuxqError, NotFound, Unready
 from runner.home import dependencies
-from runner.home.dependencies import Parent
+from runner.home.dependencies import Node, Parent
 from runner.home.spool import Spool
 from runner.intake import add as intake
 from runner.intake.drops import Drops
@@ -100,7 +100,8 @@ class Admission:
         """Take in what is after others: these first, in whatever order all were dropped."""
         children, drops = self._children, self.drops
         words = {name: frozenset(said.job for said in job.after or ()) for name, job in children.items()}
-        order, circle = dependencies.order({name: (_called(name, job), words[name]) for name, job in children.items()})
+        nodes = {name: Node(_called(name, job), words[name]) for name, job in children.items()}
+        order, circle = dependencies.order(nodes)
         for name in circle:
             self._safely(self._reject_circle, name, sorted(circle))
         whole = not (drops.unfinished or drops.left)

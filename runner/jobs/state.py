@@ -37,7 +37,7 @@ class Move(StrEnum):
 
 
 TRANSITIONS: dict[State, dict[Move, State]] = {
-    State.QUEUED: {Move.CLAIM: State.RUNNING, Move.FAIL: State.FAILED, Move.CANCEL: State.CANCELLED},
+    State.QUEUED: {Move.CLAIM: State.RUNNING, Move.CANCEL: State.CANCELLED},
     State.RUNNING: {
         Move.FINISH: State.DONE,
         Move.FAIL: State.FAILED,

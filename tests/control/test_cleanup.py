@@ -183,9 +183,9 @@ def test_cleaning_beside_workers_adding_cancelling_and_trying_again_loses_no_job
 def test_what_a_live_job_is_after_stays_and_a_record_goes_with_its_job(spool: Spool, add: Callable[..., Entry]) -> None:
     parent = add(name="a")
     child = add(name="b", after=["a"])
-    spool.move(Place(State.QUEUED, parent), Move.FAIL)
+    spool.move(spool.move(Place(State.QUEUED, parent), Move.CLAIM), Move.FAIL)
     assert sweep(spool, -1, dry_run=False, purge=False) == []
-    spool.move(Place(State.QUEUED, child), Move.FAIL)
+    spool.move(spool.move(Place(State.QUEUED, child), Move.CLAIM), Move.FAIL)
     assert sweep(spool, -1, dry_run=False, purge=False) == [parent.id, child.id]
     assert list((spool.home.path / "after").iterdir()) == []
     assert [path.stem for path in (spool.home.path / "archive").glob("*/after/*.json")] == [child.id]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import random
 from itertools import permutations
 
 import pytest
 
 from runner.home import dependencies
-from runner.home.dependencies import Parent
+from runner.home.dependencies import Node, Parent
 from runner.home.layout import Home
 from runner.jobs import entry as entries
 from runner.jobs.entry import Entry
@@ -64,25 +65,58 @@ def test_the_complaint_names_the_parent_and_what_to_do(stands: State | None, wor
     assert told.endswith(f"muxq retry {parent.entry.id} --children")
 
 
-def wants(**said: str) -> dict[str, tuple[str, frozenset[str]]]:
-    return {f"{name}.json": (name, frozenset(words.split())) for name, words in said.items()}
+def nodes(**after: str) -> dict[str, Node]:
+    return {f"{name}.json": Node(name, frozenset(words.split())) for name, words in after.items()}
 
 
 def test_drops_enter_after_those_that_they_name_in_whatever_order_they_were_dropped() -> None:
     for names in permutations("abcd"):
-        drops = wants(a="", b="a", c="a elsewhere", d="b c")
+        drops = nodes(a="", b="a", c="a elsewhere", d="b c")
         order, circle = dependencies.order({f"{name}.json": drops[f"{name}.json"] for name in names})
         assert (order[0], sorted(order[1:3]), order[3], circle) == ("a.json", ["b.json", "c.json"], "d.json", [])
 
 
 def test_only_those_that_wait_for_each_other_are_a_circle() -> None:
-    order, circle = dependencies.order(wants(a="b", b="c", c="a", behind="a", free="", own="own"))
-    assert (order, sorted(circle)) == (["free.json", "own.json"], ["a.json", "b.json", "c.json"])
+    order, circle = dependencies.order(nodes(a="b", b="c", c="a", behind="a", free="", own="own"))
+    assert (sorted(order), circle) == (["free.json", "own.json"], ["a.json", "b.json", "c.json"])
 
 
 def test_of_a_job_with_two_drops_of_its_parents_name_both_come_first() -> None:
-    order, _ = dependencies.order({"c": ("c", frozenset({"p"})), "1": ("p", frozenset()), "2": ("p", frozenset())})
+    drops = {"c": Node("c", frozenset({"p"})), "1": Node("p", frozenset()), "2": Node("p", frozenset())}
+    order, _ = dependencies.order(drops)
     assert order[-1] == "c"
+
+
+def reachable(before: dict[str, set[str]], file: str) -> set[str]:
+    """What has to enter before a drop, at any distance."""
+    seen: set[str] = set()
+    front = [file]
+    while front:
+        new = before[front.pop()] - seen
+        seen |= new
+        front += new
+    return seen
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_what_does_not_reach_a_circle_enters_in_order_and_circles_are_told_from_what_waits_for_them(seed: int) -> None:
+    dice = random.Random(seed)
+    drops = {
+        f"{number}.json": Node(
+            f"n{dice.randint(0, 7)}", frozenset(f"n{dice.randint(0, 9)}" for _ in range(dice.choice([0, 1, 1, 2])))
+        )
+        for number in range(dice.randint(0, 9))
+    }
+    before = {
+        file: {other for other in drops if other != file and drops[other].name in node.after}
+        for file, node in drops.items()
+    }
+    far = {file: reachable(before, file) for file in drops}
+    circular = {file for file in drops if file in far[file]}
+    order, circle = dependencies.order(drops)
+    assert set(order) == {file for file in drops if file not in circular and circular.isdisjoint(far[file])}
+    assert all(order.index(other) < order.index(file) for file in order for other in before[file])
+    assert set(circle) == {file for file in drops if circular & far[file] and any(file in far[end] for end in circular)}
 
 
 def test_the_children_of_all_jobs_are_read_from_the_records(home: Home) -> None:

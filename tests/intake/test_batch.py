@@ -41,6 +41,10 @@ def muxq(home: Home, *words: str, text: str | None = None) -> str:
     return done.stdout
 
 
+def fail(spool: Spool, place: Place) -> Place:
+    return spool.move(spool.move(place, Move.CLAIM), Move.FAIL)
+
+
 def test_the_jobs_of_a_batch_are_ordinary_and_say_which_it_is(home: Home, spool: Spool) -> None:
     made = batch.add(spool, jobs(3), name="b", source="x.csv")
     told = Queue(home.path).list()
@@ -165,7 +169,7 @@ def test_a_damaged_record_hides_no_other(home: Home, spool: Spool, damage: str) 
 def test_progress_is_counted_where_the_jobs_lie(home: Home, spool: Spool) -> None:
     made = batch.add(spool, jobs(3), name="b", source="x")
     there = spool.places(made.ids)
-    spool.move(there[made.ids[0]], Move.FAIL)
+    fail(spool, there[made.ids[0]])
     spool.path(there[made.ids[1]]).unlink()
     found = batches.counts(made, spool.places(made.ids))
     assert {word: count for word, count in found.items() if count} == {"queued": 1, "failed": 1, "gone": 1}
@@ -175,7 +179,7 @@ def test_a_failed_job_that_goes_back_while_its_batch_is_described_hides_no_other
     spool: Spool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = batch.add(spool, jobs(2), name="b", source="x")
-    failed = {job: spool.move(place, Move.FAIL) for job, place in spool.places(made.ids).items()}
+    failed = {job: fail(spool, place) for job, place in spool.places(made.ids).items()}
     real = spool.places
 
     def places(*args: Any) -> dict[str, Place]:
@@ -261,7 +265,7 @@ def test_columns_are_the_variables_of_a_template_and_options_are_for_all(home: H
 def test_a_batch_is_shown_cancelled_and_retried(home: Home, spool: Spool) -> None:
     made = batch.add(spool, jobs(3), name="b", source="x")
     place = spool.places(made.ids)[made.ids[0]]
-    spool.move(place, Move.FAIL)
+    fail(spool, place)
     assert json.loads(muxq(home, "batch", "show", "b", "--json"))["failed"][0]["id"] == made.ids[0]
     assert muxq(home, "batch", "retry-failed", "b").split() == [made.ids[0]]
     assert sorted(muxq(home, "batch", "cancel", "b").split()) == sorted(made.ids)

@@ -11,7 +11,7 @@ Q, R, D, F, C = State.QUEUED, State.RUNNING, State.DONE, State.FAILED, State.CAN
 TABLE = {
     Move.CLAIM: {Q: R, R: None, D: None, F: None, C: None},
     Move.FINISH: {Q: None, R: D, D: None, F: None, C: None},
-    Move.FAIL: {Q: F, R: F, D: None, F: None, C: None},
+    Move.FAIL: {Q: None, R: F, D: None, F: None, C: None},
     Move.CANCEL: {Q: C, R: C, D: None, F: None, C: None},
     Move.REQUEUE: {Q: None, R: Q, D: None, F: None, C: None},
     Move.RETRY: {Q: None, R: None, D: None, F: Q, C: Q},
@@ -46,7 +46,6 @@ def test_the_diagram_shows_every_move_and_nothing_else() -> None:
         "stateDiagram-v2\n"
         "    [*] --> queued: add or drop\n"
         "    queued --> running: claim\n"
-        "    queued --> failed: fail\n"
         "    queued --> cancelled: cancel\n"
         "    running --> done: finish\n"
         "    running --> failed: fail\n"
