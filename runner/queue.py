@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 from runner.agents.mode import Mode
 from runner.errors import BadInput, NotFound
-from runner.home import attempt_folder, dependencies, layout
+from runner.home import attempt_folder, config, dependencies, hold, layout, pool
 from runner.home.attempt_folder import AttemptFolder, following, runs
+from runner.home.hold import Hold
 from runner.home.spool import Place, Spool
 from runner.intake.drops import Drops, admit
 from runner.jobs.entry import Entry, is_job
@@ -32,7 +33,9 @@ from runner.views import job as view
 
 if TYPE_CHECKING:
     from runner.control.session import Session
+    from runner.home.batches import Batch
     from runner.jobs.job import Job
+    from runner.views.story import Story
 
 GO_ON = "Go on with what you were doing, to its end."
 """The task of an adopted conversation for which nobody says another."""
@@ -149,6 +152,66 @@ class Queue:
     def workers(self) -> int:
         """How many workers are at work on this home now."""
         return self.spool.held("worker-*")
+
+    def story(self, reference: str) -> Story:
+        """What happened to the job, step by step (views/story.py)."""
+        from runner.views.story import Story
+
+        return Story(self.spool, self.find(reference).entry)
+
+    def hold(self, reason: str, seconds: float | None = None) -> Hold:
+        """Start nothing new in this home for `seconds`, or until release(). Returns the hold."""
+        standing = Hold(reason, "person", None if seconds is None else time.time() + seconds)
+        hold.put(self.home, standing)
+        self.spool.emit("hold.put", **standing.as_dict())
+        return standing
+
+    def release(self) -> Hold | None:
+        """Lift the hold. Returns the one that was in force."""
+        lifted = pool.release(self.home)
+        if lifted:
+            self.spool.emit("hold.lifted", kind=lifted.kind)
+        return lifted
+
+    def held(self) -> Hold | None:
+        """The hold in force, or the pause before a limit."""
+        return pool.held(self.home, config.load(self.home.config), time.time())
+
+    def batch(self, reference: str) -> Batch:
+        """The batch that an id, a unique prefix of one, or a name stands for. NotFound, BadInput."""
+        from runner.home import batches
+        from runner.intake import batch
+
+        batch.complete(self.spool)
+        return batches.find(self.home, reference)
+
+    def cancel_batch(self, item: Batch) -> tuple[Sequence[str], Sequence[str]]:
+        """Cancel its jobs that have not ended. Returns their ids, and the problems with others."""
+        return self._each(item, (State.QUEUED, State.RUNNING), self.cancel)
+
+    def retry_batch(self, item: Batch) -> tuple[Sequence[str], Sequence[str]]:
+        """Put its failed jobs back into the queue. Returns their ids, and the problems with others."""
+        from runner.home import batches
+
+        changed, problems = self._each(item, (State.FAILED,), self.retry)
+        if changed:
+            batches.await_end(self.home, item)
+        return changed, problems
+
+    def _each(
+        self, item: Batch, states: Collection[State], act: Callable[[Entry], dict[str, Any]]
+    ) -> tuple[Sequence[str], Sequence[str]]:
+        """`act` on those of the jobs that are in one of the states; one that has just moved on is left alone."""
+        changed, problems = [], []
+        for place in self.spool.places(item.ids).values():
+            if place.state in states:
+                try:
+                    changed.append(act(place.entry)["id"])
+                except BadInput as problem:
+                    now = self.spool.places([place.entry.id]).get(place.entry.id)
+                    if now and now.state in states:
+                        problems.append(str(problem))
+        return changed, problems
 
     def cancel(self, reference: str | Entry) -> dict[str, Any]:
         """Cancel a waiting job, or ask its worker to end a running one. Returns the job as it is then.

@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from runner import Queue
-from runner.cli.app import MODULES, app
+from runner.cli.app import COMMANDS, app
 from runner.home import events, hold
 from runner.home.attempt_folder import following
 from runner.home.layout import Home
@@ -27,7 +27,7 @@ from runner.system import clock
 
 Call = Callable[..., Result]
 Run = Callable[..., subprocess.CompletedProcess[str]]
-NAMES = [name for name in MODULES if name != "batch"]
+NAMES = [name for name in COMMANDS if name != "batch"]
 MUXQ = [sys.executable, "-c", "import sys; sys.argv[0] = 'muxq'; from runner.cli import main; main()"]
 PATH = os.pathsep.join([str(Path(sys.executable).parent), "/usr/local/bin", "/usr/bin", "/bin", "/opt/homebrew/bin"])
 

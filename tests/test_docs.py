@@ -30,14 +30,13 @@ from runner.agents import profile
 from runner.agents.mode import Mode
 from runner.agents.profile import BASE_ENVIRONMENT, Dialog, Profile
 from runner.agents.progress import Status
-from runner.cli import working
 from runner.cli.app import app
 from runner.home import events, messages, quota
 from runner.home.config import Config
-from runner.home.layout import FOLDERS, Home
+from runner.home.layout import FOLDERS
 from runner.jobs import job, outcome, schema, state
 from runner.templates import template as prompt
-from runner.worker.worker import Summary
+from runner.worker.run import RunRecord
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -318,7 +317,7 @@ def test_the_usual_words_of_messages_are_documented_and_what_a_template_may_use(
 
 def test_every_key_of_a_run_is_documented() -> None:
     told = first_cells(section("docs/files.md", "A run as JSON"))
-    assert told == list(working._as_dict(Home(ROOT), "", Summary(), 0, 0, ""))
+    assert told == [field.name for field in fields(RunRecord)]
 
 
 def test_every_key_of_a_profile_and_of_a_dialog_is_documented() -> None:

@@ -28,7 +28,7 @@ from typer.main import get_command
 
 from runner.agents import profile, progress
 from runner.cli.app import app
-from runner.cli.story import Story
+from runner.cli.printing import as_json
 from runner.errors import MuxqError
 from runner.home import config, hold
 from runner.home import events as event
@@ -443,9 +443,9 @@ def test_no_line_of_the_homes_events_is_too_odd(place: Home, lines: list[bytes])
     home = emptied(place)
     home.events.write_bytes(b"\n".join(lines) + b"\n")
     (home.folder(State.RUNNING) / f"{ID}.json").write_bytes(b'{"prompt": "x", "agent": "echo"}')
-    for as_json in (True, False):
-        queue = Queue(home.path)
-        list(Story(queue, queue.find(ID).entry, as_json=as_json).told())
+    for step in Queue(home.path).story(ID).new():
+        as_json(step.as_dict())
+        step.line()
 
 
 HOLDS = st.fixed_dictionaries(

@@ -1,6 +1,7 @@
-"""The `muxq` command. Each command parses, calls one method, prints; what takes time to import is imported there.
+"""The `muxq` command, one module for each of its commands: each parses, calls one method, prints.
 
-stdout is for results, stderr for people. Exit codes: errors.py, and docs/cli.md for all of them.
+Here: options, help, printing, exit codes (errors.py). Not here: what a command does; that lies in the rooms below, all
+of which may be imported. stdout is for results, stderr for people. What takes time to import is imported in a command.
 """
 
 import signal

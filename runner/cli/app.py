@@ -13,31 +13,35 @@ from importlib import import_module
 from typing import Annotated, Any, NoReturn
 
 import typer
-from typer.core import TyperGroup
 
+from runner.cli.help import Command, Group
+from runner.cli.options import HomeOption
 from runner.errors import MuxqError, told
 from runner.home import layout
 from runner.system import clock
 from runner.system.text import plain
 
-MODULES = {
-    **dict.fromkeys(("add", "work"), "make"),
-    **dict.fromkeys(("ls", "show", "output", "logs", "schema", "doctor"), "look"),
-    **dict.fromkeys(("cancel", "retry", "wait", "hold", "release", "clean"), "act"),
-    **dict.fromkeys(("approve", "deny", "answer", "notify"), "person"),
-    **dict.fromkeys(("attach", "mode", "send", "turn", "events", "transcript", "keep", "close", "adopt"), "talk"),
-    "report": "report",
-    "schedule": "timing",
-    "batch": "batch",
+PANELS = {
+    "Queue": ("add", "batch", "ls", "show", "output", "logs", "wait", "cancel", "retry", "clean"),
+    "Running": ("work", "hold", "release"),
+    "Sessions and answers": (
+        *("approve", "deny", "answer", "attach", "mode", "send", "turn"),
+        *("events", "transcript", "keep", "close", "adopt"),
+    ),
+    "Schedules and reports": ("schedule", "report", "notify"),
+    "Setup": ("doctor", "schema"),
 }
-"""Where each command is, in the order of the help."""
+"""The commands in the groups and the order of the help. Each lies in the module of its name."""
+
+COMMANDS = {name: panel for panel, names in PANELS.items() for name in names}
+"""The group of each command."""
 
 
 class Commands(UserDict[str, Any]):
     """The commands by name, each imported and built when it is asked for: `ls` costs one of them, not forty."""
 
     def __init__(self) -> None:
-        super().__init__(dict.fromkeys(MODULES))
+        super().__init__(dict.fromkeys(COMMANDS))
 
     def __getitem__(self, name: str) -> Any:
         if self.data[name] is None:
@@ -45,15 +49,15 @@ class Commands(UserDict[str, Any]):
         return self.data[name]
 
 
-class Group(TyperGroup):
-    def __init__(self, **said: Any) -> None:
-        super().__init__(**said)
+class Root(Group):
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
         self.commands = Commands()
 
 
 app = typer.Typer(
     name="muxq",
-    cls=Group,
+    cls=Root,
     help="Drop a job file, get a result file: a folder as a job queue for interactive coding agents in tmux.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -73,10 +77,7 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _globals(
-    home_path: Annotated[
-        str | None,
-        typer.Option("--home", metavar="DIR", help="The home (default: $MUXQ_HOME, .muxq/ upward, the state folder)."),
-    ] = None,
+    home_path: HomeOption = None,
     _show_version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
@@ -86,7 +87,7 @@ def _globals(
 
 
 def _ends_with_its_reader(command: Callable[..., None]) -> Callable[..., None]:
-    """`command`, at peace with a reader that has gone (`muxq ls | head`)."""
+    """`command`, which ends without an error where its reader has gone (`muxq ls | head`)."""
 
     @functools.wraps(command)
     def run(*args: Any, **options: Any) -> None:
@@ -101,19 +102,22 @@ def _ends_with_its_reader(command: Callable[..., None]) -> Callable[..., None]:
 
 def _built(name: str) -> Any:
     """The command, or the group, of this name."""
-    module = import_module(f"runner.cli.{MODULES[name]}")
+    module = import_module(f"runner.cli.{name}")
     if hasattr(module, "group"):
-        return typer.main.get_command(module.group(_ends_with_its_reader))
-    alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
-    alone.command(name)(_ends_with_its_reader(getattr(module, name)))
-    return typer.main.get_command(alone)
+        command: Any = typer.main.get_command(module.group(_ends_with_its_reader))
+    else:
+        alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+        alone.command(name, cls=Command)(_ends_with_its_reader(getattr(module, name)))
+        command = typer.main.get_command(alone)
+    command.rich_help_panel = COMMANDS[name]
+    return command
 
 
 def main() -> NoReturn:
     """Run the command line; the entry point of `muxq`."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a letter that the terminal cannot show is no error of the command
+            stream.reconfigure(errors="replace")  # a letter that the terminal cannot show is not an error
     try:
         app()
     except MuxqError as problem:
@@ -131,16 +135,16 @@ def main() -> NoReturn:
 
 
 def _where() -> str:
-    """Where an error of the system most likely is that does not say."""
+    """Best guess at the path for an OSError without one."""
     try:
         os.getcwd()
     except FileNotFoundError:
-        return "the working folder, which has been taken away"
+        return "the working folder, which was removed"
     return str(layout.locate().path)
 
 
 def _report() -> str:
-    """Write what happened to the home's crash report (else to the temporary folder); returns its path."""
+    """Write a crash report into the home, else the temporary folder; returns its path."""
     import tempfile
     from pathlib import Path
 

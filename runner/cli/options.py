@@ -1,41 +1,40 @@
-"""Options that several commands share, and how their values become ours."""
+"""Options that several commands share, their completion in the shell, and warnings that several give."""
 
-import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from runner.cli.printing import say
 from runner.errors import BadInput
-from runner.system.text import plain
 
 if TYPE_CHECKING:
     from runner.home.layout import Home
+    from runner.queue import Queue
 
 HomeOption = Annotated[
     str | None,
     typer.Option("--home", metavar="DIR", help="The home (default: $MUXQ_HOME, .muxq/ upward, the state folder)."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+TimeoutOption = Annotated[
+    str | None, typer.Option("--timeout", metavar="TIME", help="Give up after this time (exit status 1).")
+]
+FollowOption = Annotated[bool, typer.Option("--follow", "-f", help="Go on until the job has ended.")]
+LastOption = Annotated[int | None, typer.Option("--last", metavar="N", min=1, help="Only the last N.")]
 
 
-def _complete_job(incomplete: str) -> list[str]:
-    """Ids and names for the shell's completion; nothing where the home cannot be read."""
+def complete_job(incomplete: str) -> list[str]:
+    """Ids and names of jobs; nothing where the home cannot be read."""
     from runner.home import layout
     from runner.home.spool import Spool
 
     try:
         spool = Spool(layout.locate())
         places = spool.look(lambda file: incomplete in file, complete=lambda _: True).values()
-        found = [word for place in places for word in (place.entry.id, place.entry.name) if word]
+        words = [word for place in places for word in (place.entry.id, place.entry.name) if word]
     except OSError:
         return []
-    return [word for word in found if word.startswith(incomplete)]
-
-
-JobArgument = Annotated[
-    str,
-    typer.Argument(metavar="JOB", help="A job's id, a unique prefix of it, or its name.", autocompletion=_complete_job),
-]
+    return [word for word in words if word.startswith(incomplete)]
 
 
 def complete_agent(incomplete: str) -> list[str]:
@@ -58,41 +57,43 @@ def complete_template(incomplete: str) -> list[str]:
     return [name for name in template.names(layout.locate().prompts) if name.startswith(incomplete)]
 
 
-def pairs(said: list[str], option: str) -> dict[str, str]:
+JobArgument = Annotated[
+    str,
+    typer.Argument(metavar="JOB", help="A job's id, a unique prefix of it, or its name.", autocompletion=complete_job),
+]
+JobsArgument = Annotated[
+    list[str],
+    typer.Argument(metavar="JOB...", help="Ids, unique prefixes of ids, or names.", autocompletion=complete_job),
+]
+
+
+def length(text: str | None) -> float | None:
+    """A length of time in seconds; None where none is given. BadInput."""
+    from runner.system.duration import seconds
+
+    return seconds(text) if text else None
+
+
+def pairs(words: list[str], option: str) -> dict[str, str]:
     """`K=V` words as a dict. BadInput for a word without `=`."""
-    found = {}
-    for word in said:
+    values = {}
+    for word in words:
         key, equals, value = word.partition("=")
         if not (equals and key):
             raise BadInput(f"{option} takes KEY=VALUE, not {word!r}")
-        found[key] = value
-    return found
+        values[key] = value
+    return values
 
 
-def warn_of_no_place(place: "Home") -> None:
+def warn_of_no_place(home: "Home") -> None:
     """Say at once that a message which is asked for will reach nobody. BadSetup."""
     from runner.home import config
 
-    if not config.load(place.config).notify:
-        say(f"muxq: a message will reach nobody: `notify` names no place in {place.config}", err=True)
+    if not config.load(home.config).notify:
+        say(f"muxq: a message will reach nobody: `notify` names no place in {home.config}", err=True)
 
 
-def say(text: object, *, err: bool = False) -> None:
-    """One line for a person, or for the program that reads us: whatever stands in it, it gives a terminal no orders."""
-    typer.echo(plain(text), err=err)
-
-
-def say_lines(text: str, *, err: bool = False) -> None:
-    """say() for text that has lines and tabs of its own."""
-    for line in text.split("\n"):
-        typer.echo("\t".join(map(plain, line.split("\t"))), err=err)
-
-
-def as_json(value: Any, indent: int | None = None) -> str:
-    """JSON with the letters of all languages as they are, and what cannot be printed as \\uXXXX."""
-    text = json.dumps(value, ensure_ascii=False, indent=indent)
-    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
-
-
-def print_json(value: Any) -> None:
-    typer.echo(as_json(value, indent=2))
+def warn_of_no_worker(queue: "Queue") -> None:
+    """Say that what is waited for may not come."""
+    if not queue.workers():
+        say("muxq: no worker is running here; start one with: muxq work", err=True)

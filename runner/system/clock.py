@@ -36,6 +36,14 @@ def boot() -> str:
         return ""
 
 
+def seconds_or(stamp: object, default: float) -> float:
+    """The time that a record holds, in seconds since 1970; `default` where it holds none that can be read."""
+    try:
+        return seconds(stamp)  # type: ignore[arg-type] # a record of others may hold anything
+    except (TypeError, ValueError):
+        return default
+
+
 def seconds(text: str) -> float:
     """The reverse of stamp(). ValueError for what is not RFC 3339 with an offset."""
     moment = datetime.fromisoformat(text)

@@ -9,62 +9,15 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from runner.system import clock, duration
+from runner.system import duration
 from runner.system.text import plain
+from runner.views.event import sentence
 
 if TYPE_CHECKING:
     from rich.live import Live as RichLive
     from rich.table import Table
 
     from runner.worker.worker import Worker
-
-
-def sentence(name: str, data: dict[str, Any]) -> str | None:
-    """An event of the home as a line for people; None for one that says nothing to them."""
-    job = data.get("job", "")
-    match name:
-        case "job.admitted":
-            return f"{job} taken in" + (f" ({data['file']})" if data.get("file") else "")
-        case "job.added":
-            return f"{job} added"
-        case "job.rejected":
-            return f"{data['file']} rejected: {data['why']}"
-        case "job.running":
-            return f"{job} started"
-        case "job.taken-over":
-            return f"{job} taken over from a worker that is gone"
-        case "job.done" | "job.failed" | "job.cancelled":
-            why = f": {data['why']}" if data.get("why") else ""
-            return f"{job} {name.removeprefix('job.')}{why}"
-        case "job.queued":
-            return f"{job} back in the queue: {data.get('why', '')}"
-        case "job.blocked":
-            return f"{job} cannot start: {data['why']}"
-        case "hold.put":
-            until = clock.local(clock.seconds(data["until"])) if data["until"] else "a person lifts it"
-            return f"on hold until {until}: {data['reason']}"
-        case "hold.lifted":
-            return "the hold was lifted"
-        case "job.attention":
-            return f"{job} waits for you ({data['kind']}): {data['detail']}"
-        case "notify.failed":
-            return f"not told as wished ({data['what']}): {data['why']}"
-        case "worker.trouble":
-            return f"trouble: {data['why']}"
-        case "schedule.skipped":
-            return f"schedule {data['schedule']}: nothing added, {data['job']} still waits or runs"
-        case "schedule.trouble":
-            return f"schedule {data['schedule']}: {data['why']}"
-        case "worker.closed":
-            return f"nothing more starts: {data['why']}; {data['running']} running"
-        case "worker.stopping":
-            left = {
-                "leave": "they go on; the next worker takes over",
-                "finish": "waiting for them",
-                "kill": "ending them",
-            }
-            return f"stopping; {data['running']} running: {left[data['on_stop']]}" if data["running"] else "stopping"
-    return None
 
 
 class Lines:

@@ -293,9 +293,9 @@ def test_a_batch_after_a_job_that_is_not_there_leaves_nothing(
 
 
 def test_a_batch_without_a_question_or_a_file_is_told_what_is_missing(home: Home) -> None:
-    with pytest.raises(BadInput, match="--prompt TEXT, or --template T"):
+    with pytest.raises(BadInput, match="--prompt TEXT, or --template NAME"):
         muxq(home, "batch", "-", "-a", "echo", text="x\n")
-    with pytest.raises(BadInput, match=r"no file is called like \*\.nix"):
+    with pytest.raises(BadInput, match=r"no file matches \*\.nix"):
         muxq(home, "batch", "--files", "*.nix", "-a", "echo", "--prompt", "x")
 
 

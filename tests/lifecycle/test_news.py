@@ -9,8 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import typer
 
-from runner.cli import timing
+from runner.cli import schedule as schedule_command
+from runner.cli.app import app
 from runner.schedules import schedule
 from tests.site import HASTY, Ears, Site
 
@@ -277,7 +279,7 @@ def test_a_second_run_is_told_of_unless_it_may_find_another(site: Site, wait_unt
 
 def test_a_run_that_a_timer_starts_may_have_wishes(site: Site, wait_until: Wait) -> None:
     words = ["work", "--drain", "--notify", "--on-done", noting(site, "run"), "--on-failed", noting(site, "wrong")]
-    timing._check(words, site.home)
+    schedule_command._check(typer.main.get_command(app).make_context("muxq", [*words]), words)
     said = {"cron": "* * * * *", "command": words, "path": site.env["PATH"]}
     schedule.file(site.home, "nightly").write_text(json.dumps(said))
     assert site.muxq("schedule", "run", "nightly", "--logged").returncode == 0

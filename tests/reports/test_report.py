@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from runner.cli import report as command
 from runner.cli.app import app
 from runner.errors import BadInput
 from runner.home import events, hold
@@ -22,7 +21,7 @@ from runner.home.spool import Place, Spool
 from runner.intake.drops import admit
 from runner.jobs.state import Move, State
 from runner.queue import Queue
-from runner.reports import page
+from runner.reports import page, period
 from runner.reports import report as reports
 from runner.system import clock
 
@@ -226,8 +225,7 @@ def test_six_in_the_evening_is_that_whatever_the_clocks_did_meanwhile(
 ) -> None:
     monkeypatch.setenv("TZ", "Europe/Berlin")
     time.tzset()
-    monkeypatch.setattr(time, "time", lambda: clock.seconds(now))
-    assert command._moment("18:00") == clock.seconds(found)
+    assert period.start("18:00", clock.seconds(now)) == clock.seconds(found)
     monkeypatch.undo()
     time.tzset()
 
@@ -319,7 +317,7 @@ def test_the_end_of_the_time_has_its_day_where_the_beginning_has(queue: Queue, m
 
 def test_a_time_that_is_still_to_come_is_no_beginning_of_a_report() -> None:
     with pytest.raises(BadInput, match="2999-01-01"):
-        command._moment("2999-01-01")
+        period.start("2999-01-01", time.time())
 
 
 def test_the_markdown_begins_with_a_heading(queue: Queue) -> None:

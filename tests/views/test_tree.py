@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from runner.cli.tree import below, families
+from runner.views.tree import below, families
 
 
 def job(name: str, *after: str) -> dict[str, Any]:
