@@ -127,7 +127,23 @@ def fill(maker: Maker) -> None:
     with working(maker):
         maker.wait(lambda: maker.states()["archived"] == "done")
     maker.run("clean", "--older-than", "0.1s")
+    begin(maker)
+    with working(maker):
+        maker.wait(lambda: maker.show("asked")["attention"])
+        maker.run("approve", "asked")
+        maker.wait(lambda: maker.live() == {"again": "queued"} | dict.fromkeys(RUNNING, "running"))
+        maker.wait(lambda: maker.output("answered"))
+        maker.run("mode", "manual", "manual")
+        maker.run("cancel", "cancelled-running")
+        maker.wait(lambda: maker.states()["cancelled-running"] == "cancelled")
+    # A worker that is killed between an outcome and the move of the job leaves this.
+    judged = next((maker.home / "done").glob("*.judged.json"))
+    judged.rename(maker.home / "running" / judged.name)
+    queue(maker)
 
+
+def begin(maker: Maker) -> None:
+    """What the release is to end, or to begin."""
     maker.add("done", "Good morning.", "echo", tags=["greeting"], priority=5)
     maker.add("limited", f"@run echo '{STATUS}' > \"$MUXQ_RUN_DIR/status.json\"\n@limit 1\nAfter the limit.", "echo")
     maker.add("templated", None, "echo", template="greeting", vars={"name": "Ada"}, files=["~/notes.txt"])
@@ -150,18 +166,9 @@ def fill(maker: Maker) -> None:
     maker.run("schedule", "add", "30 6 * * 1", "--cron", "--name", "weekly", "--", "report", "--format", "md")
     maker.run("schedule", "run", "daily")
 
-    with working(maker):
-        maker.wait(lambda: maker.show("asked")["attention"])
-        maker.run("approve", "asked")
-        maker.wait(lambda: maker.live() == {"again": "queued"} | dict.fromkeys(RUNNING, "running"))
-        maker.wait(lambda: maker.output("answered"))
-        maker.run("mode", "manual", "manual")
-        maker.run("cancel", "cancelled-running")
-        maker.wait(lambda: maker.states()["cancelled-running"] == "cancelled")
-    # A worker that is killed between an outcome and the move of the job leaves this.
-    judged = next((maker.home / "done").glob("*.judged.json"))
-    judged.rename(maker.home / "running" / judged.name)
 
+def queue(maker: Maker) -> None:
+    """What still waits: on hold, and for others."""
     maker.run("hold", "the machine moves house")
     maker.add("plain", "Waiting.", "echo", priority=-2)
     maker.add("child", "cat", after=["lost", "done", {"job": "failed", "when": "any"}])
