@@ -71,7 +71,7 @@ torture: $(VENV)/.test tmux
 	@$(BIN)/python tests/client/install.py
 	@$(BIN)/pytest -m long
 	@HYPOTHESIS_PROFILE=long $(BIN)/pytest tests/test_fuzz.py
-	@$(BIN)/python tests/torture/campaign.py --client 30
+	@$(BIN)/python -m tests.torture.campaign --client 30
 
 clean:
 	rm -rf $(VENV) .nox .import_linter_cache .mypy_cache .ruff_cache .pytest_cache dist

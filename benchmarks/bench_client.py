@@ -26,10 +26,10 @@ from common import (
 
 from runner.templates.template import instruction
 
-sys.path.insert(0, str(REPOSITORY / "tests" / "client"))
-from install import claude_binary
-from sandbox import client_env, prepare_home
-from standin import StandIn
+sys.path.insert(0, str(REPOSITORY))
+from tests.client.install import claude_binary
+from tests.client.sandbox import client_env, prepare_home
+from tests.client.standin import StandIn
 
 TARGET = 1.10
 PROMPT = "Write the answer.\n@@write 42"

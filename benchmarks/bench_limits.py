@@ -16,10 +16,10 @@ from pathlib import Path
 
 from common import REPOSITORY, Row, Worker, sandbox, show, table, wait_until
 
-sys.path.insert(0, str(REPOSITORY / "tests" / "client"))
-from install import claude_binary
-from sandbox import client_env, prepare_home
-from standin import Failure, StandIn, is_main
+sys.path.insert(0, str(REPOSITORY))
+from tests.client.install import claude_binary
+from tests.client.sandbox import client_env, prepare_home
+from tests.client.standin import Failure, StandIn, is_main
 
 LANES, WAITING, PAUSE = 4, 20, 5.0
 PROMPT = "@@slow 3\n@@bash sleep 2\n@@write 42"

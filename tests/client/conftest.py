@@ -10,9 +10,10 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from install import claude_binary
-from sandbox import Sandbox
-from standin import StandIn
+
+from tests.client.install import claude_binary
+from tests.client.sandbox import Sandbox
+from tests.client.standin import StandIn
 
 HERE = Path(__file__).parent
 MISSING = pytest.StashKey[int]()

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from standin import Body, StandIn, session_of
 
 from runner.jobs import entry as entries
 from runner.jobs.state import State
 from runner.tmux.setup import socket_path
+from tests.client.standin import Body, StandIn, session_of
 
 MUXQ = Path(sys.executable).with_name("muxq")
 SECONDS = 90.0

@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 
 import pytest
-from sandbox import Sandbox
-from standin import Failure
 
 from runner.system import clock
+from tests.client.sandbox import Sandbox
+from tests.client.standin import Failure
 
 Wait = Callable[..., None]
 

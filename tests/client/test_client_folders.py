@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sandbox import Sandbox
 
 from runner.home import layout
+from tests.client.sandbox import Sandbox
 
 Wait = Callable[..., None]
 

@@ -6,8 +6,9 @@ import signal
 from collections.abc import Callable
 
 import pytest
-from sandbox import Sandbox
-from standin import Conversation, session_of
+
+from tests.client.sandbox import Sandbox
+from tests.client.standin import Conversation, session_of
 
 Wait = Callable[..., None]
 STAY = "@@slow 60"

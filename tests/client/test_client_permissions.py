@@ -6,7 +6,8 @@ import os
 from collections.abc import Callable
 
 import pytest
-from sandbox import Sandbox
+
+from tests.client.sandbox import Sandbox
 
 Wait = Callable[..., None]
 OUTSIDE = "@@bash curl --version >asked.txt\n@@write afterwards"

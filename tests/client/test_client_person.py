@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sandbox import Sandbox
+
+from tests.client.sandbox import Sandbox
 
 Wait = Callable[..., None]
 CURL = "@@bash curl --version >asked.txt"

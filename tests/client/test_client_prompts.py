@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sandbox import Sandbox
 
 from runner.home import layout
+from tests.client.sandbox import Sandbox
 
 NASTY = """`id` $(id) $HOME ${HOME} ~ ~root "quoted" 'single' \\ \\n %s {output_path} {{ vars }} {% if %} #{x} ; && |
 \ttab → ünï ☃ 𝄞 \u202eright to left\u202c e\u0301 @file.txt #hash !bang /slash <tag> </system-reminder> -- -n

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sandbox import Sandbox
+
+from tests.client.sandbox import Sandbox
 
 IN_TWO_PIECES = "printf one >{output}; sleep 0.7; printf two >>{output}"
 

@@ -10,8 +10,8 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-from sandbox import MUXQ, Sandbox
-from standin import session_of
+from tests.client.sandbox import MUXQ, Sandbox
+from tests.client.standin import session_of
 
 Wait = Callable[..., None]
 

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from standin import Body, Failure, StandIn, parse, paths
+
+from tests.client.standin import Body, Failure, StandIn, parse, paths
 
 SESSION = "09c80d9d-ae7b-442a-b767-36a237e35523"
 INSTRUCTION = "Read /run/7/prompt.md and do what it says, then write your result to /run/7/output.md"

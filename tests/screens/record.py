@@ -1,6 +1,6 @@
 """Record what the real client shows: one screen for each state that a session can be in. Not part of muxq.
 
-    python tests/screens/record.py [--out DIR] [NAME ...]
+    python -m tests.screens.record [--out DIR] [NAME ...]
 
 Each scenario starts the pinned client (tests/client/install.py) in tmux against the stand-in (tests/client/standin.py),
 in a home of its own, plays it to the state that its name says, and writes the pane to DIR/NAME.txt. What differs from
@@ -21,15 +21,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "client"))
-
-from install import VERSION, claude_binary
-from sandbox import client_env, prepare_home
-from standin import Failure, StandIn
-
 from runner.system import process
 from runner.tmux.setup import find_tmux
 from runner.tmux.terminal import Tmux
+from tests.client.install import VERSION, claude_binary
+from tests.client.sandbox import client_env, prepare_home
+from tests.client.standin import Failure, StandIn
 
 SECONDS = 60.0
 """Longer than any state takes to come."""

@@ -1,6 +1,6 @@
 """Tortures a home with hundreds of jobs and random kills, then has prover.py prove that nothing was lost or repeated.
 
-    python tests/torture/campaign.py [--seed N] [--jobs 300] [--workers 3] [--seconds 300] [--kills 200] [--client N]
+    python -m tests.torture.campaign [--seed N] [--jobs 300] [--workers 3] [--seconds 300] [--kills 200] [--client N]
 
 Several `muxq work` at once are killed, paused, told to stop and started again; so are the home's tmux server, its
 sessions, the agents, the socket and commands under way. At the end one `muxq work --drain` has to finish everything.
@@ -30,15 +30,12 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from plan import BAD, Blow, Planned, Schedule, Size, job_file, schedule
-from prover import FILE, FINAL, Proof, prove
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-sys.path.append(str(REPOSITORY / "tests" / "client"))
-
-from install import claude_binary  # noqa: E402
-from sandbox import client_env, prepare_home  # noqa: E402
-from standin import StandIn  # noqa: E402
+from tests.client.install import REPOSITORY, claude_binary
+from tests.client.sandbox import client_env, prepare_home
+from tests.client.standin import StandIn
+from tests.torture.plan import BAD, Blow, Planned, Schedule, Size, job_file, schedule
+from tests.torture.prover import FILE, FINAL, Proof, prove
 
 MUXQ = [sys.executable, "-c", "import sys; sys.argv[0] = 'muxq'; from runner.cli import main; main()"]
 KILLED_ADDS = 0.1

@@ -53,7 +53,7 @@ class Size:
 
     def __str__(self) -> str:
         words = [f"--{name} {value:g}" for name, value in asdict(self).items()]
-        return " ".join(["python tests/torture/campaign.py", *words])
+        return " ".join(["python -m tests.torture.campaign", *words])
 
 
 @dataclass

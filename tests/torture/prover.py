@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from plan import BAD
+
+from tests.torture.plan import BAD
 
 CANNOT = ("echo", "shell")
 """Agents that cannot go on with an earlier conversation."""

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from campaign import campaign, table
-from plan import KINDS, Planned, Schedule, Size, job_file, schedule
-from prover import FILE, Proof, prove
+
+from tests.torture.campaign import campaign, table
+from tests.torture.plan import KINDS, Planned, Schedule, Size, job_file, schedule
+from tests.torture.prover import FILE, Proof, prove
 
 BEGAN = 1_800_000_000.0
 """When the jobs of the homes made by hand began, in seconds since 1970."""
