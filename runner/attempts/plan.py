@@ -6,15 +6,15 @@ Made at `add`, when a drop is taken in, before a claim and at prepare: what cann
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 from runner.agents import profile
 from runner.agents.profile import Profile
+from runner.attempts import places
 from runner.attempts.contract import SUFFIX
 from runner.attempts.parent_results import Expected, Parents
 from runner.errors import BadInput, Unready
@@ -102,7 +102,7 @@ class Plan:
 
     def prompt(self, *, workdir: Path, output: Path, after: Parents | Expected | None = None) -> str:
         """The text of prompt.md. BadInput when the template cannot be filled in."""
-        files = [str(path) for path in files_of(self.job, workdir)]
+        files = [str(path) for path in places.files_of(self.job, workdir)]
         context = {
             "files": files,
             "workdir": str(workdir),
@@ -148,10 +148,17 @@ class Setup:
     """The home's config, profiles and templates, and the jobs' schemas, each read once: for the plans of many jobs."""
 
     def __init__(self, home: Home) -> None:
-        self.settings = config.load(home.config)
+        self._home = home
         self.profile = cache(lambda name: profile.load(name, home.sessions))
         self.template = cache(lambda name: prompt.load(name, home.prompts))
         self.schema = cache(_read_schema)
+        self.plans: dict[str, Plan] = {}
+        """By job id, of jobs that have entered the queue meanwhile: who starts one at once need not plan it again."""
+
+    @cached_property
+    def settings(self) -> config.Config:
+        """BadSetup for a config.toml that cannot be understood."""
+        return config.load(self._home.config)
 
 
 def plan(home: Home, job: Job, setup: Setup | None = None) -> Plan:
@@ -160,9 +167,7 @@ def plan(home: Home, job: Job, setup: Setup | None = None) -> Plan:
     settings = setup.settings
     chosen = setup.profile(job.agent or settings.agent)
     template = setup.template(job.template or chosen.template)
-    _check_places(job)
-    _check_conversation(job, chosen)
-    _check_worktree(job)
+    places.check(job, chosen)
     said = job.output or Output()
     made = Plan(
         job=job,
@@ -185,13 +190,6 @@ def plan(home: Home, job: Job, setup: Setup | None = None) -> Plan:
         nowhere = Path("/")
         made.prompt(workdir=nowhere, output=nowhere)
     return made
-
-
-def files_of(job: Job, workdir: Path | None = None) -> list[Path]:
-    """The job's files as absolute paths; relative ones start at its workdir, in its worktree if it has one."""
-    base = expand(job.workdir) if job.workdir else Path("/")
-    base = workdir if job.worktree and workdir else base
-    return [base / expand(name) for name in job.files or ()]
 
 
 def _schema(job: Job, setup: Setup) -> Any:
@@ -244,61 +242,3 @@ def _rules(job: Job, chosen: Profile, template: Template, settings: config.Confi
         "allow": [*settings.allow, *template.allow, *said["allow"]],
         "deny": [*settings.deny, *template.deny, *said["deny"]],
     }
-
-
-def _check_conversation(job: Job, chosen: Profile) -> None:
-    """BadInput for a conversation that the agent cannot go on with, or does not know in the job's folder."""
-    if job.conversation is None:
-        return
-    if not (chosen.resume and chosen.transcript):
-        raise BadInput(f"`conversation`: the agent {chosen.name!r} cannot go on with an earlier conversation")
-    if not job.workdir:
-        raise BadInput("`conversation`: the job needs the `workdir` that it was held in")
-    if job.worktree:
-        raise BadInput("`conversation`: it goes on in the folder that it was held in, and not in a `worktree`")
-    from runner.agents.transcript import FORMATS
-
-    workdir = expand(job.workdir)
-    if FORMATS[chosen.transcript].find(job.conversation, workdir, chosen.environment(os.environ)) is None:
-        raise BadInput(f"`conversation`: the agent {chosen.name!r} knows no {job.conversation} in the folder {workdir}")
-
-
-def _check_places(job: Job) -> None:
-    for key, check in (("workdir", _check_workdir), ("files", _check_files)):
-        try:
-            check(job)
-        except BadInput as problem:
-            raise BadInput(f"`{key}`: {problem}") from None
-        except OSError as problem:
-            raise BadInput(f"`{key}`: {problem.strerror}: {str(problem.filename)[:80]}…") from None
-
-
-def _check_worktree(job: Job) -> None:
-    if job.worktree and not job.workdir:
-        raise BadInput("`worktree` is of the repository that `workdir` lies in, and the job has none")
-    for key in ("base", "changes"):
-        if getattr(job, key) is not None and not job.worktree:
-            raise BadInput(f"`{key}` is for a `worktree`, and the job has none")
-    if job.worktree and job.workdir:
-        folder = expand(job.workdir).resolve()
-        if not any((above / ".git").exists() for above in (folder, *folder.parents)):
-            raise BadInput(f"`worktree`: {folder} lies in no git repository")
-
-
-def _check_workdir(job: Job) -> None:
-    if job.workdir is None:
-        return
-    workdir = expand(job.workdir)
-    if not workdir.is_dir():
-        raise BadInput(f"there is no folder {workdir}")
-    if not os.access(workdir, os.R_OK | os.X_OK):
-        raise BadInput(f"the folder {workdir} may not be entered")
-
-
-def _check_files(job: Job) -> None:
-    for name in job.files or ():
-        if not job.workdir and not expand(name).is_absolute():
-            raise BadInput(f"{name!r} is relative, and the job has no workdir to start from")
-    for path in files_of(job):
-        if not path.exists():
-            raise BadInput(f"there is no {path}")

@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Collection, Mapping
 
 from runner.attempts import worktree
-from runner.attempts.plan import Setup, plan
+from runner.attempts.plan import Plan, Setup, plan
 from runner.errors import BadInput, NotFound
 from runner.home import batches, dependencies
 from runner.home.dependencies import Parent
@@ -34,9 +34,14 @@ def add(spool: Spool, job: Job) -> Entry:
     return entry
 
 
-def check(home: Home, job: Job, run: git.Run | None = None, setup: Setup | None = None) -> None:
-    """BadInput when the job could not run as things are now. `run`: see worktree.check(); `setup`: see plan()."""
-    worktree.check_plan(plan(home, job, setup), run)
+def check(home: Home, job: Job, run: git.Run | None = None, setup: Setup | None = None) -> Plan:
+    """The plan of the job. BadInput when it could not run as things are now.
+
+    `run`: see worktree.check(); `setup`: see plan().
+    """
+    checked = plan(home, job, setup)
+    worktree.check_plan(checked, run)
+    return checked
 
 
 def find_parents(spool: Spool, job: Job, resolved: Mapping[str, tuple[Entry, ...]] | None = None) -> tuple[Parent, ...]:

@@ -12,7 +12,7 @@ import os
 import stat
 import time
 from collections.abc import Callable, Collection, Sequence
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -44,13 +44,13 @@ MAX_REASON = 1000
 class Admission:
     """One look at the drops of a home."""
 
-    def __init__(self, spool: Spool, limit: int | None = None, setup: Callable[[], Setup] | None = None) -> None:
-        """`setup` may be shared with what follows: it is made, and config.toml read, when the first job is checked."""
+    def __init__(self, spool: Spool, limit: int | None = None, setup: Setup | None = None) -> None:
+        """`setup` may be shared with what follows; config.toml is read when the first job is checked."""
         self.spool, self.home, self.limit = spool, spool.home, limit
         self.drops = Drops()
         self._git = cache(git.run)
         """Of a thousand drops for one repository, it is asked once."""
-        self._setup = setup or cache(partial(Setup, self.home))
+        self._setup = setup or Setup(self.home)
         self._children: dict[str, Job] = {}
         """By file name: the jobs that are after others. They enter last."""
 
@@ -136,8 +136,9 @@ class Admission:
 
     def _enter(self, path: Path, job: Job, parents: tuple[Parent, ...] = ()) -> None:
         """The one rename that makes a drop a waiting job, once it is known that it can run."""
+        plan = None
         with contextlib.suppress(BadSetup, Unready):  # the setup may be mended while it waits
-            intake.check(self.home, job, self._git, self._setup())
+            plan = intake.check(self.home, job, self._git, self._setup)
         new = entries.new(ident.new_id(), job.priority or 0, _called(path.name, job))
         info = path.lstat()
         if not stat.S_ISREG(info.st_mode):
@@ -154,6 +155,8 @@ class Admission:
         _make_private(self.home.queue / new.file)
         self.spool.emit("job.admitted", job=new.id, file=new.name)
         self.drops.admitted.append(new)
+        if plan:
+            self._setup.plans[new.id] = plan
 
     def _left_over(self, path: Path) -> None:
         """A name without .json: perhaps the temporary name of a copy; refused once nothing happens to it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -35,7 +35,7 @@ def admit(
     spool: Spool,
     limit: int | None = None,
     among: Iterable[str] | None = None,
-    setup: Callable[[], Setup] | None = None,
+    setup: Setup | None = None,
 ) -> Drops:
     """Admit the files that people dropped: each gets an id by one rename, or moves to rejected/ with the reason.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable
 
 from runner.attempts.plan import Setup
 from runner.home.spool import Spool
@@ -31,7 +30,7 @@ class DropBuffer:
             self._dropped.add(name)
             self.due = 0.0
 
-    async def take_in(self, setup: Callable[[], Setup]) -> bool:
+    async def take_in(self, setup: Setup) -> bool:
         """Take in drops, in a thread: thousands at once must not keep the running attempts waiting.
 
         Returns whether there were any.

@@ -39,16 +39,17 @@ class Candidates:
 
     # -- one whose turn has come ------------------------------------------------------------------------------
 
-    def examine(self, found: Entry, setup: Callable[[], Setup] | None = None) -> Ready | None:
+    def examine(self, found: Entry, setup: Setup) -> Ready | None:
         """What starts a job now; None for one that cannot start, which is put where it belongs.
 
-        `setup` may be shared with others that are examined at the same moment; it raises BadSetup.
+        `setup` may be shared with others that are taken in and examined at the same moment.
         """
         place = Place(State.QUEUED, found)
         try:
             if self._waits(place):
                 return None
-            job = self.spool.read(place)
+            known = setup.plans.pop(found.id, None)
+            job = known.job if known else self.spool.read(place)
             if self._adopted(place, job) and self._waits(place):
                 return None
             again, worth = self._again(found)
@@ -56,7 +57,7 @@ class Candidates:
             if due > time.time():
                 self.backlog.postpone(found, due, worth_waiting=worth and due == again)
                 return None
-            ready = plan(self.home, job, setup() if setup else None).ready(self.env)
+            ready = (known or plan(self.home, job, setup)).ready(self.env)
         except (Unready, BadSetup) as problem:
             if self.summary.blocked.put(found.id, str(problem)):
                 self.spool.emit("job.blocked", job=found.id, why=str(problem))

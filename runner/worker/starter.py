@@ -66,7 +66,7 @@ class Starter:
             return _hold_workdir(plan(self.home, self.spool.read(Place(State.RUNNING, found))))
         return None
 
-    def claim(self, setup: Callable[[], Setup]) -> bool:
+    def claim(self, setup: Setup) -> bool:
         """Claim in order while the gate lets jobs pass; returns whether to go on at the next step, as it takes long."""
         until = time.monotonic() + AT_A_STRETCH
         while self.gate.open() and len(self.backlog) and self.gate.free():
@@ -82,7 +82,7 @@ class Starter:
                 raise
         return False
 
-    def _start(self, found: Entry, setup: Callable[[], Setup]) -> None:
+    def _start(self, found: Entry, setup: Setup) -> None:
         """Claim one waiting job and begin it, if it can start now and nobody was faster."""
         files.check_room(self.home.path)
         ready = self.candidates.examine(found, setup)

@@ -11,7 +11,6 @@ import contextlib
 import os
 import time
 from collections.abc import Iterator, Mapping
-from functools import cache, partial
 
 from runner.attempts.plan import Setup
 from runner.errors import MuxqError, told
@@ -143,7 +142,7 @@ class Worker:
         """Look around, take in, claim; where the disk says no, say so and try again at the next slow look."""
         if time.monotonic() < self._troubled_until:
             return
-        setup = cache(partial(Setup, self.home))
+        setup = Setup(self.home)
         try:
             await self._look_around()
             if await self._intake.take_in(setup):

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from runner.attempts import places
 from runner.attempts import plan as plans
 from runner.attempts.plan import Conversation, Plan, Ready
 from runner.attempts.prepare import prepare
@@ -82,7 +83,7 @@ def test_relative_files_start_at_the_workdir(plan: Callable[..., Plan], tmp_path
     (tmp_path / "a").touch()
     (tmp_path / "user-home" / "b").touch()
     made = plan(workdir=str(tmp_path), files=["a", "~/b", str(tmp_path / "a")])
-    assert plans.files_of(made.job) == [tmp_path / "a", tmp_path / "user-home" / "b", tmp_path / "a"]
+    assert places.files_of(made.job) == [tmp_path / "a", tmp_path / "user-home" / "b", tmp_path / "a"]
 
 
 def test_the_prompt_names_task_files_and_result(plan: Callable[..., Plan], tmp_path: Path) -> None:

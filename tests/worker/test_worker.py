@@ -130,7 +130,7 @@ def test_a_probe_that_is_cancelled_before_it_starts_keeps_nobody_waiting(
 ) -> None:
     found, real = add(), worker.candidates.examine
 
-    def examine(entry: Entry, setup: Callable[[], Setup]) -> object:
+    def examine(entry: Entry, setup: Setup) -> object:
         made = real(entry, setup)
         Queue(home.path).cancel(entry.id)
         return made
@@ -138,5 +138,5 @@ def test_a_probe_that_is_cancelled_before_it_starts_keeps_nobody_waiting(
     pool.change(home, pool.refused)
     pool.change(home, lambda known: replace(known, refusals=pool.OPEN_AFTER))
     monkeypatch.setattr(worker.candidates, "examine", examine)
-    worker._starter._start(found, lambda: Setup(home))
+    worker._starter._start(found, Setup(home))
     assert pool.load(home).probe == ""
