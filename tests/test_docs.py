@@ -34,7 +34,9 @@ from runner.cli.app import app
 from runner.home import events, messages, quota
 from runner.home.config import Config
 from runner.home.layout import FOLDERS
-from runner.jobs import job, outcome, schema, state
+from runner.jobs import job, outcome, state
+from runner.jobs.keys import Key, keys_of
+from runner.jobs.output import Output
 from runner.templates import template as prompt
 from runner.worker.run import RunRecord
 
@@ -258,11 +260,37 @@ def test_the_picture_of_the_states_is_the_table(page: str) -> None:
     assert pictures == [state.diagram()]
 
 
-def test_every_key_of_a_job_is_documented() -> None:
-    published = schema.schema()["properties"]
-    keys = [*published, *(f"output.{key}" for key in published["output"]["properties"])]
-    text = section("docs/files.md", "The job file")
-    assert sorted(first_cells(text)) == sorted(keys)
+LINK = re.compile(r" \[[^\]]+\]\([^)]+\)\.?")
+
+
+def row_of(name: str, key: Key) -> str:
+    example = f"`{json.dumps(key.examples[0], ensure_ascii=False)}`"
+    return f"| `{name}` | {key.title}. {key.text} | {key.default} | {example} |".replace("|  |", "| |")
+
+
+def test_the_table_of_the_job_file_is_the_table_of_its_keys() -> None:
+    keys = dict(keys_of(job.Job))
+    rows = []
+    for name, key in keys.items():
+        rows.append(row_of(name, key))
+        if key.members:
+            rows += [row_of(f"{name}.{member}", value) for member, value in key.members.items()]
+    lines = section("docs/files.md", "The job file").splitlines()
+    assert [LINK.sub("", line) for line in lines if line.startswith("| `")] == rows
+
+
+def test_the_options_of_add_are_described_with_the_help_of_their_keys() -> None:
+    lines = section("docs/cli.md", "muxq add").splitlines()
+    cells = [line.removeprefix("| ").removesuffix(" |").split(" | ") for line in lines if line.startswith("| `")]
+    meanings = {re.findall(r"`(--[\w-]+)", cell[0])[0]: cell[1].replace("`", "") for cell in cells if len(cell) == 2}
+    keys = [*keys_of(job.Job).values(), *keys_of(Output).values()]
+    options = [option for key in keys for option in key.options if option.names]
+    wrong = {
+        option.names[0]: meanings[option.names[0]]
+        for option in options
+        if not meanings[option.names[0]].lower().startswith(option.help.rstrip(".").lower())
+    }
+    assert wrong == {}
 
 
 def test_every_error_and_every_reason_is_documented() -> None:

@@ -270,7 +270,7 @@ class Job:
         "`fail`: it fails too, with `parent-failed`. `skip`: it is cancelled.",
         default="`fail`",
         examples=["skip"],
-        options=[Option("--on-parent-failure", "fail|skip", "What becomes of it if one of them is not done.")],
+        options=[Option("--on-parent-failure", "fail|skip", "What happens to the job if one of them is not done.")],
     )] = None
     permissions: Annotated[Permissions | None, Key(
         choice(Permissions), "What the agent may do without being asked",
@@ -279,7 +279,7 @@ class Job:
         "allowed.",
         default="config.toml's, else `edits`",
         examples=["deny"],
-        options=[Option("--permissions", "ask|edits|deny|bypass", "What passes unasked.")],
+        options=[Option("--permissions", "ask|edits|deny|bypass", "What the agent may do without being asked.")],
     )] = None
     allow: Annotated[tuple[str, ...] | None, Key(
         _RULES, "Rules: what passes unasked",
@@ -287,7 +287,7 @@ class Job:
         "`deny` comes before all of `allow`.",
         default="none",
         examples=[["Bash(make test)", "Bash(git diff *)"]],
-        options=[Option("--allow", "RULE", "What passes unasked, in the agent's own words.")],
+        options=[Option("--allow", "RULE", "A rule for what is allowed unasked, in the agent's own syntax.")],
         items=_RULE,
     )] = None
     deny: Annotated[tuple[str, ...] | None, Key(
@@ -295,7 +295,7 @@ class Job:
         "In the agent's own syntax of permission rules. Holds whatever `permissions` and `allow` say.",
         default="none",
         examples=[["Bash(git push *)"]],
-        options=[Option("--deny", "RULE", "What never passes, in the agent's own words.")],
+        options=[Option("--deny", "RULE", "A rule for what is never allowed, in the agent's own syntax.")],
         items=_RULE,
     )] = None
     name: Annotated[str | None, Key(
@@ -304,7 +304,7 @@ class Job:
              "must be 1 to 200 characters, no path: without / and \\, control characters and blanks at its ends",
              maxLength=200),
         "Name of the job, for people",
-        "1 to 200 characters without / and \\. It need not be unique.",
+        "A text of 1 to 200 characters without / and \\. It need not be unique.",
         default="the dropped file's own name without .json",
         examples=["nightly"],
         options=[Option("--name, -n", "S", "What people call the job.")],
@@ -329,7 +329,7 @@ class Job:
         "`failed`. The places it goes to are secrets, so they stand in config.toml and not in a job.",
         default="config.toml's `notify_on`",
         examples=[["failed"], True],
-        options=[Option("--notify", None, "Send a message to the places of config.toml when it has ended.")],
+        options=[Option("--notify", None, "Send a message to the places of config.toml when the job has ended.")],
         secret=True,
         items=Key(choice(End), "When", "`done` or `failed`."),
     )] = None

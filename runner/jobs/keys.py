@@ -3,6 +3,7 @@
 The table itself is the annotations of Job and of the dataclasses of its parts.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -18,9 +19,14 @@ class Option:
     """An option of `muxq add` that gives the key its value."""
 
     flags: str
-    """As `--name, -n`; empty for the argument."""
+    """As `--name, -n` or `--this/--no-this`; empty for the argument."""
     metavar: str | None
     help: str
+
+    @property
+    def names(self) -> list[str]:
+        """Each way to write it: `--name` and `-n`."""
+        return re.findall(r"-[\w-]+", self.flags)
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,7 @@ class Output:
         "back with the end of what the command printed.",
         default="none",
         examples=["make test", "grep -q '^## Risks' \"$MUXQ_OUTPUT\""],
-        options=[Option("--check", "COMMAND", "Must end with exit status 0, else it is repaired.")],
+        options=[Option("--check", "COMMAND", "A command for sh; exit status 0 accepts the result.")],
     )] = None
     check_timeout: Annotated[float | None, Key(
         Shape(LENGTH.schema, LENGTH.must_be, _check_timeout), "Time limit of the check",
