@@ -281,16 +281,14 @@ def test_the_table_of_the_job_file_is_the_table_of_its_keys() -> None:
 
 def test_the_options_of_add_are_described_with_the_help_of_their_keys() -> None:
     lines = section("docs/cli.md", "muxq add").splitlines()
-    cells = [line.removeprefix("| ").removesuffix(" |").split(" | ") for line in lines if line.startswith("| `")]
-    meanings = {re.findall(r"`(--[\w-]+)", cell[0])[0]: cell[1].replace("`", "") for cell in cells if len(cell) == 2}
+    text = {flags: rest for line in lines if line.startswith("| `") for flags, _, rest in [line[2:].partition(" | ")]}
     keys = [*keys_of(job.Job).values(), *keys_of(Output).values()]
-    options = [option for key in keys for option in key.options if option.names]
-    wrong = {
-        option.names[0]: meanings[option.names[0]]
-        for option in options
-        if not meanings[option.names[0]].lower().startswith(option.help.rstrip(".").lower())
-    }
-    assert wrong == {}
+    for option in [option for key in keys for option in key.options if option.names]:
+        first, *others = option.names
+        value = "" if option.metavar is None else rf" {'[A-Z]' if '|' in option.metavar else re.escape(option.metavar)}"
+        cell = ", ".join([f"`{first}{value}`", *(f"`{flag}`" for flag in others)])
+        (meaning,) = [text[flags] for flags in text if re.fullmatch(cell, flags)]
+        assert meaning.replace("`", "").lower().startswith(option.help.rstrip(".").lower())
 
 
 def test_every_error_and_every_reason_is_documented() -> None:

@@ -117,7 +117,9 @@ class JobOptions:
     @classmethod
     def of(cls, parameters: Mapping[str, Any]) -> JobOptions:
         """Those of a parsed command line, by the names of the command's parameters."""
-        return cls(**{field.name: parameters[field.name] for field in fields(cls)})
+        given: dict[str, Any] = {field.name: parameters[field.name] for field in fields(cls)}
+        repeated = {name: list(value) for name, value in given.items() if isinstance(value, tuple)}
+        return cls(**given | repeated)
 
     def filled(self, fill: Callable[[Any], Any]) -> JobOptions:
         """The options with `fill` of each value."""

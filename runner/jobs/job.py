@@ -66,7 +66,7 @@ class Job:
         text(_NAME, "must be the name of a template: letters, digits, _ and - only"), "Name of a prompt template",
         "The template `prompts/NAME.md` of the home, or else the one that muxq ships.",
         examples=["code_generation", "file_analysis"],
-        options=[Option("--template, -t", "T", "A prompt template.")],
+        options=[Option("--template, -t", "NAME", "A prompt template.")],
     )] = None
     vars: Annotated[Mapping[str, Any] | None, Key(
         Shape({"type": "object"}, "must be an object of variables and their values", dict, dict),
@@ -84,7 +84,7 @@ class Job:
         "home folder of the user.",
         default="none",
         examples=[["README.md"]],
-        options=[Option("--file, -f", "F", "A file the agent should read.")],
+        options=[Option("--file, -f", "FILE", "A file the agent should read.")],
         items=Key(PATH, "Path of a file", "An absolute path, a path below `workdir`, or one that begins with `~/`."),
     )] = None
     workdir: Annotated[str | None, Key(
@@ -94,7 +94,7 @@ class Job:
         "An absolute path, or one that begins with `~/`, of a folder that exists.",
         default="an empty folder of the attempt's own, `runs/JOB/N/work`",
         examples=["~/project", "/home/ada/project"],
-        options=[Option("--workdir, -C", "D", "Where the agent works.")],
+        options=[Option("--workdir, -C", "DIR", "Where the agent works.")],
     )] = None
     worktree: Annotated[bool | str | None, Key(
         Shape({"type": ["boolean", "string"], "pattern": _REF}, "must be true, false or the name of a branch"),
@@ -104,7 +104,7 @@ class Job:
         default="false",
         examples=["try/faster-parser", True],
         options=[Option("--worktree", None, "Work in a git worktree of its own, on the branch muxq/ID."),
-                 Option("--branch", "B", "As --worktree, on a new branch of this name.")],
+                 Option("--branch", "NAME", "As --worktree, on a new branch of this name.")],
     )] = None
     base: Annotated[str | None, Key(
         text(_REF, "must be a commit, a branch or a tag, without blanks and - at its beginning"),
@@ -134,7 +134,7 @@ class Job:
         "The profile `sessions/NAME.toml` that says how this agent is started and read.",
         default="`claude`, or what config.toml says",
         examples=["shell", "claude"],
-        options=[Option("--agent, -a", "A", "Session profile.")],
+        options=[Option("--agent, -a", "NAME", "Session profile.")],
     )] = None
     model: Annotated[str | None, Key(
         text(r"^[^\s\u0000-\u001f\u007f-][^\u0000-\u001f\u007f-\u009f\u2028\u2029]*$",
@@ -143,7 +143,7 @@ class Job:
         "A name that the agent itself understands.",
         default="the agent's own",
         examples=["opus"],
-        options=[Option("--model", "M", "The agent's model.")],
+        options=[Option("--model", "NAME", "The agent's model.")],
     )] = None
     args: Annotated[tuple[str, ...] | None, Key(
         list_of("strings"), "Extra arguments for the agent",
@@ -189,7 +189,7 @@ class Job:
         "At most 3650 days.",
         default="the template's, else config.toml's, else 1 h",
         examples=["30m", "1h30m", 90],
-        options=[Option("--timeout", "D", "For the whole attempt: 90s, 30m, 2h.")],
+        options=[Option("--timeout", "TIME", "For the whole attempt: 90s, 30m, 2h.")],
     )] = None
     """Seconds; `stall` and `backoff` as well."""
     stall: Annotated[float | None, Key(
@@ -250,7 +250,7 @@ class Job:
         "A date and time with its offset from UTC, as in RFC 3339.",
         default="at once",
         examples=["2026-03-01T02:00:00+01:00", "2026-03-01T01:00:00Z"],
-        options=[Option("--not-before", "TIME", "RFC 3339, 22:00 or +30m from now.")],
+        options=[Option("--not-before", "WHEN", "RFC 3339, 22:00 or +30m from now.")],
     )] = None
     """Seconds since 1970 UTC."""
     after: Annotated[tuple[After, ...] | None, Key(
@@ -270,7 +270,7 @@ class Job:
         "`fail`: it fails too, with `parent-failed`. `skip`: it is cancelled.",
         default="`fail`",
         examples=["skip"],
-        options=[Option("--on-parent-failure", "fail|skip", "What happens to the job if one of them is not done.")],
+        options=[Option("--on-parent-failure", "fail|skip", "What happens to the job if one of those is not done.")],
     )] = None
     permissions: Annotated[Permissions | None, Key(
         choice(Permissions), "What the agent may do without being asked",
@@ -279,7 +279,7 @@ class Job:
         "allowed.",
         default="config.toml's, else `edits`",
         examples=["deny"],
-        options=[Option("--permissions", "ask|edits|deny|bypass", "What the agent may do without being asked.")],
+        options=[Option("--permissions", "ask|edits|deny|bypass", "What the agent may do without asking.")],
     )] = None
     allow: Annotated[tuple[str, ...] | None, Key(
         _RULES, "Rules: what passes unasked",
@@ -287,7 +287,7 @@ class Job:
         "`deny` comes before all of `allow`.",
         default="none",
         examples=[["Bash(make test)", "Bash(git diff *)"]],
-        options=[Option("--allow", "RULE", "A rule for what is allowed unasked, in the agent's own syntax.")],
+        options=[Option("--allow", "RULE", "A tool rule of the agent that is always allowed.")],
         items=_RULE,
     )] = None
     deny: Annotated[tuple[str, ...] | None, Key(
@@ -295,7 +295,7 @@ class Job:
         "In the agent's own syntax of permission rules. Holds whatever `permissions` and `allow` say.",
         default="none",
         examples=[["Bash(git push *)"]],
-        options=[Option("--deny", "RULE", "A rule for what is never allowed, in the agent's own syntax.")],
+        options=[Option("--deny", "RULE", "A tool rule of the agent that is always refused.")],
         items=_RULE,
     )] = None
     name: Annotated[str | None, Key(
@@ -307,14 +307,14 @@ class Job:
         "A text of 1 to 200 characters without / and \\. It need not be unique.",
         default="the dropped file's own name without .json",
         examples=["nightly"],
-        options=[Option("--name, -n", "S", "What people call the job.")],
+        options=[Option("--name, -n", "TEXT", "What people call the job.")],
     )] = None
     tags: Annotated[tuple[str, ...] | None, Key(
         list_of("strings, each of them once", uniqueItems=True), "Tags, for people",
         "Words to find the job by, each at most 64 characters and each once.",
         default="none",
         examples=[["docs"]],
-        options=[Option("--tag", "S", "A tag.")],
+        options=[Option("--tag", "TEXT", "A tag.")],
         items=Key(
             text(r"^[^\s\u0000-\u001f\u007f-\u009f](?:[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f])?$",
                  "must be 1 to 64 characters, without control characters and blanks at its ends", maxLength=64),
@@ -329,7 +329,7 @@ class Job:
         "`failed`. The places it goes to are secrets, so they stand in config.toml and not in a job.",
         default="config.toml's `notify_on`",
         examples=[["failed"], True],
-        options=[Option("--notify", None, "Send a message to the places of config.toml when the job has ended.")],
+        options=[Option("--notify", None, "Send a message to the places of config.toml when it has ended.")],
         secret=True,
         items=Key(choice(End), "When", "`done` or `failed`."),
     )] = None

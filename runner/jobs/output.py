@@ -52,7 +52,7 @@ class Output:
         "anywhere. Its folder is created if it is missing.",
         default="`output.md` (`.txt`, `.json`) in the folder of the attempt, `runs/JOB/N/`",
         examples=["/srv/today.json"],
-        options=[Option("--output, -o", "P", "Where the result goes.")],
+        options=[Option("--output, -o", "FILE", "Where the result goes.")],
     )] = None
     format: Annotated[Format | None, Key(
         choice(Format), "Format of the result",
@@ -84,14 +84,14 @@ class Output:
         "back with the end of what the command printed.",
         default="none",
         examples=["make test", "grep -q '^## Risks' \"$MUXQ_OUTPUT\""],
-        options=[Option("--check", "COMMAND", "A command for sh; exit status 0 accepts the result.")],
+        options=[Option("--check", "COMMAND", "A command that must succeed, else the agent is sent back.")],
     )] = None
     check_timeout: Annotated[float | None, Key(
         Shape(LENGTH.schema, LENGTH.must_be, _check_timeout), "Time limit of the check",
         "A length of time as in `timeout`, a day at most. All that the check has started ends with it.",
         default='`"10m"`',
         examples=["30m"],
-        options=[Option("--check-timeout", "D", "How long the check may take (default: 10m).")],
+        options=[Option("--check-timeout", "TIME", "How long the check may take (default: 10m).")],
     )] = None
     """Seconds."""
 # fmt: on
