@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from runner.errors import Unready
@@ -27,77 +26,38 @@ FOLDERS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
 class Home:
-    path: Path
+    """The paths of one home. Creates nothing before make()."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._states = {state: path / state.folder for state in State}
+        self.queue = self._states[State.QUEUED]
+        self.rejected = path / "rejected"
+        self.runs = path / "runs"
+        self.locks = path / "locks"
+        self.requests = path / "requests"
+        self.batches = path / "batches"
+        self.schedules = path / "schedules"
+        self.tmp = path / "tmp"
+        self.logs = path / "logs"
+        """Where the jobs of cron, systemd and launchd write."""
+        self.config = path / "config.toml"
+        self.events = path / "events.jsonl"
+        self.hold = path / "hold.json"
+        self.pool = path / "pool.json"
+        self.fired = path / "fired.json"
 
     def folder(self, state: State) -> Path:
-        return self.path / state.folder
-
-    @property
-    def queue(self) -> Path:
-        return self.path / State.QUEUED.folder
-
-    @property
-    def rejected(self) -> Path:
-        return self.path / "rejected"
-
-    @property
-    def runs(self) -> Path:
-        return self.path / "runs"
-
-    @property
-    def locks(self) -> Path:
-        return self.path / "locks"
-
-    @property
-    def requests(self) -> Path:
-        return self.path / "requests"
+        return self._states[state]
 
     def request(self, job_id: str) -> Path:
-        """Where the wish to cancel a running job lies."""
+        """The file that asks the worker of a running job to cancel it."""
         return self.requests / f"{job_id}.cancel"
 
     def parents(self, job_id: str) -> Path:
-        """Where it is kept what a job is after."""
+        """The record of what a job is after."""
         return self.path / "after" / f"{job_id}.json"
-
-    @property
-    def batches(self) -> Path:
-        return self.path / "batches"
-
-    @property
-    def tmp(self) -> Path:
-        return self.path / "tmp"
-
-    @property
-    def hold(self) -> Path:
-        return self.path / "hold.json"
-
-    @property
-    def pool(self) -> Path:
-        return self.path / "pool.json"
-
-    @property
-    def config(self) -> Path:
-        return self.path / "config.toml"
-
-    @property
-    def events(self) -> Path:
-        return self.path / "events.jsonl"
-
-    @property
-    def schedules(self) -> Path:
-        return self.path / "schedules"
-
-    @property
-    def fired(self) -> Path:
-        return self.path / "fired.json"
-
-    @property
-    def logs(self) -> Path:
-        """What timers of the system have started writes here."""
-        return self.path / "logs"
 
     @property
     def prompts(self) -> tuple[Path, ...]:
