@@ -83,10 +83,10 @@ class Queue:
     def list(self, states: Collection[State | str] = tuple(State), limit: int | None = None) -> list[dict[str, Any]]:
         """Jobs in `states`: those that wait for a person, other running ones, then waiting ones in claim order, then
         finished ones, the youngest first."""
-        found = []
+        found, settings = [], config.reader(self.home.config)
         for place in self._places(states, limit):
             try:
-                found.append(view.describe(self.spool, place))
+                found.append(view.describe(self.spool, place, settings=settings))
             except (NotFound, FileNotFoundError):  # it has moved
                 with contextlib.suppress(NotFound):
                     job = self._described(place.entry)

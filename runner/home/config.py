@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,11 @@ class Config:
     def wish(self) -> OnEnd:
         """What happens when a job ends that does not say."""
         return OnEnd(self.notify_on, self.on_done, self.on_failed)
+
+
+def reader(path: Path) -> Callable[[], Config]:
+    """load() that reads the file when it is first called, and once: for one step that may need the config."""
+    return cache(partial(load, path))
 
 
 def load(path: Path) -> Config:

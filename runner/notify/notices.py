@@ -5,12 +5,13 @@ Makes notices of it; how they are sent is notify's matter, what they say that of
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
 from runner.errors import CLOSED, MuxqError, NotFound
 from runner.home import attempt_folder, batches, config
+from runner.home.config import Config
 from runner.home.layout import Home
 from runner.home.spool import Place, Spool
 from runner.jobs.jsontext import MAX_BYTES, parse
@@ -66,9 +67,10 @@ def of_job(spool: Spool, place: Place) -> None:
     """
     end = place.state.value
     try:
-        wish = _wish(spool, place)
+        settings = config.reader(spool.home.config)
+        wish = _wish(spool, place, settings)
         if wish.command(end) or end in wish.notify:
-            job = view.describe(spool, place, command=True)
+            job = view.describe(spool, place, command=True, settings=settings)
             env = {"MUXQ_JOB": job["id"], "MUXQ_NAME": job["name"] or "", "MUXQ_OUTPUT": _result(spool.home, job)}
             _tell(spool.home, wish, end, end, job, env, {"job": job["id"]})
     except Exception as problem:  # noqa: BLE001 - what a job has left can be anything
@@ -83,11 +85,11 @@ def _result(home: Home, job: dict[str, Any]) -> str:
     return ""
 
 
-def _wish(spool: Spool, place: Place) -> OnEnd:
+def _wish(spool: Spool, place: Place, settings: Callable[[], Config]) -> OnEnd:
     """What the job says, and where it says nothing config.toml; one that is broken says nothing."""
     home, said = NOTHING, dict[str, Any]()
     with suppress(MuxqError):
-        home = config.load(spool.home.config).wish
+        home = settings().wish
     with suppress(MuxqError):
         said = parse(read_bounded(spool.path(place), MAX_BYTES), where=place.entry.file)
     return read_wish(said, home)

@@ -15,6 +15,7 @@ Times are RFC 3339 in UTC, paths absolute, what is absent is null.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from runner.agents.progress import Progress, status
 from runner.errors import MuxqError
 from runner.home import config, dependencies, events
 from runner.home.attempt_folder import AttemptFolder, runs
+from runner.home.config import Config
 from runner.home.records import AttemptRecord, Remains
 from runner.home.spool import Place, Spool
 from runner.jobs import ident
@@ -33,11 +35,15 @@ from runner.jobs.state import State
 from runner.system import clock
 
 
-def describe(spool: Spool, place: Place, *, command: bool = False) -> dict[str, Any]:
+def describe(
+    spool: Spool, place: Place, *, command: bool = False, settings: Callable[[], Config] | None = None
+) -> dict[str, Any]:
     """The job at `place` as a dict. NotFound when it has moved meanwhile.
 
     With `command` also the one that would start its last attempt's session by hand; else that is null.
+    `settings`: config.reader(), where many jobs are described.
     """
+    settings = settings or config.reader(spool.home.config)
     said = _said(spool, place)
     parents = dependencies.load(spool.home, place.entry.id) or ()
     folders = runs(spool.home, place.entry.id)
@@ -51,7 +57,7 @@ def describe(spool: Spool, place: Place, *, command: bool = False) -> dict[str, 
         "id": place.entry.id,
         "name": said.get("name") or place.entry.name,
         "state": place.state.value,
-        "agent": said.get("agent") or config.load(spool.home.config).agent,
+        "agent": said.get("agent") or settings().agent,
         "priority": place.entry.priority,
         "tags": said.get("tags") or [],
         "batch": said.get("batch"),
