@@ -24,7 +24,7 @@ def add(
     source: Annotated[
         str | None,
         typer.Option(
-            "--from", metavar="FILE|-", help="Take the prompt, or a whole job (a JSON object), from a file or stdin."
+            "--from", metavar="FILE", help="Take the prompt, or a whole job (a JSON object), from a file or - (stdin)."
         ),
     ] = None,
     agent: options.Agent = None,
@@ -40,11 +40,11 @@ def add(
     output_schema: options.OutputSchema = None,
     check: options.Check = None,
     check_timeout: options.CheckTimeout = None,
-    repairs: Annotated[int | None, options.REPAIRS] = None,
-    priority: Annotated[int | None, options.PRIORITY] = None,
+    repairs: options.Repairs = None,
+    priority: options.Priority = None,
     timeout: options.Timeout = None,
     not_before: options.NotBefore = None,
-    retries: Annotated[int | None, options.RETRIES] = None,
+    retries: options.Retries = None,
     after: options.After = None,
     on_parent_failure: options.OnParentFailure = None,
     permissions: options.Permissions = None,
@@ -52,18 +52,12 @@ def add(
     deny: options.Deny = None,
     env: options.Env = None,
     arg: options.Arg = None,
-    name: Annotated[str | None, typer.Option("--name", "-n", metavar="TEXT", help="What people call the job.")] = None,
+    name: options.Name = None,
     tag: options.Tag = None,
     keep: options.Keep = None,
-    notify: Annotated[
-        bool, typer.Option("--notify", help="Send a message to the places of config.toml when it has ended.")
-    ] = False,
-    on_done: Annotated[
-        str | None, typer.Option("--on-done", metavar="COMMAND", help="Run when it is done, the job on its stdin.")
-    ] = None,
-    on_failed: Annotated[
-        str | None, typer.Option("--on-failed", metavar="COMMAND", help="Run when it has failed.")
-    ] = None,
+    notify: Annotated[bool, options.option("--notify")] = False,
+    on_done: Annotated[str | None, options.option("--on-done")] = None,
+    on_failed: Annotated[str | None, options.option("--on-failed")] = None,
     wait: Annotated[
         bool, typer.Option("--wait", "-w", help="Block until the job has ended; exit status 1 if it failed.")
     ] = False,

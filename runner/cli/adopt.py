@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from runner.cli.job_options import Agent
+from runner.cli.job_options import Agent, Name
 from runner.cli.options import HomeOption, JsonOption
 from runner.cli.printing import print_json, say
 from runner.system.text import expand
@@ -19,7 +19,7 @@ def adopt(
         str, typer.Option("--workdir", "-C", metavar="DIR", help="The folder of the conversation.")
     ] = ".",
     agent: Agent = None,
-    name: Annotated[str | None, typer.Option("--name", "-n", metavar="TEXT", help="What people call the job.")] = None,
+    name: Name = None,
     as_json: JsonOption = False,
     home_path: HomeOption = None,
 ) -> None:

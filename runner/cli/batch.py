@@ -63,11 +63,11 @@ def add(
     output_schema: options.OutputSchema = None,
     check: options.Check = None,
     check_timeout: options.CheckTimeout = None,
-    repairs: Annotated[str | None, options.REPAIRS] = None,
-    priority: Annotated[str | None, options.PRIORITY] = None,
+    repairs: options.RepairsText = None,
+    priority: options.PriorityText = None,
     timeout: options.Timeout = None,
     not_before: options.NotBefore = None,
-    retries: Annotated[str | None, options.RETRIES] = None,
+    retries: options.RetriesText = None,
     after: options.After = None,
     on_parent_failure: options.OnParentFailure = None,
     permissions: options.Permissions = None,
@@ -82,7 +82,7 @@ def add(
     ] = None,
     kind: Annotated[
         str | None,
-        typer.Option("--input", metavar="csv|tsv|jsonl|lines", help="What FILE is; default: by its ending."),
+        typer.Option("--input", metavar="KIND", help="csv, tsv, jsonl or lines; default: by the ending of FILE."),
     ] = None,
     name: Annotated[
         str | None, typer.Option("--name", "-n", metavar="TEXT", help="What people call the batch.")

@@ -2,82 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Annotated, Any
 
 import typer
 
 from runner.cli.options import complete_agent, complete_template, pairs
+from runner.jobs.job import Job
+from runner.jobs.keys import Key, Option, keys_of
 from runner.system.text import expand
 
-Template = Annotated[
-    str | None,
-    typer.Option("--template", "-t", metavar="NAME", help="A prompt template.", autocompletion=complete_template),
-]
-Var = Annotated[list[str] | None, typer.Option("--var", metavar="K=V", help="A variable of the template.")]
-Agent = Annotated[
-    str | None, typer.Option("--agent", "-a", metavar="NAME", help="Session profile.", autocompletion=complete_agent)
-]
-Model = Annotated[str | None, typer.Option("--model", metavar="NAME", help="The agent's model.")]
-Workdir = Annotated[str | None, typer.Option("--workdir", "-C", metavar="DIR", help="Where the agent works.")]
-Worktree = Annotated[bool, typer.Option("--worktree", help="Work in a git worktree of its own, on the branch muxq/ID.")]
-Branch = Annotated[
-    str | None, typer.Option("--branch", metavar="NAME", help="As --worktree, on a new branch of this name.")
-]
-Base = Annotated[str | None, typer.Option("--base", metavar="REF", help="Where that branch begins (default: HEAD).")]
-Exclusive = Annotated[
-    bool | None,
-    typer.Option("--exclusive/--no-exclusive", help="Wait while another job works in the same --workdir, or not."),
-]
-File = Annotated[list[str] | None, typer.Option("--file", "-f", metavar="FILE", help="A file the agent should read.")]
-Output = Annotated[str | None, typer.Option("--output", "-o", metavar="FILE", help="Where the result goes.")]
-OutputFormat = Annotated[
-    str | None, typer.Option("--format", metavar="text|markdown|json", help="What the result must be.")
-]
-OutputSchema = Annotated[
-    str | None, typer.Option("--output-schema", metavar="FILE", help="A JSON Schema that the result must fit.")
-]
-Check = Annotated[
-    str | None,
-    typer.Option("--check", metavar="COMMAND", help="A command that must succeed, else the agent is sent back."),
-]
-CheckTimeout = Annotated[
-    str | None, typer.Option("--check-timeout", metavar="TIME", help="How long the check may take (default: 10m).")
-]
-REPAIRS = typer.Option("--repairs", metavar="N", help="How often the agent is sent back at most.")
-PRIORITY = typer.Option("--priority", "-p", metavar="N", help="Larger first.")
-Timeout = Annotated[str | None, typer.Option("--timeout", metavar="TIME", help="For the whole attempt: 90s, 30m, 2h.")]
-NotBefore = Annotated[
-    str | None, typer.Option("--not-before", metavar="WHEN", help="RFC 3339, 22:00 or +30m from now.")
-]
-RETRIES = typer.Option("--retries", metavar="N", help="Further attempts after a failure that may pass.")
-After = Annotated[list[str] | None, typer.Option("--after", metavar="JOB", help="A job, or a batch, to be done first.")]
-OnParentFailure = Annotated[
-    str | None,
-    typer.Option(
-        "--on-parent-failure", metavar="fail|skip", help="What happens to the job if one of those is not done."
-    ),
-]
-Permissions = Annotated[
-    str | None,
-    typer.Option("--permissions", metavar="ask|edits|deny|bypass", help="What the agent may do without asking."),
-]
-Allow = Annotated[
-    list[str] | None, typer.Option("--allow", metavar="RULE", help="A tool rule of the agent that is always allowed.")
-]
-Deny = Annotated[
-    list[str] | None, typer.Option("--deny", metavar="RULE", help="A tool rule of the agent that is always refused.")
-]
-Env = Annotated[
-    list[str] | None,
-    typer.Option("--env", "-e", metavar="K=V", help="Environment; K alone takes it from the worker's."),
-]
-Arg = Annotated[list[str] | None, typer.Option("--arg", metavar="WORD", help="A further argument for the agent.")]
-Tag = Annotated[list[str] | None, typer.Option("--tag", metavar="TEXT", help="A tag.")]
-Keep = Annotated[
-    bool | None, typer.Option("--keep", help="Leave the session open after the result, for further questions.")
-]
+
+def _options(keys: Mapping[str, Key]) -> Iterator[Option]:
+    for key in keys.values():
+        yield from key.options
+        yield from _options(key.members or {})
+
+
+_OPTIONS = {option.names[0]: option for option in _options(keys_of(Job)) if option.names}
+"""The options of the table of a job's keys, by their first flag."""
+
+
+def option(flag: str, complete: Callable[[str], list[str]] | None = None) -> Any:
+    """The option as the table of a job's keys has it."""
+    known = _OPTIONS[flag]
+    return typer.Option(*known.flags.split(", "), metavar=known.metavar, help=known.help, autocompletion=complete)
+
+
+Template = Annotated[str | None, option("--template", complete_template)]
+Var = Annotated[list[str] | None, option("--var")]
+Agent = Annotated[str | None, option("--agent", complete_agent)]
+Model = Annotated[str | None, option("--model")]
+Workdir = Annotated[str | None, option("--workdir")]
+Worktree = Annotated[bool, option("--worktree")]
+Branch = Annotated[str | None, option("--branch")]
+Base = Annotated[str | None, option("--base")]
+Exclusive = Annotated[bool | None, option("--exclusive")]
+File = Annotated[list[str] | None, option("--file")]
+Output = Annotated[str | None, option("--output")]
+OutputFormat = Annotated[str | None, option("--format")]
+OutputSchema = Annotated[str | None, option("--output-schema")]
+Check = Annotated[str | None, option("--check")]
+CheckTimeout = Annotated[str | None, option("--check-timeout")]
+Timeout = Annotated[str | None, option("--timeout")]
+NotBefore = Annotated[str | None, option("--not-before")]
+After = Annotated[list[str] | None, option("--after")]
+OnParentFailure = Annotated[str | None, option("--on-parent-failure")]
+Permissions = Annotated[str | None, option("--permissions")]
+Allow = Annotated[list[str] | None, option("--allow")]
+Deny = Annotated[list[str] | None, option("--deny")]
+Env = Annotated[list[str] | None, option("--env")]
+Arg = Annotated[list[str] | None, option("--arg")]
+Name = Annotated[str | None, option("--name")]
+Tag = Annotated[list[str] | None, option("--tag")]
+Keep = Annotated[bool | None, option("--keep")]
+Repairs = Annotated[int | None, option("--repairs")]
+Priority = Annotated[int | None, option("--priority")]
+Retries = Annotated[int | None, option("--retries")]
+RepairsText = Annotated[str | None, option("--repairs")]
+"""Of a batch: a number that a column may give. So are the next two."""
+PriorityText = Annotated[str | None, option("--priority")]
+RetriesText = Annotated[str | None, option("--retries")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,9 +16,9 @@ ENDINGS = {"htm": "html", "markdown": "md", "txt": "text"}
 
 def report(
     since: Annotated[
-        str, typer.Option("--since", metavar="TIME|WHEN", help="How far back: 24h, 2d, 18:00, or a date and time.")
+        str, typer.Option("--since", metavar="WHEN", help="How far back: 24h, 2d, 18:00, or a date and time.")
     ] = "24h",
-    form: Annotated[str, typer.Option("--format", metavar="|".join(FORMATS), help="What to print.")] = "text",
+    form: Annotated[str, typer.Option("--format", metavar="FORMAT", help="text, md, html or json.")] = "text",
     output: Annotated[
         str | None, typer.Option("--output", "-o", metavar="FILE", help="Write it to FILE, whose ending is the format.")
     ] = None,

@@ -34,7 +34,11 @@ def add(
     tz: Annotated[str | None, typer.Option("--tz", metavar="ZONE", help="Time zone (default: the machine's).")] = None,
     catch_up: Annotated[
         str | None,
-        typer.Option("--catch-up", metavar="skip|once", help="Times that were missed (default: skip; jobs: once)."),
+        typer.Option(
+            "--catch-up",
+            metavar="WHAT",
+            help="skip times that were missed, or make up for them once (default: skip; jobs: once).",
+        ),
     ] = None,
     use_cron: Annotated[bool, typer.Option("--cron", help="By your crontab.")] = False,
     use_systemd: Annotated[bool, typer.Option("--systemd", help="By a timer of your systemd.")] = False,

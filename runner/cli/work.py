@@ -30,7 +30,7 @@ def work(
         typer.Option(
             "--jobs",
             "-j",
-            metavar="N|auto",
+            metavar="N",
             help="Attempts side by side (default 1, or config.toml); auto: what cores and memory allow.",
         ),
     ] = None,
@@ -39,7 +39,7 @@ def work(
     ] = False,
     until: Annotated[
         str | None,
-        typer.Option("--until", metavar="HH:MM|+TIME", help="Start nothing after this time; only with --drain."),
+        typer.Option("--until", metavar="WHEN", help="Start nothing after 07:00 or +2h from now; with --drain."),
     ] = None,
     grace: Annotated[
         str | None,
@@ -74,8 +74,8 @@ def work(
         str | None,
         typer.Option(
             "--on-stop",
-            metavar="leave|finish|kill",
-            help="What happens to running sessions at Ctrl-C, TERM or the end of --grace (default: leave).",
+            metavar="WHAT",
+            help="leave (the default), finish or kill running sessions at Ctrl-C, TERM or the end of --grace.",
         ),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print no line for each job.")] = False,

@@ -270,7 +270,8 @@ class Job:
         "`fail`: it fails too, with `parent-failed`. `skip`: it is cancelled.",
         default="`fail`",
         examples=["skip"],
-        options=[Option("--on-parent-failure", "fail|skip", "What happens to the job if one of those is not done.")],
+        options=[Option("--on-parent-failure", "WHAT",
+                        "What happens to the job if one of those is not done: fail or skip.")],
     )] = None
     permissions: Annotated[Permissions | None, Key(
         choice(Permissions), "What the agent may do without being asked",
@@ -279,7 +280,8 @@ class Job:
         "allowed.",
         default="config.toml's, else `edits`",
         examples=["deny"],
-        options=[Option("--permissions", "ask|edits|deny|bypass", "What the agent may do without asking.")],
+        options=[Option("--permissions", "MODE",
+                        "What the agent may do without asking: ask, edits, deny or bypass.")],
     )] = None
     allow: Annotated[tuple[str, ...] | None, Key(
         _RULES, "Rules: what passes unasked",

@@ -59,7 +59,7 @@ class Output:
         "What the agent is told to write. A result for `json` counts only if it is one JSON document.",
         default="the template's, else `markdown`",
         examples=["json"],
-        options=[Option("--format", "text|markdown|json", "What the result must be.")],
+        options=[Option("--format", "FORMAT", "What the result must be: text, markdown or json.")],
     )] = None
     min_bytes: Annotated[int | None, Key(
         whole(0, of=" of bytes"), "Least size of a result in bytes",
