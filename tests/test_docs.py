@@ -315,7 +315,7 @@ def test_every_event_is_documented() -> None:
 
 
 def test_every_status_and_every_mode_is_documented() -> None:
-    text = section("docs/files.md", "The session that stands")
+    text = section("docs/files.md", "The open session")
     assert first_cells(text) == [*Status, *Mode]
 
 
@@ -335,7 +335,7 @@ def test_every_key_of_the_config_is_documented_with_its_default() -> None:
 def test_the_usual_words_of_messages_are_documented_and_what_a_template_may_use() -> None:
     shown = [block.text for block in blocks(ROOT / "docs" / "files.md") if block.text.startswith("[messages]")]
     assert [tomllib.loads(text)["messages"] for text in shown] == [messages.DEFAULTS]
-    rows = section("docs/files.md", "What messages say").splitlines()
+    rows = section("docs/files.md", "The texts of messages").splitlines()
     cells = [re.findall(r"`(\w+)`", cell) for row in rows for cell in row.split(" | ") if row.startswith("| `")]
     told = {kind: names[0] for kinds, names in zip(cells[::2], cells[1::2], strict=True) for kind in kinds}
     assert told == messages.ABOUT
