@@ -17,10 +17,10 @@ CLOSED = 6
 """The exit code of a run whose window closed with jobs left: neither all done nor a failure."""
 
 
-def told(problem: OSError, where: object = "") -> str:
-    """An error of the system in words: what, and where (`where` when the error itself does not know)."""
-    place = problem.filename or where
-    return f"{problem.strerror or problem}" + (f": {place}" if place else "")
+def describe_error(problem: OSError, where: object = "") -> str:
+    """The reason of an error of the system, and its path; `where` is the best guess for an OSError without one."""
+    path = problem.filename or where
+    return f"{problem.strerror or problem}" + (f": {path}" if path else "")
 
 
 class MuxqError(Exception):

@@ -16,7 +16,7 @@ import typer
 
 from runner.cli.help import Command, Group
 from runner.cli.options import HomeOption
-from runner.errors import MuxqError, told
+from runner.errors import MuxqError, describe_error
 from runner.home import layout
 from runner.system import clock
 from runner.system.text import plain
@@ -124,7 +124,7 @@ def main() -> NoReturn:
         print(f"muxq: {plain(problem)}", file=sys.stderr)
         sys.exit(problem.exit_code)
     except OSError as problem:
-        print(f"muxq: {plain(told(problem, _where()))}", file=sys.stderr)
+        print(f"muxq: {plain(describe_error(problem, _where()))}", file=sys.stderr)
         sys.exit(5)
     except KeyboardInterrupt:
         sys.exit(130)

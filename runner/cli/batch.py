@@ -172,7 +172,7 @@ def add(
         wish = on_end.read({"notify": notify, "on_done": on_done, "on_failed": on_failed})
         if notify:
             warn_of_no_place(queue.home)
-        added = batch.add(queue.spool, jobs, name=called, source=source or " ".join(files or []), wish=wish)
+        added = batch.add(queue.spool, jobs, name=called, source=source or " ".join(files or []), on_end=wish)
     if as_json:
         return print_json(view.describe(queue.spool, added))
     say(added.id)

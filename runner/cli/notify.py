@@ -22,7 +22,7 @@ def notify(
     places = config.load(home.config).notify
     if not places:
         raise BadInput(f"`notify` names no place in {home.config}")
-    if problems := sender.deliver(places, "muxq", text):
+    if problems := sender.send_message(places, "muxq", text):
         raise Unready("; ".join(problems))
     if as_json:
         print_json({"sent": len(places)})

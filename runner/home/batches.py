@@ -38,13 +38,13 @@ class Batch:
     created_at: str
     digest: str
     """Of the contents of all jobs: a second try to add the same batch is known by it."""
-    wish: OnEnd = NOTHING
-    """What is done when the last of its jobs has ended."""
+    on_end: OnEnd = NOTHING
+    """For the end of the last of its jobs."""
 
     def as_dict(self) -> dict[str, Any]:
         """The record."""
         keys = ("id", "name", "source", "count", "ids", "created_at", "digest")
-        return {**{key: getattr(self, key) for key in keys}, "wish": self.wish.as_dict()}
+        return {**{key: getattr(self, key) for key in keys}, "wish": self.on_end.as_dict()}
 
 
 def record(home: Home, batch_id: str) -> Path:
@@ -81,7 +81,7 @@ def load(home: Home, batch_id: str) -> Batch:
             ids=tuple(filter(ident.is_id, data["ids"])),
             created_at=str(data["created_at"]),
             digest=str(data["digest"]),
-            wish=on_end.read(data.get("wish", {})),
+            on_end=on_end.read(data.get("wish", {})),
         )
     except (KeyError, TypeError, ValueError):
         raise BadInput(f"{path} is damaged; move it away") from None
@@ -128,7 +128,7 @@ def counts(batch: Batch, places: Mapping[str, Place]) -> dict[str, int]:
 
 def await_end(home: Home, batch: Batch) -> None:
     """Have people notified of its end, if that was asked for; once more where its jobs are tried again."""
-    if batch.wish:
+    if batch.on_end:
         files.make_folder(_awaited(home))
         files.write_whole(_awaited(home) / batch.id, b"", tmp=home.tmp)
 

@@ -53,8 +53,8 @@ class Config:
     """What messages say, by kind, in place of messages.DEFAULTS."""
 
     @property
-    def wish(self) -> OnEnd:
-        """What happens when a job ends that does not say."""
+    def on_end(self) -> OnEnd:
+        """For jobs that do not say."""
         return OnEnd(self.notify_on, self.on_done, self.on_failed)
 
 

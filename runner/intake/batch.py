@@ -28,7 +28,7 @@ from runner.jobs.on_end import NOTHING, OnEnd
 from runner.system import clock, files
 
 
-def add(spool: Spool, jobs: Sequence[Job], *, name: str, source: str, wish: OnEnd = NOTHING) -> Batch:
+def add(spool: Spool, jobs: Sequence[Job], *, name: str, source: str, on_end: OnEnd = NOTHING) -> Batch:
     """Add checked jobs as one batch; each gets its id as `batch`.
 
     KeyboardInterrupt, NotFound (of a word in `after`): nothing was added. OSError: nothing, or it is recorded, and
@@ -47,7 +47,7 @@ def add(spool: Spool, jobs: Sequence[Job], *, name: str, source: str, wish: OnEn
         ids=tuple(entry.id for entry in new),
         created_at=clock.stamp(),
         digest=digest,
-        wish=wish,
+        on_end=on_end,
     )
     aside = batches.adding(home) / batch.id
     try:

@@ -1,7 +1,7 @@
 """A job file's name: `ID[±PRIORITY][.NAME].json`. Pure.
 
-The name is all that a listing needs: id, priority and what the job is called. It is given once, when a job
-enters the queue, and stays the same in every folder, so that each move is one rename.
+A listing needs nothing but the name: id, priority and the job's name. A job gets it when it enters the queue and keeps
+it in every folder, so each move is one rename.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ MAX_FILE_NAME = 240
 """Bytes; file systems take 255, and temporary names need some."""
 
 _NAME = re.compile(rf"(?P<id>{ident.PATTERN})(?P<priority>[+-]\d{{1,7}})?(?:\.(?P<name>.+))?\.json", re.DOTALL)
-_ID_CHARS = ident.LENGTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,38 +22,38 @@ class Entry:
     id: str
     priority: int
     name: str | None
-    """What the job calls itself, else what its dropped file was called (without `.json`)."""
+    """The job's `name`, else the name of its dropped file without `.json`."""
     file: str
 
 
 is_job = _NAME.fullmatch
-"""Whether a file's name is a job's (truthy): parse() without its cost, for a hundred thousand names at once."""
+"""Whether a file name is that of a job (truthy): cheaper than parse(), for a hundred thousand names at once."""
 
 
 def order(file: str) -> tuple[int, str]:
-    """What job files' names sort by into claim order: larger priority first, then the older. Takes few apart."""
-    found = parse(file) if file[_ID_CHARS : _ID_CHARS + 1] in {"+", "-"} else None
-    return (-found.priority if found else 0, file)
+    """The sort key of claim order: larger priority first, then the older job. Parses only names with a priority."""
+    entry = parse(file) if file[ident.LENGTH : ident.LENGTH + 1] in {"+", "-"} else None
+    return (-entry.priority if entry else 0, file)
 
 
 def parse(file: str) -> Entry | None:
-    """The entry of a job file's name; None for any other name (a drop not yet taken in, say)."""
-    if not (found := _NAME.fullmatch(file)):
+    """The entry of a job's file name; None for any other name, such as that of a dropped file."""
+    if not (match := _NAME.fullmatch(file)):
         return None
-    name = found["name"]
+    name = match["name"]
     shown = name.encode("utf-8", "surrogateescape").decode("utf-8", "replace") if name else None
-    return Entry(found["id"], int(found["priority"] or 0), shown, file)
+    return Entry(match["id"], int(match["priority"] or 0), shown, file)
 
 
 def of(file: str) -> Entry:
-    """The entry of a name that is known to be a job's. ValueError where it is none."""
-    if (found := parse(file)) is None:
+    """The entry of a name that is known to be a job's. ValueError for any other name."""
+    if (entry := parse(file)) is None:
         raise ValueError(f"not a job file's name: {file!r}")
-    return found
+    return entry
 
 
 def new(job_id: str, priority: int, stem: str | None = None) -> Entry:
-    """The entry for a job that enters the queue; a long stem is cut to what a file name can hold."""
+    """The entry of a job that enters the queue; `stem`, its name, is cut to what a file name can hold."""
     head = job_id + (f"{priority:+d}" if priority else "")
     tail = ""
     if stem:

@@ -1,4 +1,4 @@
-"""Job ids: 14 characters that sort by time. Pure but for the clock and the dice."""
+"""Job ids: 14 characters that sort by time. Pure but for the clock and random bits."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _last = 0
 def new_id() -> str:
     """A new id: milliseconds since 1970 (9 characters), then 25 random bits (5 characters).
 
-    Ids made by one process strictly increase, also within a millisecond and when the clock steps back.
+    The ids of one process strictly increase, also within a millisecond and when the clock steps back.
     """
     global _last
     number = (time.time_ns() // 1_000_000) << 25 | _random_bits(25)
@@ -40,7 +40,7 @@ def is_prefix(text: str) -> bool:
 
 
 def created(job_id: str) -> float:
-    """When the id was made, in seconds since 1970."""
+    """The time of the id, in seconds since 1970."""
     number = 0
     for char in job_id[:TIME_CHARS]:
         number = number << 5 | ALPHABET.index(char)

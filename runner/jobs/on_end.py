@@ -1,4 +1,4 @@
-"""What somebody wishes to happen when a job, a batch or a run has ended: messages, commands. Pure; see news."""
+"""Messages and commands that a user wants at the end of a job, a batch or a run. Pure; notify/notices.py sends them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ ENDS: tuple[End, ...] = get_args(End)
 @dataclass(frozen=True, slots=True)
 class OnEnd:
     notify: tuple[str, ...] = ()
-    """At which of ENDS a message goes to the places of config.toml."""
+    """The ENDS at which a message is sent to every service in `notify` of config.toml."""
     on_done: str = ""
-    """A command for sh; `on_failed` as well."""
+    """A command for sh, as is `on_failed`."""
     on_failed: str = ""
 
     def __bool__(self) -> bool:
@@ -31,15 +31,15 @@ class OnEnd:
 NOTHING = OnEnd()
 
 
-def read(said: Mapping[str, Any], otherwise: OnEnd = NOTHING) -> OnEnd:
-    """The wish in the keys `notify`, `on_done` and `on_failed` of a job or a record.
+def read(record: Mapping[str, Any], otherwise: OnEnd = NOTHING) -> OnEnd:
+    """The keys `notify`, `on_done` and `on_failed` of a job or of another record.
 
-    A key that is not there, or has no meaning (a record was damaged), is as in `otherwise`.
+    A key that is missing, or of the wrong type in a damaged record, is as in `otherwise`.
     """
-    notify = said.get("notify")
+    notify = record.get("notify")
     ends = ENDS if notify is True else () if notify is False else notify
     known = isinstance(ends, list | tuple) and all(end in ENDS for end in ends)
-    commands = {key: said[key] for key in ("on_done", "on_failed") if isinstance(said.get(key), str)}
+    commands = {key: record[key] for key in ("on_done", "on_failed") if isinstance(record.get(key), str)}
     return OnEnd(
         notify=tuple(ends or ()) if known else otherwise.notify,
         on_done=commands.get("on_done", otherwise.on_done),

@@ -1,7 +1,6 @@
-"""Where a job is, and which moves there are. Pure: the one table every move is asked of.
+"""The states of a job and the moves between them, in one table. Pure.
 
-A state is the folder the job's file lies in; a move is one rename (queue.py).
-How an attempt ended is another matter: outcome.py.
+A state is the folder that the job's file lies in; a move is one rename (Spool.move). How an attempt ended: outcome.py.
 """
 
 from __future__ import annotations
@@ -18,12 +17,12 @@ class State(StrEnum):
 
     @property
     def folder(self) -> str:
-        """The folder of the home in which jobs of this state lie."""
+        """The folder of the home that holds the jobs in this state."""
         return "queue" if self is State.QUEUED else self.value
 
     @property
     def final(self) -> bool:
-        """Nothing moves a job out of here but a person."""
+        """Only a person moves a job out of this state."""
         return self not in (State.QUEUED, State.RUNNING)
 
 
@@ -51,7 +50,7 @@ TRANSITIONS: dict[State, dict[Move, State]] = {
 
 
 def after(state: State, move: Move) -> State:
-    """The state that `move` leads to. ValueError where the table has no such move."""
+    """The state that `move` leads to. ValueError when the table does not have it."""
     try:
         return TRANSITIONS[state][move]
     except KeyError:

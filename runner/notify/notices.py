@@ -1,6 +1,6 @@
-"""What there is to tell people, and who wishes to know it: a job, a batch or a run has ended, or a person is needed.
+"""What people are notified of, and who asked for it: a job, a batch or a run has ended, or a person is needed.
 
-Makes notices of it; how they are sent is notify's matter, what they say that of messages.
+Makes notices. How they are sent: sender.py; what their messages say: home/messages.py.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from runner.home import attempt_folder, batches, config
 from runner.home.config import Config
 from runner.home.layout import Home
 from runner.home.spool import Place, Spool
+from runner.jobs import on_end
 from runner.jobs.jsontext import MAX_BYTES, parse
 from runner.jobs.on_end import ENDS, NOTHING, OnEnd
-from runner.jobs.on_end import read as read_wish
 from runner.jobs.state import Move, State
 from runner.notify import sender
 from runner.notify.sender import Notice
@@ -45,7 +45,7 @@ def of_hold(home: Home, why: str) -> None:
 
 
 def of_report(home: Home, report: dict[str, Any]) -> None:
-    """A person wants a report (report.py, with `summary` and `text`) where they are."""
+    """A report (as JSON, with its `summary` and `text`) is sent where the user is."""
     sender.send(home, Notice("report", report))
 
 
@@ -61,20 +61,20 @@ def end(spool: Spool, place: Place, move: Move, why: str = "") -> Place:
 
 
 def of_job(spool: Spool, place: Place) -> None:
-    """The job at `place` is done or has failed just now. Where nobody wishes to know, its file is all that is read.
+    """The job at `place` has just ended, done or failed. Reads its file alone where nobody asked for a notice.
 
-    Raises nothing: the job has ended, and whatever is wrong here must not reach it.
+    Raises nothing: the job has ended, and no problem here may change that.
     """
-    end = place.state.value
+    state = place.state.value
     try:
         settings = config.reader(spool.home.config)
-        wish = _wish(spool, place, settings)
-        if wish.command(end) or end in wish.notify:
+        asked = _asked(spool, place, settings)
+        if _is_asked(asked, state):
             job = view.describe(spool, place, command=True, settings=settings)
             env = {"MUXQ_JOB": job["id"], "MUXQ_NAME": job["name"] or "", "MUXQ_OUTPUT": _result(spool.home, job)}
-            _tell(spool.home, wish, end, end, job, env, {"job": job["id"]})
+            _send(spool.home, asked, state, state, job, env, {"job": job["id"]})
     except Exception as problem:  # noqa: BLE001 - what a job has left can be anything
-        sender.failed(spool.home, f"on_{end}", str(problem) or type(problem).__name__, {"job": place.entry.id})
+        sender.failed(spool.home, f"on_{state}", str(problem) or type(problem).__name__, {"job": place.entry.id})
 
 
 def _result(home: Home, job: dict[str, Any]) -> str:
@@ -85,32 +85,37 @@ def _result(home: Home, job: dict[str, Any]) -> str:
     return ""
 
 
-def _wish(spool: Spool, place: Place, settings: Callable[[], Config]) -> OnEnd:
-    """What the job says, and where it says nothing config.toml; one that is broken says nothing."""
-    home, said = NOTHING, dict[str, Any]()
+def _asked(spool: Spool, place: Place, settings: Callable[[], Config]) -> OnEnd:
+    """What the job asks for at its end, else config.toml; either counts as empty where it cannot be read."""
+    default, keys = NOTHING, dict[str, Any]()
     with suppress(MuxqError):
-        home = settings().wish
+        default = settings().on_end
     with suppress(MuxqError):
-        said = parse(read_bounded(spool.path(place), MAX_BYTES), where=place.entry.file)
-    return read_wish(said, home)
+        keys = parse(read_bounded(spool.path(place), MAX_BYTES), where=place.entry.file)
+    return on_end.read(keys, default)
 
 
 def of_batches(spool: Spool) -> None:
-    """Tell of the batches that have ended since somebody looked. OSError."""
-    for found, counts in batches.ended(spool):
-        end = "failed" if counts["failed"] + counts["cancelled"] else "done"
-        env = {"MUXQ_BATCH": found.id, "MUXQ_NAME": found.name}
-        _tell(spool.home, found.wish, end, "batch", found.id, env, {"batch": found.id})
+    """The awaited batches that have ended since any process last looked. OSError."""
+    for batch, counts in batches.ended(spool):
+        state = "failed" if counts["failed"] + counts["cancelled"] else "done"
+        env = {"MUXQ_BATCH": batch.id, "MUXQ_NAME": batch.name}
+        _send(spool.home, batch.on_end, state, "batch", batch.id, env, {"batch": batch.id})
 
 
-def of_run(home: Home, wish: OnEnd, run: Mapping[str, Any]) -> None:
-    """A draining run has ended with the `exit_code` in `run` (cli/working.py); a window that closed is no failure."""
-    _tell(home, wish, "done" if run["exit_code"] in (0, CLOSED) else "failed", "run", run, {}, {})
+def of_run(home: Home, asked: OnEnd, run: Mapping[str, Any]) -> None:
+    """A draining run (as JSON, with its `exit_code`) has ended. One whose window closed has not failed."""
+    _send(home, asked, "done" if run["exit_code"] in (0, CLOSED) else "failed", "run", run, {}, {})
 
 
-def _tell(
-    home: Home, wish: OnEnd, end: str, kind: str, about: Any, env: Mapping[str, str], named: Mapping[str, str]
+def _is_asked(asked: OnEnd, state: str) -> bool:
+    return bool(asked.command(state)) or state in asked.notify
+
+
+def _send(
+    home: Home, asked: OnEnd, state: str, kind: str, about: Any, env: Mapping[str, str], named: Mapping[str, str]
 ) -> None:
-    if wish.command(end) or end in wish.notify:
-        env = {**env, "MUXQ_STATE": end}
-        sender.send(home, Notice(kind, about, end in wish.notify, f"on_{end}", wish.command(end), env, named))
+    if _is_asked(asked, state):
+        env = {**env, "MUXQ_STATE": state}
+        command = asked.command(state)
+        sender.send(home, Notice(kind, about, state in asked.notify, f"on_{state}", command, env, named))

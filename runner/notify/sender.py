@@ -1,10 +1,10 @@
-"""Tells a person who does not look: by commands, and by messages to the places that config.toml names.
+"""Sends notices: runs the user's commands, and sends messages to the services in `notify` of config.toml.
 
-    python -P -m runner.notify.sender        (standard input: a list of notices)
+    python -P -m runner.notify.sender        (standard input: a list of notices as JSON)
 
-Always a process of its own: it holds up nobody and fails nobody, it is there even when the worker ends right after,
-and it reads the places from config.toml itself: they are secrets, and so on no command line and in no record. What a
-message says: messages. What there is to tell: news.
+It is always a separate process: it delays and fails nobody, and it goes on when the worker ends. It reads the URLs of
+the services from config.toml itself: they are secrets, which no command line and no record may hold. The texts of
+messages: home/messages.py. What people are notified of: notices.py.
 """
 
 from __future__ import annotations
@@ -24,40 +24,40 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runner.errors import MuxqError, told
+from runner.errors import MuxqError, describe_error
 from runner.home import config, events, messages
 from runner.home.config import Config
 from runner.home.layout import Home
 
 LIMIT = 30.0
-"""Seconds that a command, or a place a message goes to, may take."""
+"""Seconds that a command or a service may take."""
 
 MOST = 4
-"""Processes side by side: a failed job may take a thousand others with it, and each may be told of."""
+"""Processes side by side: a failed job may fail a thousand others, each with a notice of its own."""
 
 UNASKED = ("attention", "held")
-"""Kinds that are told of where config.toml names a place. For the others somebody has asked."""
+"""Kinds that are sent wherever config.toml names a service. Somebody has asked for each of the others."""
 
 INSTALL = "Apprise is not installed; install it beside muxq: pip install 'muxq[notify]'"
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One thing to tell of."""
+    """A command to run, a message to send, or both."""
 
     kind: str
-    """One of messages.DEFAULTS."""
+    """A key of messages.DEFAULTS."""
     about: Any
-    """As JSON; of a batch its id, since it may take long to describe."""
-    places: bool = True
-    """It is for the places, and not for the command alone."""
+    """What the message is about, as JSON; for a batch its id, since it may take long to describe."""
+    message: bool = True
+    """Whether a message is sent; else the command alone is run."""
     key: str = ""
-    """What the command is called in config.toml: on_attention, on_done, on_failed."""
+    """The key of the command in config.toml: on_attention, on_done, on_failed."""
     command: str = ""
     env: Mapping[str, str] = field(default_factory=dict)
-    """Of the command, beside MUXQ_HOME."""
+    """Environment of the command, besides MUXQ_HOME."""
     named: Mapping[str, str] = field(default_factory=dict)
-    """What an event of its failure names: {"job": ID} or {"batch": ID}."""
+    """Data of the event where it fails: {"job": ID} or {"batch": ID}."""
 
 
 _started: list[subprocess.Popen[bytes]] = []
@@ -65,18 +65,18 @@ _waiting: list[tuple[Home, Notice]] = []
 
 
 def send(home: Home, notice: Notice) -> None:
-    """Tell of something, in the background. Raises nothing: what goes wrong becomes an event, `notify.failed`."""
+    """Send a notice in the background. Raises nothing: a problem becomes the event `notify.failed`."""
     try:
-        asked = notice.places and (notice.kind not in UNASKED or bool(config.load(home.config).notify))
-        if notice.command or asked:
+        wanted = notice.message and (notice.kind not in UNASKED or bool(config.load(home.config).notify))
+        if notice.command or wanted:
             _waiting.append((home, notice))
-            go_on(at_once=notice.kind == "run")  # after which nobody comes
+            go_on(at_once=notice.kind == "run")  # nobody calls go_on() after the end of a run
     except (MuxqError, OSError) as problem:
         failed(home, "notify", _words_of(problem), notice.named)
 
 
 def go_on(*, at_once: bool = False) -> None:
-    """Start a process for what waits, if there is room for one; `at_once`: whether or not. Raises nothing."""
+    """Start a process for the notices that wait, unless MOST are running; `at_once`: in any case. Raises nothing."""
     _started[:] = [process for process in _started if process.poll() is None]
     if not _waiting or (len(_started) >= MOST and not at_once):
         return
@@ -90,58 +90,58 @@ def go_on(*, at_once: bool = False) -> None:
 
 
 def _start(notices: Sequence[tuple[Home, Notice]]) -> None:
-    said = [{"home": str(home.path), **asdict(notice)} for home, notice in notices]
-    with tempfile.TemporaryFile() as given:
-        given.write(json.dumps(said).encode())
-        given.seek(0)
+    records = [{"home": str(home.path), **asdict(notice)} for home, notice in notices]
+    with tempfile.TemporaryFile() as stdin:
+        stdin.write(json.dumps(records).encode())
+        stdin.seek(0)
         _started.append(
             subprocess.Popen(
                 [sys.executable, "-P", "-m", "runner.notify.sender"],
-                stdin=given,
+                stdin=stdin,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                cwd=Path(said[0]["home"]),
+                cwd=Path(records[0]["home"]),
                 start_new_session=True,
             )
         )
 
 
 def _words_of(problem: Exception) -> str:
-    return told(problem) if isinstance(problem, OSError) else str(problem) or type(problem).__name__
+    return describe_error(problem) if isinstance(problem, OSError) else str(problem) or type(problem).__name__
 
 
 def failed(home: Home, what: str, why: str, named: Mapping[str, str]) -> None:
-    """Somebody was not told."""
+    """Record that a notification failed: the command or service `what`, for the reason `why`."""
     events.emit(home.events, "notify.failed", what=what, why=why, **named)
 
 
-# ---- in the process of its own
+# ---- in the separate process
 
 
 def main() -> None:
-    """Do what standard input says, one after the other."""
-    for said in json.load(sys.stdin):
-        home = Home(Path(said.pop("home")))
-        notice = Notice(**said)
+    """Deliver the notices on standard input, one after the other."""
+    for record in json.load(sys.stdin):
+        home = Home(Path(record.pop("home")))
+        notice = Notice(**record)
         try:
-            tell(home, notice)
-        except Exception as problem:  # noqa: BLE001 - nobody else sees it, and the next must be told of all the same
+            deliver(home, notice)
+        except Exception as problem:  # noqa: BLE001 - nobody else sees it, and the next must be delivered all the same
             failed(home, "notify", _words_of(problem), notice.named)
 
 
-def tell(home: Home, notice: Notice) -> None:
-    """Run the command and send the message. BadSetup where config.toml cannot be read; the command has run then."""
+def deliver(home: Home, notice: Notice) -> None:
+    """Run the command, then send the message. BadSetup where config.toml cannot be read; the command has run then."""
     about = _batch(home, notice.about) if notice.kind == "batch" else notice.about
     if notice.command and (why := command(notice.command, home, about, notice.env)):
         failed(home, notice.key, why, notice.named)
-    if not notice.places:
+    if not notice.message:
         return
     settings = config.load(home.config)
     if not settings.notify and notice.kind not in UNASKED:
         failed(home, "notify", f"`notify` names no place in {home.config}", notice.named)
     if settings.notify:
         title, text = _title_and_text(home, notice, about, settings)
-        for why in deliver(settings.notify, title, text):
+        for why in send_message(settings.notify, title, text):
             failed(home, "notify", why, notice.named)
 
 
@@ -154,7 +154,7 @@ def _batch(home: Home, batch_id: str) -> dict[str, Any]:
 
 
 def _title_and_text(home: Home, notice: Notice, about: Any, settings: Config) -> tuple[str, str]:
-    """By the home's own template, or where that goes wrong by ours."""
+    """Filled from the template of the home; from ours where there is none, or an error in it."""
     if notice.kind in settings.messages:
         try:
             return messages.render(notice.kind, about, str(home.path), settings.messages[notice.kind])
@@ -165,7 +165,7 @@ def _title_and_text(home: Home, notice: Notice, about: Any, settings: Config) ->
 
 
 def command(line: str, home: Home, about: Any, env: Mapping[str, str], limit: float = LIMIT) -> str:
-    """Run `line` by sh with `about` on its standard input; what went wrong, "" for nothing."""
+    """Run `line` with sh, with `about` on its standard input. Returns the problem, "" for none."""
     try:
         process = subprocess.Popen(
             ["/bin/sh", "-c", line],
@@ -187,32 +187,32 @@ def command(line: str, home: Home, about: Any, env: Mapping[str, str], limit: fl
     return f"the command ended with exit status {process.returncode}" if process.returncode else ""
 
 
-def deliver(places: Sequence[str], title: str, text: str, limit: float = LIMIT) -> list[str]:
-    """Send a message to every place, side by side; what went wrong, without a word of the places themselves.
+def send_message(urls: Sequence[str], title: str, text: str, limit: float = LIMIT) -> list[str]:
+    """Send a message to every service, side by side. Returns the problems, which do not show the secret URLs.
 
-    A message of no words is not sent.
+    An empty message is not sent.
     """
-    if not places or not (title or text):
+    if not urls or not (title or text):
         return []
     try:
         import apprise
     except ImportError:
         return [INSTALL]
-    logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)  # it would name the places
-    problems = [f"{_named(number, place)} did not answer within {limit:g} s" for number, place in enumerate(places, 1)]
+    logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)  # it would log the URLs
+    problems = [f"{_service(number, url)} did not answer within {limit:g} s" for number, url in enumerate(urls, 1)]
 
-    def one(index: int) -> None:
-        name = _named(index + 1, places[index])
+    def send_to(index: int) -> None:
+        name = _service(index + 1, urls[index])
         try:
             messenger = apprise.Apprise()
-            if not messenger.add(places[index]):
-                problems[index] = f"{name} is none that Apprise can use"
+            if not messenger.add(urls[index]):
+                problems[index] = f"{name} is not a URL that Apprise can use"
             else:
                 problems[index] = "" if messenger.notify(body=text, title=title) else f"{name} did not take the message"
-        except Exception as problem:  # noqa: BLE001 - a library for hundreds of services; its words may name the place
+        except Exception as problem:  # noqa: BLE001 - a library for hundreds of services; its message may hold the URL
             problems[index] = f"{name} made Apprise fail ({type(problem).__name__})"
 
-    threads = [threading.Thread(target=one, args=(index,), daemon=True) for index in range(len(places))]
+    threads = [threading.Thread(target=send_to, args=(index,), daemon=True) for index in range(len(urls))]
     deadline = time.monotonic() + limit
     for thread in threads:
         thread.start()
@@ -221,9 +221,9 @@ def deliver(places: Sequence[str], title: str, text: str, limit: float = LIMIT) 
     return [problem for problem in problems if problem]
 
 
-def _named(number: int, place: str) -> str:
-    """A place by its number and the kind of service, and nothing of what is secret in it."""
-    kind = re.match(r"[a-z0-9]{1,16}(?=://)", place)
+def _service(number: int, url: str) -> str:
+    """A service by its number in `notify` and its kind, without anything secret."""
+    kind = re.match(r"[a-z0-9]{1,16}(?=://)", url)
     return f"place {number} of `notify`" + (f" ({kind[0]})" if kind else "")
 
 

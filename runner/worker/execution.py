@@ -24,7 +24,7 @@ from runner.attempts.plan import BACKOFF, Conversation, Plan, Ready
 from runner.attempts.plan import plan as plan_of
 from runner.attempts.prepare import prepare
 from runner.attempts.worktree import Worktree
-from runner.errors import MuxqError, Unready, told
+from runner.errors import MuxqError, Unready, describe_error
 from runner.home import hold, pool
 from runner.home.attempt_folder import AttemptFolder, following, runs
 from runner.home.hold import Hold
@@ -109,7 +109,7 @@ class Execution:
         except MuxqError as problem:
             ended = self.attempt.told or Failed("bad-job", str(problem))
         except OSError as problem:
-            ended = self._launch_again(told(problem, self.spool.home.path))
+            ended = self._launch_again(describe_error(problem, self.spool.home.path))
         except Exception:  # noqa: BLE001 - the job must end somewhere, and the worker go on
             ended = Failed("internal", f"muxq itself failed; the report is {self._report()}")
         self.settling = True
@@ -352,7 +352,7 @@ class Execution:
         """What went wrong as a step was taken: an event of the home, or where it is our mistake a report."""
         if not isinstance(problem, OSError | Unready):
             return f"muxq itself failed; the report is {self._report()}"
-        why = told(problem, self.spool.home.path) if isinstance(problem, OSError) else str(problem)
+        why = describe_error(problem, self.spool.home.path) if isinstance(problem, OSError) else str(problem)
         self.spool.emit("worker.trouble", job=self.id, why=why)
         return f"what the attempt left cannot be kept: {why}"
 
@@ -362,7 +362,7 @@ class Execution:
         try:
             files.write_whole(path, traceback.format_exc().encode("utf-8", "replace"), tmp=self.spool.home.tmp)
         except OSError as problem:
-            return f"lost: {told(problem)}"
+            return f"lost: {describe_error(problem)}"
         return str(path)
 
 

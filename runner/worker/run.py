@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from runner.errors import CLOSED, Busy, told
+from runner.errors import CLOSED, Busy, describe_error
 from runner.home import config
 from runner.home.layout import Home
 from runner.home.spool import Spool
@@ -161,7 +161,7 @@ def _left(home: Home) -> int:
 def _failure(problem: Exception) -> tuple[int, str]:
     """The exit code of a run that ends in an error, and why it ends."""
     if isinstance(problem, OSError):
-        return 5, told(problem)
+        return 5, describe_error(problem)
     code = getattr(problem, "exit_code", 3)
     return code, "muxq itself failed" if code == 3 else str(problem)
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator, Mapping
 
 from runner.attempts.plan import Setup
-from runner.errors import MuxqError, told
+from runner.errors import MuxqError, describe_error
 from runner.home import config
 from runner.home.layout import Home
 from runner.home.spool import Listener, Spool
@@ -151,7 +151,8 @@ class Worker:
                 self._wake()
         except OSError as problem:
             self._troubled_until = self._poll_due = time.monotonic() + POLL
-            self.spool.emit("worker.trouble", why=f"{told(problem, self.home.path)}; nothing new starts meanwhile")
+            why = describe_error(problem, self.home.path)
+            self.spool.emit("worker.trouble", why=f"{why}; nothing new starts meanwhile")
 
     # -- waking -----------------------------------------------------------------------------------------------
 
@@ -228,7 +229,7 @@ class Worker:
         try:
             notices.of_batches(self.spool)
         except OSError as problem:
-            self.spool.emit("worker.trouble", why=told(problem, self.home.path))
+            self.spool.emit("worker.trouble", why=describe_error(problem, self.home.path))
         sender.go_on(at_once=at_once)
 
     # -- attempts ---------------------------------------------------------------------------------------------

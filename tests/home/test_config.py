@@ -29,9 +29,9 @@ def test_what_the_file_says_is_what_counts(tmp_path: Path) -> None:
 
 
 def test_what_happens_at_the_end_of_a_job_that_does_not_say(tmp_path: Path) -> None:
-    assert not config.load(tmp_path / "config.toml").wish
+    assert not config.load(tmp_path / "config.toml").on_end
     (tmp_path / "config.toml").write_text('notify_on = ["failed"]\non_done = "true"\n')
-    assert config.load(tmp_path / "config.toml").wish == OnEnd(("failed",), "true", "")
+    assert config.load(tmp_path / "config.toml").on_end == OnEnd(("failed",), "true", "")
 
 
 @pytest.mark.parametrize(

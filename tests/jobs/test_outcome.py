@@ -37,7 +37,7 @@ def test_a_record_is_read_back_as_what_it_was(ended: Outcome) -> None:
     ],
 )
 def test_what_is_no_outcome_is_refused(said: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match="no outcome"):
+    with pytest.raises(ValueError, match="not an outcome"):
         outcome.load(said)
 
 

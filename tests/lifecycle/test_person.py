@@ -284,7 +284,7 @@ def test_of_a_hold_that_a_person_must_lift_one_is_told_though_the_worker_ends(si
     assert site.drain() == 5
     wait_until(lambda: site.events("notify.failed"), 30)
     assert site.events("notify.failed") == [
-        {"what": "notify", "why": "place 1 of `notify` (odd) is none that Apprise can use"}
+        {"what": "notify", "why": "place 1 of `notify` (odd) is not a URL that Apprise can use"}
     ]
     assert not (site.home.path / "no-job-waits").exists()
 

@@ -60,7 +60,7 @@ def test_a_job_is_told_of_as_it_says_and_never_when_it_is_cancelled(
 ) -> None:
     for move in (Move.FINISH, Move.FAIL, Move.CANCEL):
         end(spool, add(**keys), move)
-    assert [(notice.kind, notice.places, notice.command) for notice in sent] == told
+    assert [(notice.kind, notice.message, notice.command) for notice in sent] == told
 
 
 def test_what_a_job_does_not_say_its_home_says(home: Home, spool: Spool, add: Add, sent: list[Notice]) -> None:
@@ -68,7 +68,7 @@ def test_what_a_job_does_not_say_its_home_says(home: Home, spool: Spool, add: Ad
     end(spool, add(), Move.FAIL)
     end(spool, add(notify=False, on_failed="own"), Move.FAIL)
     end(spool, add(), Move.FINISH)
-    assert [(n.kind, n.places, n.key, n.command) for n in sent] == [
+    assert [(n.kind, n.message, n.key, n.command) for n in sent] == [
         ("failed", True, "on_failed", "echo"),
         ("failed", False, "on_failed", "own"),
         ("done", False, "on_done", "touch"),
@@ -136,9 +136,9 @@ def test_whatever_goes_wrong_in_telling_the_job_has_ended(
 # --- batches
 
 
-def make(spool: Spool, count: int = 3, **wish: Any) -> Batch:
+def make(spool: Spool, count: int = 3, **on_end: Any) -> Batch:
     jobs = [Job.check({"prompt": "x", "agent": "echo", "name": f"b-{n}"}, where="x") for n in range(count)]
-    return batch.add(spool, jobs, name="b", source="x", wish=OnEnd(**wish))
+    return batch.add(spool, jobs, name="b", source="x", on_end=OnEnd(**on_end))
 
 
 def end_all(spool: Spool, made: Batch, *moves: Move) -> None:
@@ -163,7 +163,7 @@ def test_a_batch_is_told_of_once_when_its_last_job_has_ended(
     end_all(spool, made, *moves)
     notices.of_batches(spool)
     notices.of_batches(Spool(spool.home))
-    assert [(n.kind, n.about, n.places, n.key, n.command) for n in sent] == [
+    assert [(n.kind, n.about, n.message, n.key, n.command) for n in sent] == [
         ("batch", made.id, True, key, {"on_done": "d", "on_failed": "f"}[key])
     ]
     assert sent[0].env == {"MUXQ_BATCH": made.id, "MUXQ_NAME": "b", "MUXQ_STATE": key.removeprefix("on_")}

@@ -26,7 +26,7 @@ def events(home: Home) -> list[dict[str, Any]]:
 def test_nothing_is_started_where_nobody_wants_to_be_told(home: Home) -> None:
     sender.send(home, Notice("attention", JOB))
     sender.send(home, Notice("held", "why"))
-    sender.send(home, Notice("done", JOB, places=False))
+    sender.send(home, Notice("done", JOB, message=False))
     assert (sender._started, sender._waiting, home.events.exists()) == ([], [], False)
 
 
@@ -38,7 +38,7 @@ def test_a_broken_config_is_an_event_and_no_error(home: Home) -> None:
 
 
 def test_where_a_message_was_asked_for_and_no_place_is_named_that_is_told(home: Home) -> None:
-    sender.tell(home, Notice("done", JOB, named=NAMED))
+    sender.deliver(home, Notice("done", JOB, named=NAMED))
     assert events(home) == [{"what": "notify", "why": f"`notify` names no place in {home.config}", **NAMED}]
 
 
@@ -58,8 +58,8 @@ def test_a_command_that_cannot_be_started_costs_no_message(
 ) -> None:
     home.config.write_text('notify = ["json://x"]\n')
     sent = []
-    monkeypatch.setattr(sender, "deliver", lambda places, title, text: sent.append(title) or [])
-    sender.tell(
+    monkeypatch.setattr(sender, "send_message", lambda urls, title, text: sent.append(title) or [])
+    sender.deliver(
         home, Notice("attention", JOB, key="on_attention", command="true", env={"MUXQ_NAME": name}, named=NAMED)
     )
     (failed,) = events(home)
@@ -70,7 +70,7 @@ def test_a_thousand_notices_are_no_thousand_processes(home: Home, wait_until: Ca
     wait_until(lambda: all(process.poll() is not None for process in sender._started))
     gate = f"while [ ! -e {home.path}/gate ]; do sleep 0.01; done; echo x >> {home.path}/told"
     for number in range(50):
-        sender.send(home, Notice("done", JOB | {"number": number}, places=False, key="on_done", command=gate))
+        sender.send(home, Notice("done", JOB | {"number": number}, message=False, key="on_done", command=gate))
     assert len(sender._started) == sender.MOST
     assert len(sender._waiting) == 50 - sender.MOST
     sender.go_on()
@@ -117,35 +117,35 @@ def test_where_no_process_can_be_started_that_is_told_of_each(home: Home, monkey
 
 def test_words_that_are_none_are_wished_for(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[tuple[str, str]] = []
-    monkeypatch.setattr(sender, "deliver", lambda _places, title, text: sent.append((title, text)) or [])
+    monkeypatch.setattr(sender, "send_message", lambda _urls, title, text: sent.append((title, text)) or [])
     home.config.write_text('notify = ["json://x"]\n[messages]\nheld = ""\n')
-    sender.tell(home, Notice("held", "out of money"))
+    sender.deliver(home, Notice("held", "out of money"))
     assert sent == [("", "")]
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Apprise's own
 def test_a_place_is_told_by_number_and_kind_and_never_by_its_secret() -> None:
-    told = sender.deliver(["odd://s3cret@there", "s3cret", "s3cret-is-long-as-well://x"], "t", "x")
+    told = sender.send_message(["odd://s3cret@there", "s3cret", "s3cret-is-long-as-well://x"], "t", "x")
     assert told == [
-        "place 1 of `notify` (odd) is none that Apprise can use",
-        "place 2 of `notify` is none that Apprise can use",
-        "place 3 of `notify` is none that Apprise can use",
+        "place 1 of `notify` (odd) is not a URL that Apprise can use",
+        "place 2 of `notify` is not a URL that Apprise can use",
+        "place 3 of `notify` is not a URL that Apprise can use",
     ]
 
 
 def test_no_place_and_no_words_are_no_problem() -> None:
-    assert sender.deliver([], "t", "x") == []
-    assert sender.deliver(["odd://there"], "", "") == []
+    assert sender.send_message([], "t", "x") == []
+    assert sender.send_message(["odd://there"], "", "") == []
 
 
 def test_a_template_that_goes_wrong_is_told_and_the_usual_text_is_sent(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent: list[tuple[str, str]] = []
-    monkeypatch.setattr(sender, "deliver", lambda _places, title, text: sent.append((title, text)) or [])
+    monkeypatch.setattr(sender, "send_message", lambda _urls, title, text: sent.append((title, text)) or [])
     home.config.write_text('notify = ["json://x"]\n[messages]\nheld = "{{ resaon }}"\ndone = "{{ job.id }}!"\n')
-    sender.tell(home, Notice("held", "out of money"))
-    sender.tell(home, Notice("done", JOB))
+    sender.deliver(home, Notice("held", "out of money"))
+    sender.deliver(home, Notice("done", JOB))
     assert sent == [
         ("muxq: on hold until you lift it", "out of money\nThen: muxq release"),
         ("1m7y5q8nvn2kj7!", "1m7y5q8nvn2kj7!"),
@@ -156,7 +156,7 @@ def test_a_template_that_goes_wrong_is_told_and_the_usual_text_is_sent(
 
 
 def test_a_notice_stands_in_no_file(home: Home, wait_until: Callable[..., None]) -> None:
-    sender.send(home, Notice("done", {"id": "s3cret"}, places=False, key="on_done", command="exit 1"))
+    sender.send(home, Notice("done", {"id": "s3cret"}, message=False, key="on_done", command="exit 1"))
     wait_until(lambda: all(process.poll() is not None for process in sender._started))
     assert home.events.exists()
     files = [path for path in Path(home.path).rglob("*") if path.is_file()]
