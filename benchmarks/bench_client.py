@@ -24,7 +24,7 @@ from common import (
     wait_for_file,
 )
 
-from runner.templates.template import instruction
+from runner.templates.instruction import instruction
 
 sys.path.insert(0, str(REPOSITORY))
 from tests.client.install import claude_binary

@@ -27,8 +27,7 @@ from runner.jobs.jsontext import MAX_BYTES, parse
 from runner.jobs.output import Output
 from runner.system.files import read_bounded
 from runner.system.text import expand
-from runner.templates import template as prompt
-from runner.templates.template import Template
+from runner.templates.template import Template, load, render
 
 BACKOFF = 30.0
 
@@ -113,7 +112,7 @@ class Plan:
             "after": after or Expected(self.job.after or ()),
             **({"prompt": self.job.prompt} if self.job.prompt is not None else {}),
         }
-        return prompt.render(self.template, self.job.vars or {}, context=context)
+        return render(self.template, self.job.vars or {}, context=context)
 
     def environment(self, env: Mapping[str, str]) -> dict[str, str]:
         """The agent's environment: what its profile lets through, then the job's own. BadInput for a missing secret."""
@@ -150,7 +149,7 @@ class Setup:
     def __init__(self, home: Home) -> None:
         self._home = home
         self.profile = cache(lambda name: profile.load(name, home.sessions))
-        self.template = cache(lambda name: prompt.load(name, home.prompts))
+        self.template = cache(lambda name: load(name, home.prompts))
         self.schema = cache(_read_schema)
         self.plans: dict[str, Plan] = {}
         """By job id, of jobs that have entered the queue meanwhile: who starts one at once need not plan it again."""

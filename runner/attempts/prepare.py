@@ -23,7 +23,7 @@ from runner.home.attempt_folder import AttemptFolder
 from runner.home.layout import Home
 from runner.home.records import AttemptRecord, Contract, Identity
 from runner.system import clock, files
-from runner.templates.template import go_on, instruction
+from runner.templates.instruction import go_on, instruction
 
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 

@@ -9,17 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from runner.errors import BadInput, NotFound
 from runner.jobs.output import Format
-from runner.templates import render as jinja
 from runner.templates.frontmatter import BUILT_IN, fields, listed, nearest, split
-
-if TYPE_CHECKING:
-    from jinja2 import Template as Compiled
+from runner.templates.render import filled_in, find, lacking
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -30,10 +26,10 @@ class Template:
 
     name: str
     path: Path
-    text: str
-    """Without the front matter."""
     folders: tuple[Path, ...]
     """Where the parts it includes are looked for, in this order."""
+    lacking: Mapping[str, str]
+    """Every variable that it and its parts need from outside, and where: "PATH, line N"."""
     description: str = ""
     timeout: float | None = None
     """Seconds for one attempt, for jobs that do not say."""
@@ -45,20 +41,10 @@ class Template:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     """The variables a job may leave out, with their values (front matter, `[vars]`)."""
 
-    @cached_property
-    def lacking(self) -> dict[str, str]:
-        """Every variable the template and its parts want from outside, and where: "PATH, line N"."""
-        return jinja.lacking(self)
-
     @property
     def required(self) -> frozenset[str]:
         """The variables a job must give: all that are used, here or in a part, without default and not built in."""
         return frozenset(self.lacking) - BUILT_IN - set(self.defaults)
-
-    @cached_property
-    def compiled(self) -> Compiled:
-        """As jinja has it."""
-        return jinja.compiled(self)
 
 
 def names(folders: Sequence[Path]) -> dict[str, Path]:
@@ -78,13 +64,12 @@ def load(name: str, folders: Sequence[Path]) -> Template:
     """
     if not _NAME.fullmatch(name):
         raise BadInput(f"{name!r} is no name of a template: letters, digits, _ and - only")
-    path = names(folders).get(name)
+    places = tuple(folders)
+    path = None if name.startswith("_") else find(f"{name}.md", places)
     if path is None:
         raise NotFound(_no_template(name, folders))
-    toml, text = split(path)
-    template = Template(name=name, path=path, text=text, folders=tuple(folders), **fields(toml, path))
-    _ = template.lacking  # refuses what cannot be parsed
-    return template
+    toml, _ = split(path)
+    return Template(name=name, path=path, folders=places, lacking=lacking(name, places), **fields(toml, path))
 
 
 def render(template: Template, variables: Mapping[str, Any], *, context: Mapping[str, Any]) -> str:
@@ -100,38 +85,7 @@ def render(template: Template, variables: Mapping[str, Any], *, context: Mapping
     _refuse_clashes(template, variables)
     given = {**template.defaults, **variables, **context}
     _refuse_missing(template, variables, given)
-    return jinja.filled_in(template, given)
-
-
-def instruction(prompt_file: Path, output_file: Path) -> str:
-    """What the agent is told: one line that names both absolute paths and has it act, not ask.
-
-    Raises BadInput for a path that would not stay on one line or cannot be quoted.
-    """
-    return (
-        f"Read the file {_quoted(prompt_file)} and carry out the task in it completely, without asking questions. "
-        f"Write the whole result to the file {_quoted(output_file)}: only that file is read. Then end your turn."
-    )
-
-
-def go_on(output_file: Path) -> str:
-    """What an agent is told whose conversation goes on after an interruption. Like instruction().
-
-    It does not name the prompt file again: that would read as a task that begins anew.
-    """
-    return (
-        "You were interrupted. Look at what you have done already, repeat none of it, and go on with your task from "
-        f"there, without asking questions. Write the whole result to the file {_quoted(output_file)}, not to an "
-        "earlier one: only that file is read. Then end your turn."
-    )
-
-
-def _quoted(path: Path) -> str:
-    text = str(path)
-    mark = next((mark for mark in "\"`'" if mark not in text), None)
-    if mark is None or len(text.splitlines()) != 1 or re.search(r"[\x00-\x1f\x7f-\x9f]", text):
-        raise BadInput(f"the path {text!r} cannot be told to an agent; choose one without control characters")
-    return f"{mark}{text}{mark}"
+    return filled_in(template.name, template.folders, given)
 
 
 def _no_template(name: str, folders: Sequence[Path]) -> str:
@@ -153,12 +107,12 @@ def _refuse_clashes(template: Template, variables: Mapping[str, Any]) -> None:
 
 def _refuse_missing(template: Template, variables: Mapping[str, Any], given: Mapping[str, Any]) -> None:
     """BadInput that names every variable the template wants and nobody gives."""
-    lacking = template.lacking
-    if "prompt" in lacking and "prompt" not in given:
-        raise BadInput(f"template `{template.name}` is for jobs that say `prompt` ({lacking['prompt']})")
-    if unset := [name for name in lacking if name in BUILT_IN and name not in given]:
+    needed = template.lacking
+    if "prompt" in needed and "prompt" not in given:
+        raise BadInput(f"template `{template.name}` is for jobs that say `prompt` ({needed['prompt']})")
+    if unset := [name for name in needed if name in BUILT_IN and name not in given]:
         raise ValueError(f"context lacks {unset}")
-    missing = [f"`{name}` ({place})" for name, place in lacking.items() if name not in given]
+    missing = [f"`{name}` ({place})" for name, place in needed.items() if name not in given]
     if missing:
         has = f"given are {listed(sorted(variables))}" if variables else "none is given"
         raise BadInput(f"template `{template.name}`: missing from `vars`: {', '.join(missing)}; {has}")

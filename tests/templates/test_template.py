@@ -8,7 +8,7 @@ import pytest
 
 from runner.errors import BadInput, NotFound
 from runner.home import layout
-from runner.templates import template as prompt
+from runner.templates import template
 
 SHIPPED = layout.shipped("prompts")
 CONTEXT: dict[str, Any] = {
@@ -24,7 +24,7 @@ CONTEXT: dict[str, Any] = {
 
 def rendered(folder: Path, text: str, variables: dict[str, Any] | None = None, **more: object) -> str:
     (folder / "t.md").write_bytes(text.encode())
-    return prompt.render(prompt.load("t", [folder]), variables or {}, context={**CONTEXT, **more})
+    return template.render(template.load("t", [folder]), variables or {}, context={**CONTEXT, **more})
 
 
 def refused(folder: Path, text: str, variables: dict[str, Any] | None = None, **more: object) -> str:
@@ -43,14 +43,15 @@ def test_the_first_folder_that_has_a_template_wins(tmp_path: Path) -> None:
         for name in names:
             (folder / f"{name}.md").write_text(folder.name)
     folders = [own, tmp_path / "missing", other]
-    assert prompt.names(folders) == {"a": own / "a.md", "b": own / "b.md", "c": other / "c.md"}
-    assert [prompt.load(name, folders).text for name in "abc"] == ["own", "own", "other"]
+    assert template.names(folders) == {"a": own / "a.md", "b": own / "b.md", "c": other / "c.md"}
+    texts = [template.render(template.load(name, folders), {}, context=CONTEXT) for name in "abc"]
+    assert texts == ["own", "own", "other"]
 
 
 def test_parts_and_files_with_other_names_are_no_templates(tmp_path: Path) -> None:
     for name in ("_part.md", "a b.md", "notes.txt", ".hidden.md", "fine.md"):
         (tmp_path / name).write_text("")
-    assert list(prompt.names([tmp_path])) == ["fine"]
+    assert list(template.names([tmp_path])) == ["fine"]
 
 
 @pytest.mark.parametrize(
@@ -63,13 +64,13 @@ def test_parts_and_files_with_other_names_are_no_templates(tmp_path: Path) -> No
 )
 def test_a_template_that_is_not_there_is_told_with_those_that_are(name: str, says: str) -> None:
     with pytest.raises(NotFound, match=re.escape(says)):
-        prompt.load(name, [SHIPPED])
+        template.load(name, [SHIPPED])
 
 
 @pytest.mark.parametrize("name", ["", "../x", "a/b", "a.md", "a\n", "ä"])
 def test_a_name_that_could_be_a_path_is_refused(name: str) -> None:
     with pytest.raises(BadInput, match="is no name of a template"):
-        prompt.load(name, [SHIPPED])
+        template.load(name, [SHIPPED])
 
 
 # --- front matter
@@ -88,11 +89,11 @@ def test_front_matter_gives_defaults_and_is_not_part_of_the_text(tmp_path: Path,
         "{{ n }}",
     ]
     (tmp_path / "t.md").write_bytes(end.join(lines).encode("utf-8-sig"))
-    assert prompt.load("t", [tmp_path]) == prompt.Template(
+    assert template.load("t", [tmp_path]) == template.Template(
         name="t",
         path=tmp_path / "t.md",
-        text="{{ n }}",
         folders=(tmp_path,),
+        lacking={"n": f"{tmp_path / 't.md'}, line 8"},
         description="d",
         timeout=300.0,
         output_format="json",
@@ -125,7 +126,7 @@ def test_bad_front_matter_is_told_with_file_and_line(tmp_path: Path, text: str, 
 def test_a_template_that_is_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "t.md").write_bytes(b"abc\xff")
     with pytest.raises(BadInput, match="not UTF-8 at byte 3"):
-        prompt.load("t", [tmp_path])
+        template.load("t", [tmp_path])
 
 
 # --- filling in
@@ -156,9 +157,9 @@ def test_parts_are_included_from_any_of_the_folders(tmp_path: Path) -> None:
     (other / "_a.md").write_text("hidden\n")
     (other / "_b.md").write_text("other {{ x }}\n")
     (other / "t.md").write_text('{% include "_a.md" %}\n{% include "_b.md" %}\n')
-    template = prompt.load("t", [own, other])
-    assert template.required == {"x"}
-    assert prompt.render(template, {"x": 1}, context=CONTEXT) == "own\nother 1\n"
+    chosen = template.load("t", [own, other])
+    assert chosen.required == {"x"}
+    assert template.render(chosen, {"x": 1}, context=CONTEXT) == "own\nother 1\n"
 
 
 def test_a_part_sees_what_the_text_around_it_has_set(tmp_path: Path) -> None:
@@ -170,7 +171,7 @@ def test_a_part_sees_what_the_text_around_it_has_set(tmp_path: Path) -> None:
 def test_required_is_what_has_no_default_and_is_not_built_in(tmp_path: Path) -> None:
     text = "+++\n[vars]\nd = 1\n+++\n{{ a }}{{ d }}{{ prompt }}"
     (tmp_path / "t.md").write_text(text + "{% set s = b %}{{ s }}{% for i in range(2) %}{{ i }}{% endfor %}")
-    assert prompt.load("t", [tmp_path]).required == {"a", "b"}
+    assert template.load("t", [tmp_path]).required == {"a", "b"}
 
 
 def test_all_missing_variables_are_told_at_once_with_their_lines(tmp_path: Path) -> None:
@@ -206,7 +207,7 @@ def test_a_template_for_prompts_refuses_a_job_without_one(tmp_path: Path) -> Non
 def test_a_caller_that_gives_the_wrong_context_is_told_so(tmp_path: Path, context: dict[str, Any]) -> None:
     (tmp_path / "t.md").write_text("{{ workdir }}")
     with pytest.raises(ValueError, match=r"nonsense|workdir"):
-        prompt.render(prompt.load("t", [tmp_path]), {}, context=context)
+        template.render(template.load("t", [tmp_path]), {}, context=context)
 
 
 @pytest.mark.parametrize(
@@ -237,27 +238,6 @@ def test_what_goes_wrong_in_a_part_is_told_with_the_line_there(tmp_path: Path) -
     assert f"({tmp_path / '_p.md'}, line 3): ZeroDivisionError" in refused(tmp_path, '{% include "_p.md" %}')
 
 
-# --- the one line
-
-
-def test_the_instruction_is_one_line_that_names_both_files() -> None:
-    assert prompt.instruction(Path("/r n/1/prompt.md"), Path("/r n/1/output.md")) == (
-        'Read the file "/r n/1/prompt.md" and carry out the task in it completely, without asking questions. '
-        'Write the whole result to the file "/r n/1/output.md": only that file is read. Then end your turn.'
-    )
-
-
-@pytest.mark.parametrize(("path", "quoted"), [('/a"b', '`/a"b`'), ("/a'b", '"/a\'b"'), ('/a"`b', "'/a\"`b'")])
-def test_a_path_with_quotation_marks_is_quoted_with_others(path: str, quoted: str) -> None:
-    assert quoted in prompt.instruction(Path(path), Path("/o"))
-
-
-@pytest.mark.parametrize("path", ["/a\nb", "/a\u2028b", "/a\x1bb", "/\"`'"])
-def test_a_path_that_cannot_stand_on_one_line_is_refused(path: str) -> None:
-    with pytest.raises(BadInput, match="cannot be told to an agent"):
-        prompt.instruction(Path("/p"), Path(path))
-
-
 # --- the shipped ones
 
 NEEDS: dict[str, dict[str, Any]] = {
@@ -270,12 +250,10 @@ NEEDS: dict[str, dict[str, Any]] = {
 
 
 def test_these_templates_are_shipped() -> None:
-    found = {name: prompt.load(name, [SHIPPED]) for name in prompt.names([SHIPPED])}
-    assert {name: template.required for name, template in found.items()} == {
-        name: set(needs) for name, needs in NEEDS.items()
-    }
-    assert all(template.description for template in found.values())
-    assert {name: template.timeout for name, template in found.items() if template.timeout} == {
+    shipped = {name: template.load(name, [SHIPPED]) for name in template.names([SHIPPED])}
+    assert {name: one.required for name, one in shipped.items()} == {name: set(needs) for name, needs in NEEDS.items()}
+    assert all(one.description for one in shipped.values())
+    assert {name: one.timeout for name, one in shipped.items() if one.timeout} == {
         "code_generation": 1800,
         "echo_test": 120,
         "file_analysis": 600,
@@ -289,7 +267,7 @@ def test_a_shipped_template_says_where_the_result_goes_and_leaves_no_gaps(
     name: str, output_format: str, files: list[str]
 ) -> None:
     context = {**CONTEXT, "files": files, "output_format": output_format, "prompt": "Do it."}
-    text = prompt.render(prompt.load(name, [SHIPPED]), NEEDS[name], context=context)
+    text = template.render(template.load(name, [SHIPPED]), NEEDS[name], context=context)
     assert "\n    /runs/1/output.md\n" in text
     assert ("one JSON document" in text) is (output_format == "json")
     assert ("a b.csv" in text) is (bool(files) and name != "echo_test")
@@ -299,24 +277,24 @@ def test_a_shipped_template_says_where_the_result_goes_and_leaves_no_gaps(
 
 def test_a_shipped_template_says_what_the_result_is_judged_by() -> None:
     context = {**CONTEXT, "output_format": "json", "output_schema": '{\n  "a": 1\n}', "output_check": "make test"}
-    text = prompt.render(prompt.load("generic", [SHIPPED]), {}, context={**context, "prompt": "Do it."})
+    text = template.render(template.load("generic", [SHIPPED]), {}, context={**context, "prompt": "Do it."})
     assert '- It fits this JSON Schema:\n\n    {\n      "a": 1\n    }\n\n- When you end your turn' in text
     assert "exit status 0: `make test`\n" in text
 
 
 @pytest.mark.parametrize("text", ["#!/bin/sh\necho '{{ x }}'\n", "no line end", "\r\n\n  \n", "{#", "\ufeff\u2028"])
 def test_raw_is_the_prompt_byte_for_byte(text: str) -> None:
-    made = prompt.render(prompt.load("raw", [SHIPPED]), {}, context={**CONTEXT, "prompt": text})
+    made = template.render(template.load("raw", [SHIPPED]), {}, context={**CONTEXT, "prompt": text})
     assert made.encode() == text.encode()
 
 
 def test_generic_carries_the_prompt_byte_for_byte() -> None:
     text = "{{ 7 * 7 }}\r\n\tend"
-    assert text in prompt.render(prompt.load("generic", [SHIPPED]), {}, context={**CONTEXT, "prompt": text})
+    assert text in template.render(template.load("generic", [SHIPPED]), {}, context={**CONTEXT, "prompt": text})
 
 
 def test_echo_test_carries_the_message_between_its_markers() -> None:
-    text = prompt.render(prompt.load("echo_test", [SHIPPED]), {"message": "hi {{ x }}"}, context=CONTEXT)
+    text = template.render(template.load("echo_test", [SHIPPED]), {"message": "hi {{ x }}"}, context=CONTEXT)
     assert "----- begin -----\nhi {{ x }}\n----- end -----\n" in text
 
 
