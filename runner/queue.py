@@ -263,14 +263,14 @@ class Queue:
         from runner.control import answers
 
         run = self._asking(reference)
-        asked, _ = answers.waiting(run)
+        asked, _ = answers.waiting(self.home, run)
         if asked is None or asked.kind not in ("dialog", "log-in"):
             return self._decide(reference, "answer", texts=texts)
         chosen = answers.choose(self.home, run, asked, " ".join(texts))
         return {"job": run.job, "kind": asked.kind, "detail": asked.detail, "chosen": chosen}
 
     def _decide(self, reference: str, word: str, **more: Any) -> dict[str, Any]:
-        from runner.agents.permission import Decision
+        from runner.agents.agent import Decision
         from runner.control import answers
 
         run = self._asking(reference)

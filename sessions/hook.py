@@ -101,13 +101,13 @@ def ask(run: str, package_parent: str, data: bytes) -> bool:
     from pathlib import Path
 
     sys.path.append(package_parent)
-    from runner.agents import permission
+    from runner.agents import claude, permission  # this hook speaks Claude Code's form
 
     limits = permission.limits(Path(run))
     if limits is None:
         return False
     said, record = json.loads(data), json.loads(one_line(data))
-    if reply := permission.hold(Path(run), said, record=record, within=limits[0], default=limits[1]):
+    if reply := permission.hold(Path(run), claude, said, record=record, within=limits[0], default=limits[1]):
         print(json.dumps(reply), flush=True)
     return True
 

@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from hypothesis.configuration import set_hypothesis_home_dir
 from typer.main import get_command
 
-from runner.agents import profile, progress
+from runner.agents import claude, profile, progress
 from runner.cli.app import app
 from runner.cli.printing import as_json
 from runner.errors import MuxqError
@@ -419,7 +419,7 @@ def test_no_line_of_an_agents_events_is_too_odd(place: Home, lines: list[bytes])
     run.events.write_bytes(b"\n".join(lines) + b"\n")
     events = event.Tail(run.events).read()
     assert [event.parse(line) for line in b"\n".join(lines).splitlines() if event.parse(line)] == events
-    progress.fold(progress.Progress(), events)
+    progress.fold(progress.Progress(), events, claude)
     (home.folder(State.RUNNING) / f"{ID}.json").write_bytes(b'{"prompt": "x", "agent": "echo"}')
     commands(home, *LOOKS)
 

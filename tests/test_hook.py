@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from runner.agents import permission
-from runner.agents.permission import Decision
+from runner.agents.agent import Decision
 from runner.attempts import judge
 from runner.attempts.contract import identity
 from runner.home import events as event

@@ -14,11 +14,12 @@ import select
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
 
 from runner.agents import progress
+from runner.agents.agent import Agent, Decision
 from runner.errors import MuxqError
 from runner.home import events
 from runner.system import files
@@ -26,21 +27,7 @@ from runner.system import files
 LOOK = 0.25
 """Seconds between two looks of a waiting hook: one stat each of two files."""
 
-REFUSED = "A person has refused this. Do not try it in another way; go on with what you may do."
 NOBODY = "Nobody has answered in time. Go on without it as far as you can, and say in your result what was left out."
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What a person, or the lack of one, has decided: `decision` is allow, deny or answer."""
-
-    decision: str
-    always: bool = False
-    """Of allow: what the agent suggests for it is allowed for the rest of its session."""
-    message: str = ""
-    """Of deny: what the agent is told."""
-    texts: tuple[str, ...] = ()
-    """Of answer: one for each question, in their order."""
 
 
 def answer_file(run: Path, request: str) -> Path:
@@ -66,49 +53,11 @@ def taken(run: Path, request: str) -> Decision | None:
     return Decision(said["decision"], bool(said.get("always")), str(said.get("message") or ""), words)
 
 
-# ---- what the agent is told (pure)
-
-
-def reply(data: dict[str, Any], decision: Decision) -> dict[str, Any]:
-    """The hook's answer for a request with this data."""
-    said: dict[str, Any]
-    match decision.decision:
-        case "deny":
-            said = {"behavior": "deny", "message": decision.message or REFUSED}
-        case "answer":
-            said = {"behavior": "allow", "updatedInput": answered(data, decision.texts)}
-        case _:
-            rules = for_the_session(data.get("permission_suggestions")) if decision.always else []
-            said = {"behavior": "allow", **({"updatedPermissions": rules} if rules else {})}
-    return {"hookSpecificOutput": {"hookEventName": "PermissionRequest", "decision": said}}
-
-
-def for_the_session(suggestions: Any) -> list[dict[str, Any]]:
-    """The agent's suggestions, for this session alone: as it makes them, it would write rules into the workdir."""
-    listed = suggestions if isinstance(suggestions, list) else []
-    return [{**one, "destination": "session"} for one in listed if isinstance(one, dict)]
-
-
-def answered(data: dict[str, Any], texts: tuple[str, ...]) -> dict[str, Any]:
-    """The tool's input with the answers in it. A text that an option begins with is that option; any other is free."""
-    given = data.get("tool_input")
-    pairs = zip(progress.questions(data), texts, strict=False)
-    found = {question: _option(text, options) for (question, options), text in pairs}
-    return {**(given if isinstance(given, dict) else {}), "answers": found}
-
-
-def _option(text: str, options: list[str]) -> str:
-    for same in (lambda option: option.lower() == text.lower(), lambda option: option.lower().startswith(text.lower())):
-        if text and (found := next(filter(same, options), None)):
-            return found
-    return text
-
-
 # ---- the hook's side
 
 
 def hold(
-    run: Path, data: dict[str, Any], *, record: dict[str, Any], within: float, default: str
+    run: Path, agent: Agent, data: dict[str, Any], *, record: dict[str, Any], within: float, default: str
 ) -> dict[str, Any] | None:
     """Tell of the request and wait for its answer, told as `permission-answered`; what to print, None for nothing.
 
@@ -119,22 +68,24 @@ def hold(
     tail.skip()
     ident = os.urandom(4).hex()
     events.emit(tail.path, "permission-asked", **{**record, "id": ident})
-    request = progress.asked({**record, "id": ident}, "")
+    request = progress.asked(agent.read_report(record), ident, "")
 
     def told(by: str, decision: str | None) -> None:
         events.emit(tail.path, "permission-answered", id=ident, by=by, decision=decision)
 
     _on_interrupt(run, told)
-    by, word = _wait(run, request, tail, time.monotonic() + within)
+    by, word = _wait(run, agent, request, tail, time.monotonic() + within)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     unasked = "deny" if request.kind == "question" else default  # nobody knows the answer to a question
     decision = taken(run, ident) if by == "person" else Decision(unasked, message=NOBODY) if by == "limit" else None
     if by:
         told(by, decision.decision if decision else word)
-    return reply(data, decision) if decision else None
+    return agent.reply(data, decision) if decision else None
 
 
-def _wait(run: Path, request: progress.Attention, tail: events.Tail, deadline: float) -> tuple[str, str | None]:
+def _wait(
+    run: Path, agent: Agent, request: progress.Attention, tail: events.Tail, deadline: float
+) -> tuple[str, str | None]:
     """By whom it was answered: person, limit, screen (and how, if that is known), or "": nobody is there to be told."""
     parent, seen = os.getppid(), -1
     while True:
@@ -146,7 +97,7 @@ def _wait(run: Path, request: progress.Attention, tail: events.Tail, deadline: f
             for found in tail.read():
                 if found.name == "permission-answered" and found.data.get("id") == request.id:
                     return "", None
-                if progress.answers(found.name, found.data, request):
+                if progress.resolves(found.name, agent.read_report(found.data), request):
                     return "screen", "allow" if found.name in ("tool-finished", "tool-failed") else None
         if time.monotonic() >= deadline:
             return "limit", None

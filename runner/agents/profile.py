@@ -1,6 +1,6 @@
 """Session profiles, sessions/NAME.toml: how to start, address, read and end one kind of agent. Data, checked here.
 
-Nothing else in the code knows one agent from another.
+What no table can say of a kind of agent lies behind agent.py's protocol; `protocol` names it.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from runner.agents.trust import WAYS
-from runner.errors import BadSetup, NotFound, Unready, refuse_unknown
+from runner.agents.agent import Agent
+from runner.agents.registry import AGENTS, PLAIN, REPORTING
+from runner.errors import BadSetup, MuxqError, NotFound, Unready, refuse_unknown
+from runner.home.attempt_folder import AttemptFolder
 from runner.jobs.permissions import PERMISSIONS
 from runner.system.text import expand
 
@@ -107,8 +109,10 @@ class Profile:
     env_drop: tuple[str, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
     """Written as JSON to settings.json in the run folder, placeholders filled in."""
+    protocol: str = PLAIN
+    """Names one of registry.py's kinds of agent. The default of a profile with `hooks` or `transcript` is REPORTING."""
     trust: str = ""
-    """Names one of trust.py's ways to tell the agent beforehand that the workdir is the user's own."""
+    """The form in which the agent keeps which workdirs are the user's own; a workdir is marked there beforehand."""
     dialogs: tuple[Dialog, ...] = ()
     composer: str = ""
     """The screen line on which the agent's user types (a regular expression with a group `draft`); empty: unknown."""
@@ -117,7 +121,12 @@ class Profile:
     special: tuple[str, ...] = ()
     """Beginnings by which a message would be something else: a command of the agent's own."""
     transcript: str = ""
-    """Names one of transcript.py's formats of the agent's record of a conversation."""
+    """The form of the agent's record of a conversation."""
+
+    @property
+    def agent(self) -> Agent:
+        """What muxq knows of this kind of agent beyond the profile."""
+        return AGENTS[self.protocol]
 
     def binary(self, env: Mapping[str, str]) -> str:
         """The absolute path of the agent's program. Unready says how to get it."""
@@ -158,6 +167,15 @@ def names(folders: Sequence[Path]) -> list[str]:
     return sorted({path.stem for folder in folders for path in folder.glob("*.toml")})
 
 
+def agent_of(attempt: AttemptFolder, folders: Sequence[Path]) -> Agent:
+    """What muxq knows of an attempt's kind of agent. Where its profile has gone, it is taken for one with hooks."""
+    try:
+        record = attempt.attempt()
+        return load(record.agent, folders).agent if record else AGENTS[REPORTING]
+    except (MuxqError, OSError):
+        return AGENTS[REPORTING]
+
+
 @lru_cache(maxsize=64)
 def _read(name: str, path: Path, text: bytes) -> Profile:
     """A worker asks for the same few again and again: what has not changed is not taken apart anew."""
@@ -170,8 +188,7 @@ def _read(name: str, path: Path, text: bytes) -> Profile:
     if unknown := set(said.get("permissions", {})) - set(PERMISSIONS):
         raise BadSetup(f"{path}: `permissions` has {sorted(unknown)[0]!r}; known are: {', '.join(PERMISSIONS)}")
     _check_args(said.get("permission_args", {}), path)
-    if said.get("trust") and said["trust"] not in WAYS:
-        raise BadSetup(f"{path}: `trust` is one of {', '.join(WAYS)}, not {said['trust']!r}")
+    _check_protocol(said, path)
     _check_talk(said, path)
     try:
         re.compile(said.get("waits_out", ""))
@@ -184,6 +201,18 @@ def _read(name: str, path: Path, text: bytes) -> Profile:
     return Profile(name=name, **values)
 
 
+def _check_protocol(said: dict[str, Any], path: Path) -> None:
+    """The keys that name what muxq knows of the agent. A profile that gives no `protocol` gets the one it needs."""
+    needed = said.get("hooks") or said.get("trust") or said.get("transcript")
+    name = said.setdefault("protocol", REPORTING if needed else PLAIN)
+    if name not in AGENTS:
+        raise BadSetup(f"{path}: `protocol` is one of {', '.join(AGENTS)}, not {name!r}")
+    for key, form in (("trust", AGENTS[name].TRUST_FORM), ("transcript", AGENTS[name].TRANSCRIPT_FORM)):
+        if said.get(key) and said[key] != form:
+            known = f"is {form!r}, not {said[key]!r}" if form else "can only be empty"
+            raise BadSetup(f"{path}: `{key}` of the protocol {name!r} {known}")
+
+
 def _check_args(said: dict[str, Any], path: Path) -> None:
     if unknown := set(said) - set(PERMISSIONS):
         raise BadSetup(f"{path}: `permission_args` has {sorted(unknown)[0]!r}; known are: {', '.join(PERMISSIONS)}")
@@ -193,8 +222,6 @@ def _check_args(said: dict[str, Any], path: Path) -> None:
 
 def _check_talk(said: dict[str, Any], path: Path) -> None:
     """The keys by which a live session is talked to."""
-    from runner.agents.transcript import FORMATS
-
     for key in ("composer", "working"):
         try:
             groups = re.compile(said.get(key) or "").groupindex
@@ -202,8 +229,6 @@ def _check_talk(said: dict[str, Any], path: Path) -> None:
             raise BadSetup(f"{path}: `{key}` is no regular expression: {problem}") from None
         if key == "composer" and said.get(key) and "draft" not in groups:
             raise BadSetup(f"{path}: `composer` needs a group (?P<draft>…): what has been typed")
-    if said.get("transcript") and said["transcript"] not in FORMATS:
-        raise BadSetup(f"{path}: `transcript` is one of {', '.join(FORMATS)}, not {said['transcript']!r}")
 
 
 def _dialog(said: Any, path: Path) -> Dialog:

@@ -72,14 +72,6 @@ def asks(screen: str) -> bool:
     return any(line["mark"] and line["number"] for line in lines)
 
 
-def pick(options: Sequence[str], text: str) -> str:
-    """The option that is `text`, else the first that begins so, in small or capital letters; "" for none."""
-    for same in (str.__eq__, str.startswith):
-        if text and (found := next((one for one in options if same(one.lower(), text.lower())), "")):
-            return found
-    return ""
-
-
 def words(screen: str, dialog: Dialog | None) -> str:
     """A dialog in its own words, on one line: the line it is known by; of an unknown one the last on the screen."""
     lines = [" ".join(line.split()) for line in screen.splitlines() if line.strip()]

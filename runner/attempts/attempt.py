@@ -12,9 +12,11 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
-from runner.agents import mode, progress, screen, trust
+from runner.agents import mode, profile, progress, screen
+from runner.agents.agent import Agent, Failure
 from runner.agents.closing import MARK
 from runner.agents.lookout import Glance, Lookout
 from runner.agents.mode import Mode
@@ -25,7 +27,7 @@ from runner.attempts.collect import Changes
 from runner.attempts.contract import identity, problem
 from runner.attempts.judge import Judge
 from runner.attempts.plan import Ready
-from runner.attempts.verdict import Evidence, Output, Process, Rules, Wait, usage_limited, verdict
+from runner.attempts.verdict import Evidence, Output, Process, Rules, Wait, verdict
 from runner.errors import NotFound, Unready
 from runner.home import events as event
 from runner.home import pool
@@ -86,18 +88,23 @@ class Attempt:
         """It ended with an output that is not what the job asked for."""
         self._waits_out = False
         self._resets_at: float | None = None
-        self._rates: Identity | None = None
+        self._status: Identity | None = None
         self._glance = Glance(terminal, run)
         self.pid: int | None = None
         """The program's, once it is known."""
+
+    @cached_property
+    def agent(self) -> Agent:
+        """What kind of agent it is, from attempt.json on."""
+        return profile.agent_of(self.run, self.home.sessions)
 
     # -- launch -----------------------------------------------------------------------------------------------
 
     async def launch(self, ready: Ready, record: AttemptRecord) -> None:
         """Open the session. The environment goes to tmux by its standard input: no secret is on a command line."""
         workdir = Path(record.workdir)
-        if way := trust.WAYS.get(ready.plan.profile.trust):
-            await asyncio.to_thread(way, workdir, ready.environment)
+        if ready.plan.profile.trust:
+            await asyncio.to_thread(self.agent.mark_trusted, workdir, ready.environment)
         env = {**ready.environment, **self._marks()}
         pane = await self.terminal.launch(self.run.session, record.argv, cwd=workdir, env=env, events=self.run.events)
         self.pid = pane.pid
@@ -209,7 +216,7 @@ class Attempt:
             self._last_event = now
             if any(said.name in ANSWERED for said in fresh):
                 pool.tell_answer(self.home)
-        self._look_at_rates()
+        self._look_at_limits()
         await self._look_at_limit(profile)
         hands = self._hands()
         state, why = self._output(contract, rules, now)
@@ -243,26 +250,26 @@ class Attempt:
     def _read_events(self) -> list[event.Event]:
         """What the agent has told since the last look, folded in."""
         fresh = self._tail.read()
-        self.progress = progress.fold(self.progress, fresh)
+        self.progress = progress.fold(self.progress, fresh, self.agent)
         self._work += sum(said.name in WORK for said in fresh)
         return fresh
 
-    def _look_at_rates(self) -> None:
+    def _look_at_limits(self) -> None:
         """Pass on to the pool what the agent's status line says of the account's limits, when it says something new."""
-        if (found := identity(str(self.run.status))) != self._rates:
-            self._rates = found
-            pool.tell_rates(self.home, collect.rates(self.run))
+        if (found := identity(str(self.run.status))) != self._status:
+            self._status = found
+            pool.tell_limits(self.home, self.agent.read_limits(collect.status(self.run)))
 
     async def _look_at_limit(self, profile: Profile) -> None:
         """After a usage limit: whether the agent says that it waits in place; if so, the home is held meanwhile."""
-        if not usage_limited(self.progress):
+        if not (self.progress.turn is Turn.FAILED and self.progress.failure is Failure.USAGE_LIMIT):
             self._waits_out, self._resets_at = False, None
         elif (
             not self._waits_out
             and profile.waits_out
             and screen.says(await screen_of(self.terminal, self.run.session), profile.waits_out)
         ):
-            self._resets_at = collect.resets_at(self.progress.transcript)
+            self._resets_at = self.agent.read_reset(self.progress.transcript)
             self._waits_out = (self._resets_at or 0.0) > time.time()  # its transcript names the time a moment later
             with contextlib.suppress(OSError):
                 if self._waits_out and (put := pool.limit(self.home, self.progress.message, self._resets_at)):
@@ -296,7 +303,7 @@ class Attempt:
     async def collect(self, ended: Outcome) -> None:
         """Keep what the attempt leaves, then write outcome.json."""
         self._read_events()  # one that others have ended was perhaps never looked at
-        self._look_at_rates()
+        self._look_at_limits()
         changes = Changes()
         if record := self.run.attempt():
             if isinstance(ended, Failed | Retry) and ended.error in POST_MORTEM:
@@ -307,7 +314,7 @@ class Attempt:
             exit_status=self.progress.status,
             repairs=self.progress.repairs,
             transcript=self.progress.transcript,
-            usage=collect.usage(self.run, self.progress.transcript),
+            usage=self.agent.read_usage(self.progress.transcript, collect.status(self.run)),
             branch=changes.branch,
             diff_stat=changes.diff_stat,
         )

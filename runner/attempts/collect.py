@@ -1,18 +1,14 @@
-"""What an attempt leaves, gathered into its run folder: last screen, result, diff, usage. Judges nothing."""
+"""What an attempt leaves, gathered into its run folder: result, diff, post-mortem. Judges nothing."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import io
-import json
 import os
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
-from typing import Any, BinaryIO
+from typing import Any
 
 from runner.attempts import worktree
 from runner.errors import BadInput, MuxqError
@@ -23,7 +19,6 @@ from runner.home.records import AttemptRecord, DiffStat
 from runner.system import files, git
 
 GIT_SECONDS = 10.0
-TAIL_BYTES = 1 << 16
 
 
 def result(home: Home, run: AttemptFolder, output: Path) -> None:
@@ -103,70 +98,12 @@ def post_mortem(home: Home, run: AttemptFolder, why: str, shown: str, tree: list
     files.write_whole(run.post_mortem, text.encode("utf-8", "replace") + b"\n", tmp=home.tmp, durable=False)
 
 
-def _open(path: str | Path | None) -> BinaryIO:
-    """A file that the agent has named or made, for reading; an empty one where it is no regular file."""
-    try:
-        return os.fdopen(files.open_regular(Path(path or "").resolve()), "rb")
-    except (
-        OSError,
-        ValueError,
-        RuntimeError,
-        BadInput,
-    ):  # ValueError: a name with NUL; RuntimeError: a circle of links
-        return io.BytesIO()
-
-
-def _tail(path: str | Path | None) -> bytes:
-    with _open(path) as file:
-        file.seek(max(0, file.seek(0, 2) - TAIL_BYTES))
-        return file.read(TAIL_BYTES)
-
-
 def _last_lines(path: str | Path | None, count: int) -> list[str]:
-    return [line.decode("utf-8", "replace")[:2000] for line in _tail(path).splitlines()[-count:]]
+    return [line.decode("utf-8", "replace")[:2000] for line in files.tail(path).splitlines()[-count:]]
 
 
-def usage(run: AttemptFolder, transcript: str | None) -> dict[str, Any] | None:
-    """Tokens by the agent's transcript, cost by its status line; None where neither says anything.
-
-    {"input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "cost_usd"}
-    The status line may lag behind by the last turn.
-    """
-    said: dict[str, Any] = {}
-    counted: dict[str, dict[str, Any]] = {}
-    for line in _entries(transcript):
-        message = line.get("message")
-        if isinstance(message, dict) and isinstance(message.get("usage"), dict):
-            counted[str(message.get("id"))] = message["usage"]
-    for one in counted.values():
-        for key in ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"):
-            said[key] = said.get(key, 0) + (one[key] if isinstance(one.get(key), int) else 0)
-    shown = _status(run).get("cost")
-    cost = shown.get("total_cost_usd") if isinstance(shown, dict) else None
-    return {**said, "cost_usd": cost} if said or cost else None
-
-
-def rates(run: AttemptFolder) -> Any:
-    """What the status line said last of the account's limits: {NAME: {"used_percentage", "resets_at"}}, or None."""
-    return _status(run).get("rate_limits")
-
-
-def resets_at(transcript: str | None) -> float | None:
-    """When a used-up plan is renewed, by the end of the agent's transcript (seconds since 1970)."""
-    times = re.findall(rb'"resetsAt":\s*(\d{10})\b', _tail(transcript))
-    return float(times[-1]) if times else None
-
-
-def _entries(transcript: str | None) -> Iterator[dict[str, Any]]:
-    with _open(transcript) as file:
-        for line in file:
-            with contextlib.suppress(ValueError, RecursionError):
-                said = json.loads(line)
-                if isinstance(said, dict):
-                    yield said
-
-
-def _status(run: AttemptFolder) -> dict[str, Any]:
+def status(run: AttemptFolder) -> dict[str, Any]:
+    """What the agent's status line reported last; {} where it reported nothing."""
     with contextlib.suppress(MuxqError, OSError):
         return files.read_json(run.status) or {}
     return {}

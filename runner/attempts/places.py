@@ -76,10 +76,8 @@ def _check_conversation(job: Job, profile: Profile) -> None:
         raise BadInput("`conversation`: the job needs the `workdir` that it was held in")
     if job.worktree:
         raise BadInput("`conversation`: it goes on in the folder that it was held in, and not in a `worktree`")
-    from runner.agents.transcript import FORMATS
-
     workdir = expand(job.workdir)
-    if FORMATS[profile.transcript].find(job.conversation, workdir, profile.environment(os.environ)) is None:
+    if profile.agent.find_conversation(job.conversation, workdir, profile.environment(os.environ)) is None:
         raise BadInput(
             f"`conversation`: the agent {profile.name!r} knows no {job.conversation} in the folder {workdir}"
         )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from runner.agents.agent import Failure
 from runner.agents.mode import Mode
-from runner.agents.progress import ACCOUNT, PASSING, Progress, Turn
+from runner.agents.progress import Progress, Turn
 from runner.jobs.outcome import Done, Failed, Outcome, Requeued
 
 
@@ -88,9 +88,6 @@ TELLING = 3.0
 
 OVERDUE = 600.0
 """Seconds after a reset in which it has to do so (measured: 50 to 90)."""
-
-USAGE_LIMIT = re.compile(r"(hit|reached) your .*limit|limit reached", re.IGNORECASE)
-"""What tells a used-up plan from a throttle: both call themselves rate_limit."""
 
 
 def verdict(e: Evidence, rules: Rules) -> Wait | Outcome:
@@ -179,15 +176,9 @@ def _whole(e: Evidence, rules: Rules) -> bool:
     return not rules.hooks or _over(e) or by_itself or e.parsed
 
 
-def usage_limited(progress: Progress) -> bool:
-    """Whether the last turn died because the plan is used up."""
-    failed = progress.turn is Turn.FAILED and progress.error == "rate_limit"
-    return failed and USAGE_LIMIT.search(progress.message) is not None
-
-
 def _limited(e: Evidence, rules: Rules) -> Wait | None:
     """Wait for an agent that sits its usage limit out: closing it and going on later would gain nothing."""
-    if not (rules.waits_out and usage_limited(e.progress)):
+    if not (rules.waits_out and e.progress.failure is Failure.USAGE_LIMIT):
         return None
     until = e.resets_at + OVERDUE if e.waits_out and e.resets_at < math.inf else e.last_event + TELLING
     return Wait(until if e.waits_out else min(until, e.now + 0.3)) if e.now < until else None
@@ -196,13 +187,9 @@ def _limited(e: Evidence, rules: Rules) -> Wait | None:
 def _turn_failed(e: Evidence) -> Outcome:
     error, message = e.progress.error, e.progress.message
     said = f"{error}: {message}" if message else error
-    if error in ACCOUNT:
-        return Requeued("account", said)
-    if usage_limited(e.progress):
-        return Requeued("usage-limit", said)
-    if error in PASSING:
-        return Requeued("throttle", said)
-    return Failed("agent-error", said)
+    if e.progress.failure is Failure.OTHER:
+        return Failed("agent-error", said)
+    return Requeued(e.progress.failure.value, said)
 
 
 def _no_result(e: Evidence) -> Outcome:

@@ -10,14 +10,15 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from runner.agents import permission, progress, screen
-from runner.agents.permission import Decision
+from runner.agents import permission, profile, progress, screen
+from runner.agents.agent import Decision, Report
 from runner.agents.profile import Dialog
 from runner.agents.progress import Attention
 from runner.errors import BadInput, MuxqError, NotFound, Unready
 from runner.home import events as event
 from runner.home.attempt_folder import AttemptFolder
 from runner.home.layout import Home
+from runner.system.text import pick
 from runner.tmux.terminal import Terminal, of_home
 
 ARRIVES = 10.0
@@ -30,18 +31,18 @@ MOST_KEYS = 30
 """Presses after which an option counts as out of reach."""
 
 
-def waiting(run: AttemptFolder) -> tuple[Attention | None, str]:
+def waiting(home: Home, run: AttemptFolder) -> tuple[Attention | None, str]:
     """What the attempt waits for a person for, and what it does if it waits for nobody."""
-    now = progress.fold(progress.Progress(), event.read(run.events))
+    now = progress.fold(progress.Progress(), event.read(run.events), profile.agent_of(run, home.sessions))
     return now.attention, now.doing or {progress.Turn.OVER: "its turn is over"}.get(now.turn, "it is at work")
 
 
 def decide(home: Home, run: AttemptFolder, decision: Decision) -> Attention:
     """Answer the oldest request by `decision`; returns it. BadInput when the job waits for nothing of that kind."""
-    asked, doing = waiting(run)
+    asked, doing = waiting(home, run)
     if asked is None:
         raise BadInput(f"job {run.job} waits for nobody: {doing}")
-    _refuse_other_kinds(run, asked, decision)
+    _refuse_other_kinds(home, run, asked, decision)
     if not asked.id:
         raise BadInput(f"only its screen takes the answer; go there: muxq attach {run.job} --take-over")
     permission.put(run.path, asked.id, decision, tmp=home.tmp)
@@ -53,7 +54,7 @@ def decide(home: Home, run: AttemptFolder, decision: Decision) -> Attention:
     return asked
 
 
-def _refuse_other_kinds(run: AttemptFolder, asked: Attention, decision: Decision) -> None:
+def _refuse_other_kinds(home: Home, run: AttemptFolder, asked: Attention, decision: Decision) -> None:
     job, kind, what = run.job, asked.kind, f"{asked.kind}: {asked.detail}"
     if kind == progress.INTERRUPTED:
         raise BadInput(f"job {job} waits for a message, not for an answer; send it one: muxq send {job} TEXT")
@@ -63,18 +64,18 @@ def _refuse_other_kinds(run: AttemptFolder, asked: Attention, decision: Decision
         raise BadInput(f"job {job} waits for an answer ({what}); say it: muxq answer {job} TEXT")
     if kind == "permission" and decision.decision == "answer":
         raise BadInput(f"job {job} waits for a permission ({what}); muxq approve {job}, or muxq deny {job}")
-    data = _data(run.events, asked.id)
-    if decision.always and not permission.for_the_session(data.get("permission_suggestions")):
+    report = _report(home, run, asked.id)
+    if decision.always and not report.offers_rule:
         raise BadInput(f"the agent has no rule to offer for {asked.detail}; approve it without --always")
-    wanted = len(progress.questions(data))
+    wanted = len(report.questions)
     if decision.decision == "answer" and len(decision.texts) != wanted:
         raise BadInput(f"job {job} asks {wanted} question(s), and {len(decision.texts)} answer(s) were given: {what}")
 
 
-def _data(events: Path, ident: str) -> dict[str, object]:
-    """What the agent told of the request."""
-    asked = (e.data for e in event.read(events) if e.name == "permission-asked" and e.data.get("id") == ident)
-    return next(asked, {})
+def _report(home: Home, run: AttemptFolder, request: str) -> Report:
+    """What the agent told of the request with this id."""
+    asked = (e.data for e in event.read(run.events) if e.name == "permission-asked" and e.data.get("id") == request)
+    return profile.agent_of(run, home.sessions).read_report(next(asked, {}))
 
 
 def _answered(events: Path) -> dict[str, str]:
@@ -111,7 +112,7 @@ async def press(terminal: Terminal, session: str, text: str) -> str:
         except NotFound:
             raise BadInput("its session has ended") from None
         options = screen.options(shown)
-        wanted = screen.pick(options, text)
+        wanted = pick(options, text)
         key = screen.answer(shown, Dialog(name="", text="", choose=wanted)) if wanted else None
         if not key:
             raise BadInput(f"no option begins with {text!r}{_offered(options)}")

@@ -6,12 +6,11 @@ import os
 import shutil
 import subprocess
 import time
-from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
 
 from runner.agents import profile
+from runner.agents.agent import Check
 from runner.agents.profile import Profile
 from runner.errors import MuxqError
 from runner.home import config, pool
@@ -23,17 +22,6 @@ LOW_SPACE = 1 << 30
 """Bytes of free disk below which a night's work is at risk."""
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    subject: str
-    level: Literal["ok", "warning", "broken"]
-    found: str
-    mend: str = ""
-
-    def as_dict(self) -> dict[str, str]:
-        return asdict(self)
-
-
 def examine(home: Home, agent: str | None = None) -> list[Check]:
     """Every check, in the order in which a job meets them."""
     checks = [_home(home), _tmux(home)]
@@ -43,7 +31,7 @@ def examine(home: Home, agent: str | None = None) -> list[Check]:
     except MuxqError as problem:
         checks.append(Check("config", "broken", str(problem)))
     else:
-        checks += [_binary(chosen), *_account(chosen), *_root(chosen, settings.permissions), *_notify(settings)]
+        checks += [_binary(chosen), *_setup(chosen, settings.permissions), *_notify(settings)]
     return [*checks, _terminal(), _locale(), _disk(home), *_hold(home)]
 
 
@@ -80,57 +68,9 @@ def _binary(chosen: Profile) -> Check:
     return Check("agent", "ok", f"{chosen.name}: {binary} ({version})")
 
 
-def _account(chosen: Profile) -> list[Check]:
-    """Whether the client was ever set up and has a log-in; nothing of it is read but that it is there."""
-    if chosen.trust != "claude-json":
-        return []
-    base = Path(os.environ.get("CLAUDE_CONFIG_DIR") or Path.home() / ".claude")
-    settings = base / ".claude.json" if os.environ.get("CLAUDE_CONFIG_DIR") else Path.home() / ".claude.json"
-    names = ("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN")
-    found = next((name for name in names if name in os.environ), None)
-    login = f"from ${found}" if found else "stored by the client" if (base / ".credentials.json").exists() else ""
-    checks = [Check("log-in", "ok", login)] if login else []
-    if not login:
-        checks.append(
-            Check(
-                "log-in",
-                "warning",
-                "no log-in found (on macOS it may be in the keychain)",
-                "run `claude` once and log in",
-            )
-        )
-    if settings.exists():
-        checks.append(
-            Check(
-                "trust",
-                "ok",
-                f"workdirs are marked as trusted in {settings}, and the dialog is answered where it still comes",
-            )
-        )
-    else:
-        checks.append(
-            Check(
-                "trust",
-                "warning",
-                "the client was never set up here",
-                "run `claude` once and answer its first questions",
-            )
-        )
-    return checks
-
-
-def _root(chosen: Profile, permissions: str) -> list[Check]:
-    if os.geteuid() != 0 or not chosen.trust or os.environ.get("IS_SANDBOX") == "1":
-        return []
-    level: Literal["warning", "broken"] = "broken" if permissions == "bypass" else "warning"
-    return [
-        Check(
-            "root",
-            level,
-            "as root the client refuses permissions = bypass",
-            "use another user, or, in a sandbox, set IS_SANDBOX=1",
-        )
-    ]
+def _setup(chosen: Profile, permissions: str) -> list[Check]:
+    """Whether the agent's own program is set up and logged in, where muxq knows where to look."""
+    return chosen.agent.check_setup(os.environ, permissions) if chosen.trust else []
 
 
 def _terminal() -> Check:

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import psutil
 
+from runner.agents.agent import Check
 from runner.control import doctor
-from runner.control.doctor import Check
 from runner.errors import MuxqError
 from runner.home.layout import Home
 from runner.schedules import schedule, timer

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from runner.agents import kept as keep
 from runner.agents import mode, profile
+from runner.agents.agent import Message
 from runner.agents.mode import Driver, Mode
 from runner.agents.profile import Profile
-from runner.agents.transcript import FORMATS, Said
 from runner.errors import BadInput, NotFound, Refused
 from runner.home import events
 from runner.home.attempt_folder import AttemptFolder, runs
@@ -145,15 +145,15 @@ class Session:
 
     # -- reading ----------------------------------------------------------------------------------------------
 
-    def conversation(self) -> list[Said]:
+    def conversation(self) -> list[Message]:
         """Who said what, from the agent's own record. BadInput where it keeps none that is known."""
-        known = FORMATS.get(self.profile.transcript)
-        if known is None:
-            raise BadInput(f"the agent {self.profile.name!r} keeps no transcript that muxq can read")
-        told = [found.data.get("transcript_path") for found in events.read(self.run.events)]
-        path = next((Path(said) for said in reversed(told) if isinstance(said, str) and said), None)
+        chosen = self.profile
+        if not chosen.transcript:
+            raise BadInput(f"the agent {chosen.name!r} keeps no transcript that muxq can read")
+        reports = map(chosen.agent.read_report, (event.data for event in events.read(self.run.events)))
+        path = next((report.transcript for report in reversed(list(reports)) if report.transcript), None)
         try:
-            return known.read(path) if path else []
+            return chosen.agent.read_conversation(Path(path)) if path else []
         except FileNotFoundError:
             raise NotFound(f"the transcript of job {self.job} has been taken away: {path}") from None
 

@@ -190,10 +190,11 @@ class Talk:
         found = self._tail.read()
         if found:
             self._last_event = time.monotonic()
-        for one in found:
-            if one.name == "turn-over":
-                self._said = str(one.data.get("last_assistant_message") or "")
-            elif one.name == "turn-failed":
-                self._said = str(one.data.get("last_assistant_message") or one.data.get("error") or "")
-        self.progress = fold(self.progress, found)
+        for event in found:
+            report = self.profile.agent.read_report(event.data)
+            if event.name == "turn-over":
+                self._said = report.message
+            elif event.name == "turn-failed":
+                self._said = report.message or report.error
+        self.progress = fold(self.progress, found, self.profile.agent)
         return found

@@ -12,6 +12,7 @@ from runner.errors import BadInput, BadSetup, refuse_unknown
 from runner.home import messages
 from runner.home.quota import Quota
 from runner.home.quota import read as read_pause
+from runner.jobs.defaults import AGENT
 from runner.jobs.on_end import ENDS, OnEnd
 from runner.jobs.permissions import PERMISSIONS
 from runner.system.duration import seconds
@@ -22,7 +23,7 @@ ANSWERS = ("deny", "allow")
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    agent: str = "claude"
+    agent: str = AGENT
     permissions: str = "edits"
     timeout: float = 3600.0
     """Seconds an attempt may take when neither its job nor its template says."""

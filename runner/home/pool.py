@@ -12,14 +12,13 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from runner.errors import BadInput
 from runner.home import hold
 from runner.home.config import Config
 from runner.home.hold import Hold
 from runner.home.layout import Home
-from runner.home.quota import Quota
+from runner.home.quota import AccountLimit, Quota
 from runner.system import clock, files, locks
 
 BASE, CAP = 5.0, 300.0
@@ -48,16 +47,8 @@ JITTER = 0.05, 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
-    """One of the account's limits, by the agent's own words: per cent used, and when it is renewed (since 1970)."""
-
-    used: float
-    resets_at: float
-
-
-@dataclass(frozen=True, slots=True)
 class Pool:
-    windows: Mapping[str, Window] = field(default_factory=dict)
+    windows: Mapping[str, AccountLimit] = field(default_factory=dict)
     """By the agent's name of the limit: five_hour, seven_day."""
     refusals: int = 0
     """In a row, over all sessions; 0 once one was answered."""
@@ -106,17 +97,14 @@ def turn(pool: Pool, job: str, now: float, chance: float) -> tuple[Pool, float]:
     return replace(pool, starts=pool.starts + 1, next_start=now + gap), 0.0
 
 
-def observed(pool: Pool, said: Any) -> Pool:
-    """The pool after an agent's status line said `rate_limits`; as it was where that is no news or of another shape."""
+def observed(pool: Pool, limits: Mapping[str, AccountLimit]) -> Pool:
+    """The pool after an agent's status line told the `limits`; as it was where they are not news."""
     windows = dict(pool.windows)
-    for name, window in said.items() if isinstance(said, dict) else ():
-        used, resets = (
-            (window.get(key) for key in ("used_percentage", "resets_at")) if isinstance(window, dict) else 2 * (0,)
-        )
-        if isinstance(used, int | float) and isinstance(resets, int | float) and resets > 0:
-            known = windows.get(name)
-            if known is None or resets > known.resets_at or (resets == known.resets_at and used >= known.used + 1):
-                windows[name] = Window(float(used), float(resets))
+    for name, limit in limits.items():
+        known = windows.get(name, AccountLimit(0.0, 0.0))
+        higher = limit.resets_at == known.resets_at and limit.used >= known.used + 1
+        if limit.resets_at > known.resets_at or higher:
+            windows[name] = limit
     return pool if windows == pool.windows else replace(pool, windows=windows)
 
 
@@ -154,7 +142,7 @@ def load(home: Home) -> Pool:
     """The pool as it is; a new one where there is no record, or a damaged one (it is only a hint)."""
     try:
         said = files.read_json(home.pool) or {}
-        windows = {name: Window(*map(float, window)) for name, window in said.get("windows", {}).items()}
+        windows = {name: AccountLimit(*map(float, window)) for name, window in said.get("windows", {}).items()}
         known = {name: type(getattr(_NEW, name))(said[name]) for name in _PLAIN if name in said}
         return Pool(windows, **known)
     except (BadInput, TypeError, ValueError, AttributeError):
@@ -211,10 +199,10 @@ def tell_end(home: Home, job: str) -> None:
         change(home, lambda pool: replace(pool, probe="") if pool.probe == job else pool)
 
 
-def tell_rates(home: Home, said: Any) -> None:
-    """An agent's status line said how much of the account's limits is used."""
-    if observed(found := load(home), said) is not found:
-        change(home, lambda pool: observed(pool, said))
+def tell_limits(home: Home, limits: Mapping[str, AccountLimit]) -> None:
+    """An agent's status line told how much of the account's limits is used."""
+    if observed(known := load(home), limits) is not known:
+        change(home, lambda pool: observed(pool, limits))
 
 
 def throttle(home: Home, why: str) -> Hold | None:

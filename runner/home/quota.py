@@ -28,6 +28,14 @@ Marks = Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
+class AccountLimit:
+    """How far one of the account's limits is used, as the agent reports it: per cent, renewed when (since 1970)."""
+
+    used: float
+    resets_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Reserve:
     """Hours (minutes of a day; past midnight where `end` is not after `start`) on some days, and the marks in them."""
 

@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Annotated, Any, Literal, Self
 
 from runner.jobs.after import AFTER, PARENT, After
+from runner.jobs.defaults import AGENT
 from runner.jobs.env import ENV, VALUE, FromEnv
 from runner.jobs.jsontext import MAX_PROBLEMS, Problem, decoded, parse, refuse, unsound
 from runner.jobs.keys import Key, Option, as_json, keys_of, problems, values
@@ -132,8 +133,8 @@ class Job:
     agent: Annotated[str | None, Key(
         text(_NAME, "must be the name of a session profile: letters, digits, _ and - only"), "Session profile",
         "The profile `sessions/NAME.toml` that says how this agent is started and read.",
-        default="`claude`, or what config.toml says",
-        examples=["shell", "claude"],
+        default=f"`{AGENT}`, or what config.toml says",
+        examples=["shell", AGENT],
         options=[Option("--agent, -a", "NAME", "Session profile.")],
     )] = None
     model: Annotated[str | None, Key(

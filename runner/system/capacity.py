@@ -14,7 +14,7 @@ PER_CORE = 2
 """Agents a core can carry: most of their time they wait for an answer."""
 
 LEAST_SESSION = 300 << 20
-"""Bytes an agent is taken to need until one was seen to need more (Claude Code, idle: 240 to 285 MB measured)."""
+"""Bytes an agent is taken to need until one was seen to need more (240 to 285 MB measured, idle)."""
 
 SPARE = 0.1
 """Share of the memory that is left to everything else."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import json
 import os
 import signal
@@ -14,13 +15,16 @@ import stat
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from runner.errors import BadInput
 
 MIN_FREE_BYTES = 4 << 20
 MIN_FREE_FILES = 64
 """Room for one attempt's own files; what the agent itself needs is not known."""
+
+TAIL_BYTES = 1 << 16
+"""Bytes that tail() reads."""
 
 MAX_RECORD = 64 << 20
 """Bytes of the largest record that is read: a job file with all its arguments fits in many times over."""
@@ -162,6 +166,21 @@ def read_bounded(path: Path, limit: int) -> bytes:
     if len(data) > limit:
         raise BadInput(f"it grew over {limit:,} bytes while it was read")
     return data
+
+
+def open_or_empty(path: str | Path | None) -> BinaryIO:
+    """A file that an agent has named or made, for reading; an empty one where it is not a regular file."""
+    try:
+        return os.fdopen(open_regular(Path(path or "").resolve()), "rb")
+    except (OSError, ValueError, RuntimeError, BadInput):  # a NUL in the name, a circle of links
+        return io.BytesIO()
+
+
+def tail(path: str | Path | None) -> bytes:
+    """The last TAIL_BYTES of a file that an agent has named or made; b"" where it is not a regular file."""
+    with open_or_empty(path) as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
+        return file.read(TAIL_BYTES)
 
 
 def make_private(path: Path) -> None:

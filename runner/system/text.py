@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from runner.errors import BadInput
@@ -18,3 +19,10 @@ def expand(text: str) -> Path:
         return Path(text).expanduser()
     except RuntimeError:
         raise BadInput(f"{text!r}: there is no such user") from None
+
+
+def pick(options: Sequence[str], text: str) -> str:
+    """The option that is `text`, else the first that begins with it, in small or capital letters; "" for none."""
+    wanted = text.lower()
+    exact = next((option for option in options if option.lower() == wanted), "")
+    return exact or next((option for option in options if option.lower().startswith(wanted)), "") if wanted else ""

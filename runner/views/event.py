@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from runner.agents.progress import questions, tool
+from runner.agents.agent import Agent
 from runner.system import clock
 
 ON_STOP = {
@@ -63,17 +63,18 @@ def _sentence_without_job(name: str, data: dict[str, Any]) -> str | None:
     return None
 
 
-def sentence_of_attempt(name: str, data: dict[str, Any]) -> str | None:
-    """An event of an attempt as a line for people; None for an event that people need not see."""
+def sentence_of_attempt(name: str, data: dict[str, Any], agent: Agent) -> str | None:
+    """An event of an attempt with such an agent as a line for people; None for an event that people need not see."""
+    report = agent.read_report(data)
     match name:
         case "started":
             return "the agent's session is up"
         case "prompt-accepted":
             return "the prompt was accepted"
         case "tool-started":
-            return tool(data)
+            return report.tool
         case "permission-asked":
-            return f"waits for {'an answer' if questions(data) else 'a permission'}: {tool(data)}"
+            return f"waits for {'an answer' if report.questions else 'a permission'}: {report.tool}"
         case "permission-answered":
             return f"{data.get('decision') or 'answered'}, by the {data.get('by')}"
         case "turn-over":
@@ -81,7 +82,7 @@ def sentence_of_attempt(name: str, data: dict[str, Any]) -> str | None:
         case "seen-idle":
             return "its screen shows that it waits for a message"
         case "turn-failed":
-            return f"the turn failed: {data.get('error')}: {data.get('last_assistant_message', '')}"
+            return f"the turn failed: {report.error}: {report.message}"
         case "repair":
             return f"sent back: {data.get('reason')}"
         case "exited":

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.agents import kept as keep
-from runner.agents import mode, progress
+from runner.agents import mode, profile, progress
 from runner.agents.progress import Progress, status
 from runner.errors import MuxqError
 from runner.home import config, dependencies, events
@@ -49,7 +49,7 @@ def describe(
     folders = runs(spool.home, place.entry.id)
     kept = place.state is State.DONE and bool(folders) and keep.stands(folders[-1])
     live = place.state is State.RUNNING and bool(folders) and folders[-1].outcome() is None
-    now = _progress(folders[-1]) if live or kept else None
+    now = _progress(spool, folders[-1]) if live or kept else None
     attempts = [_attempt(run, now if run is folders[-1] else None) for run in folders]
     last = attempts[-1] if attempts else None
     error = last["error"] if last and place.state is State.FAILED else None
@@ -105,9 +105,9 @@ def _said(spool: Spool, place: Place) -> dict[str, Any]:
     return {**texts, "tags": [tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []}
 
 
-def _progress(run: AttemptFolder) -> Progress:
+def _progress(spool: Spool, run: AttemptFolder) -> Progress:
     """What the events of the attempt whose session stands say of it."""
-    return progress.fold(Progress(), events.read(run.events))
+    return progress.fold(Progress(), events.read(run.events), profile.agent_of(run, spool.home.sessions))
 
 
 def _attempt(folder: AttemptFolder, now: Progress | None) -> dict[str, Any]:

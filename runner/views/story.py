@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from runner.agents import profile
+from runner.agents.agent import Agent
 from runner.home import events
 from runner.home.attempt_folder import AttemptFolder, runs
 from runner.home.events import Event
@@ -34,6 +36,8 @@ class Step:
     """The attempt's number; 0 for an event of the home."""
     moment: float
     """When it happened, in seconds since 1970; 0 for an event that does not say so in a way we know."""
+    agent: Agent | None = None
+    """The attempt's kind of agent; None for an event of the home."""
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -46,7 +50,7 @@ class Step:
     def line(self) -> str | None:
         """The step as a line for people; None for one that people need not see."""
         name, data = self.event.name, self.event.data
-        text = sentence_of_attempt(name, data) if self.attempt else sentence(name, {**data, "job": "job"})
+        text = sentence_of_attempt(name, data, self.agent) if self.agent else sentence(name, {**data, "job": "job"})
         return f"{self.time()}  {f'[{self.attempt}] ' if self.attempt else ''}{plain(text)}" if text else None
 
     def time(self) -> str:
@@ -83,9 +87,11 @@ class Story:
         """tmux's lines have whole seconds, so in one file the order of lines is the order of time."""
         tail = self._of_attempts.setdefault(run.number, events.Tail(run.events))
         latest, steps = _moment((run.attempt() or AttemptRecord()).started_at), []
-        for event in tail.read():
+        if fresh := tail.read():
+            agent = profile.agent_of(run, self._spool.home.sessions)
+        for event in fresh:
             latest = max(latest, _moment(event.at))
-            steps.append(Step(event, run.number, latest))
+            steps.append(Step(event, run.number, latest, agent))
         return steps
 
 

@@ -19,7 +19,6 @@ from runner.agents.profile import Profile
 from runner.agents.progress import Attention, Turn
 from runner.attempts import worktree
 from runner.attempts.attempt import Attempt
-from runner.attempts.collect import resets_at
 from runner.attempts.plan import BACKOFF, Conversation, Plan, Ready
 from runner.attempts.plan import plan as plan_of
 from runner.attempts.prepare import prepare
@@ -340,7 +339,7 @@ class Execution:
             return
         home, why, put = self.spool.home, ended.message or ended.reason, None
         if ended.reason == "usage-limit":
-            put = pool.limit(home, why, resets_at(self.attempt.progress.transcript))
+            put = pool.limit(home, why, self.attempt.agent.read_reset(self.attempt.progress.transcript))
         elif ended.reason == "account" and hold.put(home, account := Hold(why, "account")):
             put = account
         if put:

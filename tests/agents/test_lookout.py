@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.agents import profile
+from runner.agents import claude, profile
 from runner.agents.lookout import Lookout
 from runner.agents.progress import INTERRUPTED, Attention, Progress, Turn, fold
 from runner.home import events
@@ -72,7 +72,7 @@ def test_a_request_is_told_and_its_end_is_seen_whoever_drives(home: Home, drivin
     scene = Scene(home, "✽ Spelunking…\n❯ \n")
     scene.look(Progress(True, Turn.BUSY, waiting=(ASKED,)), driving=driving)
     assert (scene.alerts, scene.told()) == (["permission"], ["alerted", "permission-answered"])
-    assert fold(Progress(waiting=(ASKED,)), events.read(scene.run.events)).attention is None
+    assert fold(Progress(waiting=(ASKED,)), events.read(scene.run.events), claude).attention is None
 
 
 def test_a_request_waits_while_its_question_stands_there(home: Home) -> None:

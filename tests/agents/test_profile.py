@@ -9,9 +9,13 @@ from pathlib import Path
 import pytest
 
 from runner.agents import profile
-from runner.agents.profile import Dialog, Profile
+from runner.agents.profile import Dialog, Profile, agent_of
+from runner.agents.registry import AGENTS
 from runner.errors import BadSetup, NotFound, Unready
 from runner.home import layout
+from runner.home.attempt_folder import following
+from runner.home.layout import Home
+from runner.home.records import AttemptRecord
 from runner.jobs.permissions import PERMISSIONS
 
 SHIPPED = layout.shipped("sessions")
@@ -73,6 +77,7 @@ def test_what_a_profile_says_is_what_it_has(load: Callable[[str], Profile]) -> N
         name="mine",
         command=("x", "{args}"),
         hooks=True,
+        protocol="claude",
         quiet=1,
         env={"A": "1"},
         env_pass=("X_*",),
@@ -107,7 +112,9 @@ def test_what_a_profile_says_is_what_it_has(load: Callable[[str], Profile]) -> N
         ('command = ["x"]\ncomposer = "^>"', "`composer` needs a group"),
         ('command = ["x"]\ncomposer = 1', r"`composer` has the wrong type \(int\)"),
         ('command = ["x"]\nspecial = [1]', "`special` holds something that is no text"),
-        ('command = ["x"]\ntranscript = "odd"', "`transcript` is one of claude-jsonl, not 'odd'"),
+        ('command = ["x"]\ntranscript = "odd"', "`transcript` of the protocol 'claude' is 'claude-jsonl', not 'odd'"),
+        ('command = ["x"]\nprotocol = "odd"', "`protocol` is one of claude, plain, not 'odd'"),
+        ('command = ["x"]\nprotocol = "plain"\ntrust = "x"', "`trust` of the protocol 'plain' can only be empty"),
         ('command = ["x"]\nwaits_out = "("', "`waits_out` is no regular expression"),
         ("command = [", "mine.toml: "),
         ("command = [1]", "`command`"),
@@ -208,3 +215,27 @@ def test_a_placeholder_as_binary_is_left_to_be_filled_in() -> None:
 def test_an_edit_is_seen_at_once(load: Callable[[str], Profile]) -> None:
     texts = ('command = ["sh"]\nhooks = true\n', 'command = ["ed"]\nhooks = true\n')
     assert [load(text).command for text in (*texts, texts[0])] == [("sh",), ("ed",), ("sh",)]
+
+
+@pytest.mark.parametrize(
+    ("keys", "protocol"),
+    [
+        ("", "plain"),
+        ("hooks = false", "plain"),
+        ("hooks = true", "claude"),
+        ('trust = "claude-json"', "claude"),
+        ('transcript = "claude-jsonl"', "claude"),
+        ('hooks = true\nprotocol = "plain"', "plain"),
+    ],
+)
+def test_a_profile_of_before_the_key_has_the_protocol_that_it_needs(
+    load: Callable[[str], Profile], keys: str, protocol: str
+) -> None:
+    assert load(f'command = ["x"]\n{keys}').protocol == protocol
+
+
+def test_the_agent_of_an_attempt_is_known_even_when_its_profile_has_gone(home: Home) -> None:
+    attempt = following(home, "1kq2vd6w8s3f5h")
+    for name, agent in (("shell", AGENTS["plain"]), ("claude", AGENTS["claude"]), ("gone", AGENTS["claude"])):
+        attempt.begin(home, AttemptRecord(agent=name))
+        assert agent_of(attempt, home.sessions) is agent

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from runner.agents.progress import Attention, Progress, Turn, fold, tool
+from runner.agents import claude
+from runner.agents.agent import Failure
+from runner.agents.progress import Attention, Progress, Turn, fold
 from runner.home.events import Event
 
 BASH = {"tool_name": "Bash", "tool_input": {"command": "make test"}}
@@ -16,7 +18,7 @@ IDLE = "somebody has interrupted the turn; the agent waits for its next message"
 
 def told(*names: str | tuple[str, dict[str, Any]]) -> Progress:
     pairs = [(name, {}) if isinstance(name, str) else name for name in names]
-    return fold(Progress(), [Event("t", name, data) for name, data in pairs])
+    return fold(Progress(), [Event("t", name, data) for name, data in pairs], claude)
 
 
 def test_nothing_told_is_nothing_known() -> None:
@@ -50,7 +52,13 @@ def test_nothing_told_is_nothing_known() -> None:
         (["repair", "repair"], Progress(True, Turn.BUSY, repairs=2, events=2)),
         (
             [("turn-failed", {"error": "rate_limit", "last_assistant_message": "You've hit your limit"})],
-            Progress(turn=Turn.FAILED, error="rate_limit", message="You've hit your limit", events=1),
+            Progress(
+                turn=Turn.FAILED,
+                failure=Failure.USAGE_LIMIT,
+                error="rate_limit",
+                message="You've hit your limit",
+                events=1,
+            ),
         ),
         ([("turn-failed", {"error_details": "d"})], Progress(turn=Turn.FAILED, error="unknown", message="d", events=1)),
         ([("dialog", {"text": "trust"})], Progress(waiting=(Attention("dialog", "trust", "t"),), events=1)),
@@ -118,7 +126,7 @@ def test_a_session_that_starts_again_keeps_its_transcript() -> None:
 
 def test_events_may_come_in_several_portions() -> None:
     events = [Event("t", name) for name in ("started", "prompt-accepted", "turn-over")]
-    assert fold(fold(Progress(), events[:1]), events[1:]) == fold(Progress(), events)
+    assert fold(fold(Progress(), events[:1], claude), events[1:], claude) == fold(Progress(), events, claude)
 
 
 @pytest.mark.parametrize(
@@ -126,20 +134,3 @@ def test_events_may_come_in_several_portions() -> None:
 )
 def test_background_tasks_of_a_strange_kind_count_as_none(data: dict[str, Any]) -> None:
     assert told(("turn-over", data)).background == 0
-
-
-@pytest.mark.parametrize(
-    ("data", "words"),
-    [
-        ({}, "a tool"),
-        ({"tool_name": "Read", "tool_input": {"file_path": "/a b"}}, "Read: /a b"),
-        ({"tool_name": "Bash", "tool_input": {"command": "a\n  b"}}, "Bash: a b"),
-        ({"tool_name": "Grep", "tool_input": {"pattern": "x", "path": "y"}}, "Grep: x"),
-        ({"tool_name": "Bash", "tool_input": {"command": "x" * 500}}, "Bash: " + "x" * 100),
-        ({"tool_name": "Task", "tool_input": {"prompt": "x"}}, "Task"),
-        ({"tool_name": "Odd", "tool_input": "text"}, "Odd"),
-        ({"tool_name": "Odd", "tool_input": {"command": 5}}, "Odd: 5"),
-    ],
-)
-def test_a_tool_is_told_in_a_few_words(data: dict[str, Any], words: str) -> None:
-    assert tool(data) == words

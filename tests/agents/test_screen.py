@@ -6,7 +6,7 @@ import pytest
 
 from runner.agents import profile
 from runner.agents.profile import Dialog
-from runner.agents.screen import Answer, answer, at_work, find, last_line, options, pick, says, words
+from runner.agents.screen import Answer, answer, at_work, find, last_line, options, says, words
 from runner.home import layout
 
 CLAUDE = profile.load("claude", [layout.shipped("sessions")])
@@ -164,14 +164,6 @@ def test_words_are_found_where_a_narrow_screen_breaks_them() -> None:
 )
 def test_what_can_be_chosen_are_the_numbered_lines(screen: str, known: list[str]) -> None:
     assert options(screen) == known
-
-
-@pytest.mark.parametrize(
-    ("text", "option"),
-    [("yes", "Yes"), ("Yes, and", "Yes, and do not ask"), ("no", "No"), ("Y", "Yes"), ("maybe", ""), ("", "")],
-)
-def test_an_option_is_picked_whole_or_by_its_beginning(text: str, option: str) -> None:
-    assert pick(["Yes, and do not ask", "Yes", "No"][:: -1 if text == "Y" else 1], text) == option
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from runner.agents.progress import ACCOUNT, INTERRUPTED, PASSING, Attention, Progress, Status, Turn, status
+from runner.agents.agent import Failure
+from runner.agents.progress import INTERRUPTED, Attention, Progress, Status, Turn, status
 
 
 @pytest.mark.parametrize(
@@ -18,8 +19,8 @@ from runner.agents.progress import ACCOUNT, INTERRUPTED, PASSING, Attention, Pro
         (Progress(turn=Turn.OVER), Status.IDLE),
         (Progress(turn=Turn.OVER, background=1), Status.IDLE),
         (Progress(turn=Turn.INTERRUPTED, waiting=(Attention(INTERRUPTED, "x"),)), Status.IDLE),
-        *((Progress(turn=Turn.FAILED, error=error), Status.LIMITED) for error in sorted(ACCOUNT | PASSING)),
-        (Progress(turn=Turn.FAILED, error="invalid_request"), Status.IDLE),
+        *((Progress(turn=Turn.FAILED, failure=kind), Status.LIMITED) for kind in Failure if kind is not Failure.OTHER),
+        (Progress(turn=Turn.FAILED), Status.IDLE),
         (Progress(turn=Turn.BUSY, exited=True), Status.GONE),
         (Progress(turn=Turn.BUSY, waiting=(Attention("permission", "x"),), exited=True), Status.GONE),
     ],

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from runner.agents.agent import Failure
 from runner.agents.mode import Mode
-from runner.agents.progress import ACCOUNT, Attention, Progress, Turn
+from runner.agents.progress import Attention, Progress, Turn
 from runner.attempts.verdict import Evidence, Output, Process, Rules, Wait, verdict
 from runner.jobs.outcome import Cancelled, Done, Failed, Outcome, Requeued
 
@@ -26,8 +27,16 @@ BACKGROUND = Progress(started=True, turn=Turn.OVER, background=1)
 INTERRUPTED = Progress(started=True, turn=Turn.INTERRUPTED, waiting=(Attention("interrupted", "x"),))
 
 
-def failed_turn(error: str, message: str = "") -> Progress:
-    return Progress(started=True, turn=Turn.FAILED, error=error, message=message)
+def failed_turn(failure: Failure, error: str, message: str = "") -> Progress:
+    return Progress(started=True, turn=Turn.FAILED, failure=failure, error=error, message=message)
+
+
+def throttled(error: str, message: str = "") -> Progress:
+    return failed_turn(Failure.THROTTLE, error, message)
+
+
+def used_up(message: str) -> Progress:
+    return failed_turn(Failure.USAGE_LIMIT, "rate_limit", message)
 
 
 def exited(status: int | None = 0, signal: int | None = None) -> Progress:
@@ -124,7 +133,7 @@ ROWS: dict[str, tuple[dict[str, Any], Rules, Wait | Outcome]] = {
         {"process": Process.EXITED, "progress": replace(BACKGROUND, exited=True, signal=9), "output": Output.VALID},
         HOOKS, Failed("agent-exited", f"the agent ended by signal 9; {HALF}")),
     "the turn failed and the process ended, output valid: what failed is told": (
-        {"process": Process.EXITED, "progress": replace(failed_turn("overloaded"), exited=True, status=1),
+        {"process": Process.EXITED, "progress": replace(throttled("overloaded"), exited=True, status=1),
          "output": Output.VALID}, HOOKS, Requeued("throttle", "overloaded")),
     "exited, output missing: agent-exited with status and last words": (
         {"process": Process.EXITED, "progress": exited(3), "last_line": "no such command"}, COMMAND,
@@ -167,29 +176,22 @@ ROWS: dict[str, tuple[dict[str, Any], Rules, Wait | Outcome]] = {
         {"process": Process.GONE, "output": Output.OLD}, HOOKS, Requeued("lost", f"the session vanished; {OLD_FILE}")),
     # the turn failed
     "usage limit: usage-limit": (
-        {"progress": failed_turn("rate_limit", "You've hit your session limit · resets 3pm")}, HOOKS,
+        {"progress": used_up("You've hit your session limit · resets 3pm")}, HOOKS,
         Requeued("usage-limit", "rate_limit: You've hit your session limit · resets 3pm")),
-    "usage limit in other words: usage-limit": (
-        {"progress": failed_turn("rate_limit", "Claude usage limit reached. Your limit will reset at 3pm")}, HOOKS,
-        Requeued("usage-limit", "rate_limit: Claude usage limit reached. Your limit will reset at 3pm")),
     "rate limit without more: throttle": (
-        {"progress": failed_turn("rate_limit")}, HOOKS, Requeued("throttle", "rate_limit")),
-    "rate limit in words that name no used-up plan: throttle": (
-        {"progress": failed_turn("rate_limit", "Server is temporarily limiting requests")}, HOOKS,
-        Requeued("throttle", "rate_limit: Server is temporarily limiting requests")),
+        {"progress": throttled("rate_limit")}, HOOKS, Requeued("throttle", "rate_limit")),
     "overloaded: throttle": (
-        {"progress": failed_turn("overloaded", "529")}, HOOKS, Requeued("throttle", "overloaded: 529")),
+        {"progress": throttled("overloaded", "529")}, HOOKS, Requeued("throttle", "overloaded: 529")),
     "server error: throttle": (
-        {"progress": failed_turn("server_error")}, HOOKS, Requeued("throttle", "server_error")),
-    **{
-        f"{error}: account": ({"progress": failed_turn(error, "m")}, HOOKS, Requeued("account", f"{error}: m"))
-        for error in sorted(ACCOUNT)
-    },
+        {"progress": throttled("server_error")}, HOOKS, Requeued("throttle", "server_error")),
+    "account: account": (
+        {"progress": failed_turn(Failure.ACCOUNT, "billing_error", "m")}, HOOKS,
+        Requeued("account", "billing_error: m")),
     "any other error: agent-error": (
-        {"progress": failed_turn("invalid_request", "prompt is too long")}, HOOKS,
+        {"progress": failed_turn(Failure.OTHER, "invalid_request", "prompt is too long")}, HOOKS,
         Failed("agent-error", "invalid_request: prompt is too long")),
     "the turn failed after the deadline: what failed is told, not the time": (
-        {"progress": failed_turn("overloaded"), "now": DEADLINE + 1}, HOOKS, Requeued("throttle", "overloaded")),
+        {"progress": throttled("overloaded"), "now": DEADLINE + 1}, HOOKS, Requeued("throttle", "overloaded")),
     # waiting for a person
     "a permission is asked: wait for a person": (
         {"progress": Progress(True, Turn.BUSY, waiting=(Attention("permission", "Bash: rm x"),))}, HOOKS,
@@ -244,14 +246,14 @@ ROWS: dict[str, tuple[dict[str, Any], Rules, Wait | Outcome]] = {
             "turn over, output missing": {"progress": OVER},
             "deadline": {"progress": BUSY, "now": DEADLINE + 1},
             "silence": {"progress": BUSY, "launched": 0.0, "stall": 1},
-            "an error of the agent's own": {"progress": failed_turn("invalid_request")},
+            "an error of the agent's own": {"progress": failed_turn(Failure.OTHER, "invalid_request")},
         }.items()
     },
     "manual, the turn failed by a limit: requeued": (
-        {"progress": failed_turn("rate_limit"), "mode": Mode.MANUAL}, HOOKS, Requeued("throttle", "rate_limit")),
+        {"progress": throttled("rate_limit"), "mode": Mode.MANUAL}, HOOKS, Requeued("throttle", "rate_limit")),
     **{
         f"manual, a usage limit that the agent waits out{what}": (
-            {"progress": failed_turn("rate_limit", "You've hit your session limit"), "mode": Mode.MANUAL,
+            {"progress": used_up("You've hit your session limit"), "mode": Mode.MANUAL,
              "waits_out": True, "resets_at": NOW + 100, "now": now}, replace(HOOKS, waits_out=True), found)
         for what, now, found in (
             (": wait", NOW, Wait(NOW + 700)),
@@ -260,7 +262,7 @@ ROWS: dict[str, tuple[dict[str, Any], Rules, Wait | Outcome]] = {
         )
     },
     "paused, the turn failed by a limit: wait": (
-        {"progress": failed_turn("rate_limit"), "mode": Mode.PAUSED}, HOOKS, Wait(math.inf)),
+        {"progress": throttled("rate_limit"), "mode": Mode.PAUSED}, HOOKS, Wait(math.inf)),
     **{
         f"{mode}, the process has ended: judged": (
             {"process": Process.EXITED, "progress": exited(), "output": Output.VALID, "mode": mode}, HOOKS, Done())
@@ -298,7 +300,7 @@ EVERY = [
     for now in (NOW, DEADLINE)
     for output in Output
     for since in (-math.inf, now - 1, now)
-    for progress in (Progress(), BUSY, OVER, BACKGROUND, failed_turn("overloaded"))
+    for progress in (Progress(), BUSY, OVER, BACKGROUND, throttled("overloaded"))
     for process in Process
 ]
 

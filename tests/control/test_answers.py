@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.agents.permission import Decision
+from runner.agents.agent import Decision
 from runner.control import answers
 from runner.errors import BadInput, Unready
 from runner.home import events

@@ -6,14 +6,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-import pytest
-
 from runner.home import hold, pool
 from runner.home.config import Config
 from runner.home.hold import Hold
 from runner.home.layout import Home
-from runner.home.pool import Pool, Window, answered, backoff, observed, pause, refused, turn
-from runner.home.quota import Quota, read
+from runner.home.pool import Pool, answered, backoff, observed, pause, refused, turn
+from runner.home.quota import AccountLimit, Quota, read
 
 NOW = 1_800_000_000.0
 
@@ -69,22 +67,15 @@ def test_an_answer_without_a_refusal_changes_nothing() -> None:
     assert answered(Pool(), NOW) == Pool()
 
 
-RATES = {"five_hour": {"used_percentage": 91.4, "resets_at": int(NOW) + 60}}
+RATES = {"five_hour": AccountLimit(91.4, NOW + 60)}
 
 
 def test_a_status_line_fills_the_gauge_and_an_older_one_does_not_empty_it() -> None:
     full = observed(Pool(), RATES)
-    assert full.windows == {"five_hour": Window(91.4, NOW + 60)}
-    for older in ({"used_percentage": 12, "resets_at": NOW + 60}, {"used_percentage": 99, "resets_at": NOW - 60}):
+    assert full.windows == RATES
+    for older in (AccountLimit(12, NOW + 60), AccountLimit(99, NOW - 60)):
         assert observed(full, {"five_hour": older}) is full
-    assert (
-        observed(full, {"five_hour": {"used_percentage": 1, "resets_at": NOW + 18060}}).windows["five_hour"].used == 1
-    )
-
-
-@pytest.mark.parametrize("said", [None, 3, {"five_hour": None}, {"five_hour": {}}, {"x": {"used_percentage": "1"}}])
-def test_what_is_no_gauge_is_passed_over(said: object) -> None:
-    assert observed(Pool(), said) == Pool()
+    assert observed(full, {"five_hour": AccountLimit(1, NOW + 18060)}).windows["five_hour"].used == 1
 
 
 def test_a_window_that_is_used_up_to_its_mark_stops_new_jobs_until_it_is_renewed() -> None:
@@ -99,7 +90,7 @@ def test_a_window_that_is_used_up_to_its_mark_stops_new_jobs_until_it_is_renewed
 
 
 def test_what_one_worker_learns_every_other_knows(home: Home) -> None:
-    pool.tell_rates(home, RATES)
+    pool.tell_limits(home, RATES)
     start = time.time()
     put = pool.throttle(home, "529")
     assert put is not None
@@ -165,7 +156,7 @@ def test_no_count_is_lost_between_workers(home: Home) -> None:
 
 def test_a_hold_of_a_person_comes_before_the_pause(home: Home) -> None:
     settings = Config(pool=read({"pause_at": {"five_hour": 90}}, "x"))
-    pool.tell_rates(home, {"five_hour": {"used_percentage": 99, "resets_at": time.time() + 60}})
+    pool.tell_limits(home, {"five_hour": AccountLimit(99, time.time() + 60)})
     found = pool.held(home, settings, time.time())
     assert found is not None
     assert found.kind == "pause"

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from runner.home import pool
+from runner.home.quota import AccountLimit
 from tests.site import Site
 
 pytestmark = pytest.mark.lifecycle
@@ -113,7 +114,7 @@ def test_no_more_jobs_are_started_than_the_run_may(site: Site) -> None:
 
 
 def test_nothing_starts_once_so_much_of_the_plan_is_used(site: Site) -> None:
-    pool.tell_rates(site.home, {"five_hour": {"used_percentage": 61, "resets_at": time.time() + 3600}})
+    pool.tell_limits(site.home, {"five_hour": AccountLimit(61, time.time() + 3600)})
     site.drop("job", "echo x")
     assert (site.drain("--max-usage", "60%"), site.states()) == (6, {"job": "queued"})
     assert "1 left; five_hour is used to 61 %, and --max-usage is 60 %" in site.log()

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from runner.agents.trust import WAYS, claude_json
+from runner.agents.claude.trust import mark_trusted
 
 SETTINGS = {
     "numStartups": 12,
@@ -38,7 +38,7 @@ def work(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def trust(file: Path) -> Callable[[Path], None]:
-    return lambda folder: claude_json(folder, {"HOME": str(file.parent)})
+    return lambda folder: mark_trusted(folder, {"HOME": str(file.parent)})
 
 
 def projects(file: Path) -> dict[str, Any]:
@@ -170,12 +170,12 @@ def test_a_file_that_is_a_link_stays_one(file: Path, work: Path, tmp_path: Path,
 def test_the_clients_own_folder_is_used_where_one_is_named(file: Path, work: Path, tmp_path: Path) -> None:
     (tmp_path / "conf").mkdir()
     (tmp_path / "conf" / ".claude.json").write_text("{}")
-    claude_json(work, {"HOME": str(file.parent), "CLAUDE_CONFIG_DIR": str(tmp_path / "conf")})
+    mark_trusted(work, {"HOME": str(file.parent), "CLAUDE_CONFIG_DIR": str(tmp_path / "conf")})
     assert [str(work) in projects(file), list(projects(tmp_path / "conf" / ".claude.json"))] == [False, [str(work)]]
 
 
 def test_an_environment_without_home_is_no_error(file: Path, work: Path) -> None:
-    claude_json(work, {})
+    mark_trusted(work, {})
 
 
 def test_many_at_once_each_get_their_folder_in(file: Path, tmp_path: Path, trust: Callable[[Path], None]) -> None:
@@ -188,7 +188,3 @@ def test_many_at_once_each_get_their_folder_in(file: Path, tmp_path: Path, trust
     for thread in threads:
         thread.join()
     assert set(projects(file)) == {"/elsewhere", *map(str, folders)}
-
-
-def test_every_way_that_a_shipped_profile_names_is_there() -> None:
-    assert set(WAYS) == {"claude-json"}

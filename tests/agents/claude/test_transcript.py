@@ -1,4 +1,4 @@
-"""The agents' own records of conversations."""
+"""Claude Code's records of conversations."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from runner.agents.transcript import FORMATS, Said
+from runner.agents.agent import Message
+from runner.agents.claude.transcript import find_conversation, read_conversation
 
-CLAUDE = FORMATS["claude-jsonl"]
 ID = "0e9d6c8a-3c5e-4f0b-9a55-1f2d3c4b5a69"
 
 
@@ -18,7 +18,7 @@ def line(kind: str, content: Any, **keys: Any) -> str:
 
 def read(tmp_path: Path, *lines: str) -> list[tuple[str, str]]:
     (tmp_path / "x.jsonl").write_text("\n".join(lines))
-    return [(said.who, said.text) for said in CLAUDE.read(tmp_path / "x.jsonl")]
+    return [(said.who, said.text) for said in read_conversation(tmp_path / "x.jsonl")]
 
 
 def test_who_said_what_is_read_with_the_tools(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_what_is_said_on_the_side_or_not_known_is_passed_over(tmp_path: Path) ->
 
 def test_the_time_is_the_lines_own(tmp_path: Path) -> None:
     (tmp_path / "x").write_text(line("user", "x"))
-    assert CLAUDE.read(tmp_path / "x") == [Said("2026-11-21T07:00:00.000Z", "user", "x")]
+    assert read_conversation(tmp_path / "x") == [Message("2026-11-21T07:00:00.000Z", "user", "x")]
 
 
 def test_a_conversation_is_found_below_its_folder_alone(tmp_path: Path) -> None:
@@ -69,9 +69,9 @@ def test_a_conversation_is_found_below_its_folder_alone(tmp_path: Path) -> None:
     file.parent.mkdir(parents=True)
     file.touch()
     env = {"HOME": str(tmp_path)}
-    assert (CLAUDE.find(ID, work, env), CLAUDE.find(ID, other, env)) == (file, None)
-    assert CLAUDE.find(ID, work, {"CLAUDE_CONFIG_DIR": str(tmp_path / ".claude")}) == file
-    assert CLAUDE.find("another", work, env) is None
+    assert (find_conversation(ID, work, env), find_conversation(ID, other, env)) == (file, None)
+    assert find_conversation(ID, work, {"CLAUDE_CONFIG_DIR": str(tmp_path / ".claude")}) == file
+    assert find_conversation("another", work, env) is None
 
 
 def test_a_folder_of_a_long_name_is_found_by_its_beginning(tmp_path: Path) -> None:
@@ -81,4 +81,4 @@ def test_a_folder_of_a_long_name_is_found_by_its_beginning(tmp_path: Path) -> No
     file = tmp_path / ".claude" / "projects" / f"{name[:200]}-1abc2d" / f"{ID}.jsonl"
     file.parent.mkdir(parents=True)
     file.touch()
-    assert CLAUDE.find(ID, work, {"HOME": str(tmp_path)}) == file
+    assert find_conversation(ID, work, {"HOME": str(tmp_path)}) == file

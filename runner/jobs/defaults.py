@@ -1,0 +1,4 @@
+"""What stands for a key that neither the job nor config.toml gives."""
+
+AGENT = "claude"
+"""The session profile."""
