@@ -10,6 +10,7 @@ import pytest
 
 import runner
 from runner import Queue
+from runner.control.cancel import cancel_at
 from runner.errors import BadInput, MuxqError, NotFound
 from runner.home.attempt_folder import following
 from runner.home.records import AttemptRecord, Contract, OutcomeRecord, Remains
@@ -228,7 +229,7 @@ def test_a_request_that_came_too_late_does_not_cancel_the_job_when_it_is_tried_a
 def test_a_job_whose_worker_lets_go_of_it_while_it_is_cancelled_is_looked_for_again(queue: Queue) -> None:
     job = queue.add("x", agent="echo")
     with pytest.raises(FileNotFoundError):
-        queue._cancel(Place(State.RUNNING, queue.find(job["id"]).entry))
+        cancel_at(queue.spool, Place(State.RUNNING, queue.find(job["id"]).entry))
     assert (list(queue.home.requests.iterdir()), list(queue.home.locks.iterdir())) == ([], [])
 
 
@@ -236,7 +237,7 @@ def test_a_job_that_ends_while_it_is_cancelled_is_no_error(queue: Queue) -> None
     job = queue.add("x", agent="echo")
     entry = queue.find(job["id"]).entry
     finish(queue, job["id"])
-    queue._cancel(Place(State.RUNNING, entry))
+    cancel_at(queue.spool, Place(State.RUNNING, entry))
     assert (queue.get(job["id"])["state"], list(queue.home.requests.iterdir())) == ("done", [])
 
 
@@ -254,7 +255,7 @@ def test_waiting_for_a_finished_job_takes_no_time(queue: Queue) -> None:
 
 
 def test_waiting_ends_when_the_job_does(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runner.queue.SLOW_LOOK", 3600.0)
+    monkeypatch.setattr("runner.control.wait.SLOW_LOOK", 3600.0)
     job = queue.add("x", agent="echo")
     timer = threading.Timer(0.1, finish, (queue, job["id"]))
     timer.start()

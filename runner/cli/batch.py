@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,6 +21,7 @@ from runner.errors import BadInput
 from runner.system.text import expand
 
 if TYPE_CHECKING:
+    from runner.control.batch import Changed
     from runner.intake.rows import Row
     from runner.jobs.job import Job
 
@@ -281,8 +282,7 @@ def cancel(name: BatchArgument, as_json: JsonOption = False, home_path: HomeOpti
 
     queue = Queue(home_path)
     item = queue.batch(name)
-    changed, problems = queue.cancel_batch(item)
-    _print_changed(changed, problems, as_json, f"all jobs of batch {item.name} have ended")
+    _print_changed(queue.cancel_batch(item), as_json, f"all jobs of batch {item.name} have ended")
 
 
 def retry_failed(name: BatchArgument, as_json: JsonOption = False, home_path: HomeOption = None) -> None:
@@ -291,19 +291,18 @@ def retry_failed(name: BatchArgument, as_json: JsonOption = False, home_path: Ho
 
     queue = Queue(home_path)
     item = queue.batch(name)
-    changed, problems = queue.retry_batch(item)
-    _print_changed(changed, problems, as_json, f"no job of batch {item.name} has failed")
+    _print_changed(queue.retry_batch(item), as_json, f"no job of batch {item.name} has failed")
 
 
-def _print_changed(job_ids: Sequence[str], problems: Sequence[str], as_json: bool, otherwise: str) -> None:
+def _print_changed(changed: Changed, as_json: bool, otherwise: str) -> None:
     """The ids of the jobs that were changed; `otherwise` where there was nothing to do."""
-    for problem in problems:
+    for problem in changed.problems:
         say(f"muxq: {problem}", err=True)
     if as_json:
-        return print_json(list(job_ids))
-    if not job_ids:
+        return print_json(changed.ids)
+    if not changed.ids:
         say(f"muxq: {otherwise}", err=True)
-    for job_id in job_ids:
+    for job_id in changed.ids:
         say(job_id)
     return None
 

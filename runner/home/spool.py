@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from runner.errors import BadInput, NotFound
 from runner.home import events
@@ -28,6 +28,7 @@ from runner.system.locks import Lock
 if TYPE_CHECKING:
     from runner.jobs.job import Job
 
+Answer = TypeVar("Answer")
 Listener = Callable[[str, dict[str, Any]], None]
 
 LOOKS = 3
@@ -106,6 +107,12 @@ class Spool:
         if (state := self.state(entry)) is None:
             raise NotFound(f"job {entry.id} has been taken away")
         return Place(state, entry)
+
+    def steady(self, entry: Entry, act: Callable[[Place], Answer]) -> Answer:
+        """`act` on the place of a known job, again where the job moves meanwhile. NotFound as locate()."""
+        while True:
+            with contextlib.suppress(FileNotFoundError):
+                return act(self.locate(entry))
 
     def find(self, reference: str) -> Place:
         """The job of an id, of a unique prefix of one or of an exact name. NotFound, BadInput when several match."""

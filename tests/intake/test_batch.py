@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from runner import Queue
 from runner.attempts import plan
 from runner.cli.app import app
+from runner.control import batch as verbs
 from runner.errors import BadInput, MuxqError, NotFound
 from runner.home import batches, dependencies
 from runner.home.layout import Home
@@ -313,14 +314,14 @@ def test_a_job_that_ends_while_its_batch_is_cancelled_is_no_trouble(
     home: Home, spool: Spool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = batch.add(spool, jobs(2), name="b", source="x").ids
-    cancel = Queue.cancel
+    cancel = verbs.cancel
 
-    def beside_a_worker(queue: Queue, job: Any) -> dict[str, Any]:
+    def beside_a_worker(spool: Spool, entry: Entry) -> None:
         place = spool.places([second])[second]
         if place.state is State.QUEUED:
             spool.move(spool.move(place, Move.CLAIM), Move.FINISH)
-        return cancel(queue, job)
+        cancel(spool, entry)
 
-    monkeypatch.setattr(Queue, "cancel", beside_a_worker)
+    monkeypatch.setattr(verbs, "cancel", beside_a_worker)
     told = CliRunner().invoke(app, ["batch", "cancel", "b", "--home", str(home.path)], catch_exceptions=False)
     assert (told.stdout.split(), told.stderr) == ([first], "")
