@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -20,16 +19,15 @@ from runner.home.attempt_folder import following
 from runner.home.layout import Home
 from runner.home.records import AttemptRecord, Contract, OutcomeRecord, Remains
 from runner.jobs.ident import is_id
-from runner.jobs.outcome import Done
+from runner.jobs.outcome import Done as DoneOutcome
 from runner.jobs.schema import schema
 from runner.jobs.state import Move
 from runner.system import clock
+from tests.command import MUXQ, PATH, Done, run_here, run_process
 
 Call = Callable[..., Result]
-Run = Callable[..., subprocess.CompletedProcess[str]]
+Run = Callable[..., Done]
 NAMES = [name for name in COMMANDS if name != "batch"]
-MUXQ = [sys.executable, "-c", "import sys; sys.argv[0] = 'muxq'; from runner.cli import main; main()"]
-PATH = os.pathsep.join([str(Path(sys.executable).parent), "/usr/local/bin", "/usr/bin", "/bin", "/opt/homebrew/bin"])
 
 
 @pytest.fixture
@@ -50,26 +48,24 @@ def call(home: Home) -> Call:
 
 
 @pytest.fixture
-def muxq(home: Home, tmp_path: Path) -> Run:
-    """`muxq("ls")`: the real command, as a process of its own in an environment made from nothing."""
-    bare = {"PATH": PATH, "HOME": str(tmp_path / "user-home"), "MUXQ_HOME": str(home.path), "LANG": "C.UTF-8"}
-
-    def run(*words: str, given: str = "", **env: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*MUXQ, *words],
-            input=given,
-            capture_output=True,
-            text=True,
-            env=bare | env,
-            cwd=tmp_path,
-            check=False,
-            timeout=60,
-        )
-
-    return run
+def bare(home: Home, tmp_path: Path) -> dict[str, str]:
+    """An environment made from nothing."""
+    return {"PATH": PATH, "HOME": str(tmp_path / "user-home"), "MUXQ_HOME": str(home.path), "LANG": "C.UTF-8"}
 
 
-def told(done: subprocess.CompletedProcess[str]) -> tuple[int, str, str]:
+@pytest.fixture
+def muxq(bare: dict[str, str], tmp_path: Path) -> Run:
+    """`muxq("ls")`: the whole command line as a process would run it, but in this process."""
+    return lambda *words, given="", **env: run_here(*words, given=given, env=bare | env, cwd=tmp_path)
+
+
+@pytest.fixture
+def process(bare: dict[str, str], tmp_path: Path) -> Run:
+    """`process("ls")`: the real command, as a process of its own."""
+    return lambda *words, given="", **env: run_process(*words, given=given, env=bare | env, cwd=tmp_path)
+
+
+def told(done: Done) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
@@ -81,7 +77,7 @@ def finish(queue: Queue, job: str, text: str = "result\n") -> None:
     run.screen.write_text("the last screen\n")
     events.emit(run.events, "tool-started", tool_name="Bash", tool_input={"command": "make"})
     run.begin(queue.home, AttemptRecord(started_at=started, output=Contract(str(run.path / "output.md"))))
-    run.end(queue.home, OutcomeRecord(Done(), clock.stamp(), Remains()))
+    run.end(queue.home, OutcomeRecord(DoneOutcome(), clock.stamp(), Remains()))
     queue.spool.move(place, Move.FINISH)
 
 
@@ -133,8 +129,8 @@ def test_the_completion_script_is_printed(muxq: Run, shell: str) -> None:
     assert (code, said, "_MUXQ_COMPLETE" in script) == (0, "", True)
 
 
-def test_the_shell_completes_commands(muxq: Run) -> None:
-    done = muxq(_MUXQ_COMPLETE="complete_bash", COMP_WORDS="muxq rel", COMP_CWORD="1")
+def test_the_shell_completes_commands(process: Run) -> None:
+    done = process(_MUXQ_COMPLETE="complete_bash", COMP_WORDS="muxq rel", COMP_CWORD="1")
     assert done.stdout.split() == ["release"]
 
 
@@ -153,8 +149,8 @@ def test_the_shell_completes_agents_and_templates(muxq: Run, words: str, found: 
 # --- add
 
 
-def test_add_prints_the_id_alone(muxq: Run) -> None:
-    code, out, said = told(muxq("add", "hello", "--agent", "echo"))
+def test_add_prints_the_id_alone(process: Run) -> None:
+    code, out, said = told(process("add", "hello", "--agent", "echo"))
     assert (code, said, out[-1:], is_id(out[:-1])) == (0, "", "\n", True)
 
 
@@ -667,32 +663,32 @@ def no_tmux(tmp_path: Path) -> str:
 
 @pytest.mark.parametrize("words", [["work"], ["work", "--drain"]], ids=" ".join)
 def test_without_tmux_work_ends_with_5_and_leaves_the_jobs_alone(
-    muxq: Run, queue: Queue, no_tmux: str, words: list[str]
+    process: Run, queue: Queue, no_tmux: str, words: list[str]
 ) -> None:
     job = queue.add("x", agent="echo")
     (queue.home.queue / "drop.json").write_text('{"prompt": "x"}')
-    code, out, said = told(muxq(*words, PATH=no_tmux))
+    code, out, said = told(process(*words, PATH=no_tmux))
     assert (code, out, said.count("\n"), said.startswith("muxq: tmux is not installed: ")) == (5, "", 1, True)
     assert sorted(item.name for item in queue.home.queue.iterdir()) == [f"{job['id']}.json", "drop.json"]
 
 
-def test_a_broken_config_ends_work_with_4(muxq: Run, home: Home) -> None:
+def test_a_broken_config_ends_work_with_4(process: Run, home: Home) -> None:
     home.config.write_text("jobs = 0")
-    code, _, said = told(muxq("work", "--drain"))
+    code, _, said = told(process("work", "--drain"))
     assert (code, said) == (4, f'muxq: {home.config}: `jobs` is a whole number above 0 or "auto", not 0\n')
 
 
 # --- the last net
 
 
-def test_an_internal_error_is_a_line_with_the_path_of_its_report(muxq: Run, home: Home, tmp_path: Path) -> None:
+def test_an_internal_error_is_a_line_with_the_path_of_its_report(process: Run, home: Home, tmp_path: Path) -> None:
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "sitecustomize.py").write_text(
         "import runner.queue\n"
         "def broken(*_, **__): raise RuntimeError('secret detail')\n"
         "runner.queue.Queue.list = broken\n"
     )
-    code, out, said = told(muxq("ls", PYTHONPATH=str(tmp_path / "broken")))
+    code, out, said = told(process("ls", PYTHONPATH=str(tmp_path / "broken")))
     assert (code, out, said.count("\n")) == (3, "", 1)
     report = Path(said.removeprefix("muxq: internal error; the report is ").rstrip("\n"))
     assert (report.parent, report.stat().st_mode & 0o777) == (home.path, 0o600)
