@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help demo check test nox bench torture tmux clean
+.PHONY: help demo check quick test nox bench torture tmux clean
 
 help:
 	@echo "make demo     run one job through the queue, no account needed"
 	@echo "make check    lint and types"
+	@echo "make quick    lint and the tests that start no session: under a minute"
 	@echo "make test     every test, the real client included"
 	@echo "make nox      the fast tests on Python 3.11 to 3.14, as far as they are here"
 	@echo "make bench    measure against bare tmux and the bare client"
@@ -56,9 +57,16 @@ check: $(VENV)/.test
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 
+# What needs no session and no client. The properties of tests/test_fuzz.py get fewer cases than `make test` gives them.
+quick: $(VENV)/.test
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@HYPOTHESIS_PROFILE=quick $(BIN)/pytest -q -n logical --dist worksteal -m "not lifecycle and not client and not long"
+
+# Two thirds of the tests wait for processes, so there are more workers than cores.
 test: check tmux
 	@$(BIN)/python tests/client/install.py
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n 8 --dist loadgroup
 
 nox: $(VENV)/.dev tmux
 	@UV_SYSTEM_CERTS=1 $(BIN)/nox

@@ -27,6 +27,21 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that judge one run of the client stay in one process of xdist; those that may take longest begin first."""
+    for item in items:
+        if "make_box" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    items.sort(key=_rank)
+
+
+def _rank(item: pytest.Item) -> int:
+    """Tests with more time than others, those that share a run, other tests of the client, of processes, the rest."""
+    marks = ("timeout", "xdist_group", "client", "lifecycle")
+    return next((rank for rank, mark in enumerate(marks) if item.get_closest_marker(mark)), len(marks))
+
+
 @pytest.fixture(autouse=True)
 def no_home_but_the_tests_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test can reach the user's real home, queue or account, by any of the roads that lead there."""

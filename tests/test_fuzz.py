@@ -1,8 +1,8 @@
 """What nobody would write on purpose: job files, names, events, records, settings and templates made by hypothesis.
 
 Nothing may be raised but what a person can put right (MuxqError), and no dropped file may be lost or lie in two places.
-`make test` plays 200 cases of each property (40 where each case is several commands), the same ones every time;
-`make torture` plays 10,000, new ones every time:
+`make test` plays 200 cases of each property (40 where each case is several commands), the same ones every time, and
+`make quick` the first 25 of them; `make torture` plays 10,000, new ones every time:
 
     HYPOTHESIS_PROFILE=long pytest tests/test_fuzz.py
 """
@@ -45,7 +45,7 @@ from runner.templates import template
 from runner.views import job as view
 
 set_hypothesis_home_dir(os.path.join(tempfile.gettempdir(), f"muxq-hypothesis-{os.getuid()}"))  # not in the checkout
-for name, count, same in (("ci", 200, True), ("long", 10_000, False)):
+for name, count, same in (("quick", 25, True), ("ci", 200, True), ("long", 10_000, False)):
     settings.register_profile(
         name,
         report_multiple_bugs=False,
@@ -57,7 +57,7 @@ for name, count, same in (("ci", 200, True), ("long", 10_000, False)):
     )
 PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "ci")
 settings.load_profile(PROFILE)
-pytestmark = [pytest.mark.timeout(0)] if PROFILE != "ci" else []
+pytestmark = [pytest.mark.timeout(0)] if PROFILE == "long" else []
 
 ID = "1m7y5qbm8p7at6"
 MUXQ = get_command(app)
