@@ -20,7 +20,7 @@ from runner.system.text import plain
 from runner.worker import window
 
 if TYPE_CHECKING:
-    from runner.worker.blocked import Summary
+    from runner.worker.ending import Summary
     from runner.worker.run import RunRecord
 
 

@@ -61,7 +61,8 @@ class Notice:
 
 
 _started: list[subprocess.Popen[bytes]] = []
-_waiting: list[tuple[Home, Notice]] = []
+waiting: list[tuple[Home, Notice]] = []
+"""What there was no room to send; see go_on()."""
 
 
 def send(home: Home, notice: Notice) -> None:
@@ -69,7 +70,7 @@ def send(home: Home, notice: Notice) -> None:
     try:
         wanted = notice.message and (notice.kind not in UNASKED or bool(config.load(home.config).notify))
         if notice.command or wanted:
-            _waiting.append((home, notice))
+            waiting.append((home, notice))
             go_on(at_once=notice.kind == "run")  # nobody calls go_on() after the end of a run
     except (MuxqError, OSError) as problem:
         failed(home, "notify", _words_of(problem), notice.named)
@@ -78,10 +79,10 @@ def send(home: Home, notice: Notice) -> None:
 def go_on(*, at_once: bool = False) -> None:
     """Start a process for the notices that wait, unless MOST are running; `at_once`: in any case. Raises nothing."""
     _started[:] = [process for process in _started if process.poll() is None]
-    if not _waiting or (len(_started) >= MOST and not at_once):
+    if not waiting or (len(_started) >= MOST and not at_once):
         return
-    notices = list(_waiting)
-    _waiting.clear()
+    notices = list(waiting)
+    waiting.clear()
     try:
         _start(notices)
     except OSError as problem:

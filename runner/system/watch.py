@@ -10,8 +10,9 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
+from threading import Lock
 
 from watchdog.events import (
     FileClosedEvent,
@@ -87,18 +88,21 @@ class Watcher:
             self._observer.join()
 
     @contextlib.contextmanager
-    def watch(self, path: Path, on_change: OnChange) -> Iterator[None]:
-        """Call `on_change(path)` in the loop for every file made, changed, closed or moved in the folder `path`.
+    def watch(self, path: Path, on_change: OnChange, *, names: Collection[str] = ()) -> Iterator[None]:
+        """Call `on_change(path)` in the loop when files were made, changed, closed or moved in the folder `path`.
+
+        Of several events of one file before the loop has its turn, one is reported. `names`: only of these files.
 
         Where the system refuses to watch (no watches left, no such folder), says so once and lets the poll do it.
         """
         folder = self._folders.get(path) or self._begin(path)
-        folder.callbacks.append(on_change)
+        listener = (on_change, frozenset(names))
+        folder.listeners.append(listener)
         try:
             yield
         finally:
-            folder.callbacks.remove(on_change)
-            if not folder.callbacks:
+            folder.listeners.remove(listener)
+            if not folder.listeners:
                 self._end(path)
 
     def _begin(self, path: Path) -> _Folder:
@@ -128,13 +132,28 @@ class _Folder(FileSystemEventHandler):
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.watch: ObservedWatch | None = None
-        self.callbacks: list[OnChange] = []
+        self.listeners: list[tuple[OnChange, frozenset[str]]] = []
         self._loop = loop
+        self._lock = Lock()
+        self._changed: dict[str, None] = {}
+        """Paths that the loop has not heard of yet, in order."""
 
     def on_any_event(self, event: FileSystemEvent) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop has just closed
-            self._loop.call_soon_threadsafe(self._tell, os.fsdecode(event.dest_path or event.src_path))
+        path = os.fsdecode(event.dest_path or event.src_path)
+        name = os.path.basename(path)
+        if not any(not names or name in names for _, names in list(self.listeners)):
+            return
+        with self._lock:
+            first = not self._changed
+            self._changed[path] = None
+        if first:
+            with contextlib.suppress(RuntimeError):  # the loop has just closed
+                self._loop.call_soon_threadsafe(self._report)
 
-    def _tell(self, path: str) -> None:
-        for on_change in list(self.callbacks):
-            on_change(path)
+    def _report(self) -> None:
+        with self._lock:
+            changed, self._changed = self._changed, {}
+        for path in changed:
+            for on_change, names in list(self.listeners):
+                if not names or os.path.basename(path) in names:
+                    on_change(path)

@@ -1,4 +1,4 @@
-"""The waiting jobs that a worker knows of, in claim order. Pure memory: the files are the truth, this is a hint.
+"""The waiting jobs that a worker knows of: in claim order, after others, or blocked. Pure memory: files are the truth.
 
 A claim costs O(log n): no folder is listed for it.
 """
@@ -6,6 +6,7 @@ A claim costs O(log n): no folder is listed for it.
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Iterable
 
 from runner.home.dependencies import Parent, blocks
@@ -13,8 +14,16 @@ from runner.jobs import entry as entries
 from runner.jobs.entry import Entry
 from runner.jobs.state import State
 
+RECHECK = 30.0
+"""Seconds until such a job is looked at again."""
+
+RECHECKS = 25.0
+"""Of very many jobs, no more than so many are looked at in a second: one takes a few milliseconds."""
+
 
 class Backlog:
+    """Jobs in claim order."""
+
     def __init__(self) -> None:
         self._ready: list[tuple[int, str]] = []
         """A heap of entry.order(): of very many jobs, no more than their names is kept."""
@@ -78,6 +87,8 @@ class Backlog:
 
 
 class Waiting:
+    """Jobs that are after others."""
+
     def __init__(self) -> None:
         self._children: dict[str, dict[str, Entry]] = {}
         """By the id of a parent."""
@@ -119,3 +130,41 @@ class Waiting:
             self._children[parent].pop(job_id, None)
             if not self._children[parent]:
                 del self._children[parent]
+
+
+class Blocked:
+    """Jobs that cannot start (no agent, no secret, a broken setup), and why; of many with one reason one is news."""
+
+    def __init__(self) -> None:
+        self._why: dict[str, str] = {}
+        """By job id."""
+        self._count: Counter[str] = Counter()
+        """Jobs by reason."""
+
+    def __len__(self) -> int:
+        return len(self._why)
+
+    def put(self, job_id: str, why: str) -> bool:
+        """The job cannot start; returns whether that is news: neither it nor another waited for the same."""
+        if self._why.get(job_id) == why:
+            return False
+        self.lift(job_id)
+        self._why[job_id] = why
+        self._count[why] += 1
+        return self._count[why] == 1
+
+    def lift(self, job_id: str) -> None:
+        """The job is blocked no more, or never was."""
+        if why := self._why.pop(job_id, None):
+            self._count[why] -= 1
+
+    def pause(self) -> float:
+        """Seconds until a job that is blocked is worth another look."""
+        return max(RECHECK, len(self) / RECHECKS)
+
+    def reasons(self) -> dict[str, list[str]]:
+        """The ids of the jobs by what they wait for."""
+        reasons: dict[str, list[str]] = {}
+        for job_id, why in self._why.items():
+            reasons.setdefault(why, []).append(job_id)
+        return reasons

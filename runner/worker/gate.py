@@ -11,16 +11,19 @@ from runner.home import config, pool
 from runner.home.hold import Hold
 from runner.home.spool import Spool
 from runner.system import capacity
-from runner.worker.blocked import Summary
+from runner.worker.ending import Summary
 from runner.worker.execution import Execution
 from runner.worker.window import Window
 
 
 class Gate:
     def __init__(
-        self, spool: Spool, jobs: int | None, window: Window, running: Mapping[str, Execution], summary: Summary
+        self, spool: Spool, jobs: int | None, window: Window | None, running: Mapping[str, Execution], summary: Summary
     ) -> None:
-        """`jobs`: how many may run side by side; None asks the machine. `running`: those that do, at any time."""
+        """`jobs`: how many may run side by side; None asks the machine. `running`: those that do, at any time.
+
+        `window`: None where the run is open for ever.
+        """
         self.spool, self.home = spool, spool.home
         self.jobs, self.window, self.running, self.summary = jobs, window, running, summary
         self.settings = config.Config()
@@ -28,7 +31,7 @@ class Gate:
         """Told to stop."""
         self._started: set[str] = set()
         """Ids of the jobs that this run has begun, where it may begin only so many."""
-        self._start_due = 0.0
+        self.start_due = 0.0
         """When a job may start that has to wait for its turn, in seconds since 1970; 0: none has to."""
         self._short = False
         """There was too little memory for another session."""
@@ -40,16 +43,20 @@ class Gate:
 
     def open(self) -> bool:
         """Whether anything may start at all. A window that has closed stays so."""
-        if not self.summary.closed:
+        if self.window and not self.summary.closed:
             used = pool.used(pool.load(self.home), time.time()) if self.window.max_usage is not None else {}
             self.summary.closed = self.window.closed(time.time(), len(self._started), used)
             if self.summary.closed:
                 self.spool.emit("worker.closed", why=self.summary.closed, running=len(self.running))
         return not self.stopping and not self.summary.closed
 
+    def over(self) -> bool:
+        """Whether the window has closed, and sessions that still run have had their grace."""
+        return self.window is not None and self.window.over(time.time())
+
     def free(self) -> bool:
         """Whether one more may start now, if there is one."""
-        return self._room() and time.time() >= self._start_due and not self.held()
+        return self._room() and time.time() >= self.start_due and not self.held()
 
     def held(self) -> Hold | None:
         return pool.held(self.home, self.settings, time.time())
@@ -73,20 +80,20 @@ class Gate:
 
     def take_turn(self, job_id: str) -> bool:
         """Whether it is this job's turn to start; it counts as started then."""
-        self._start_due = pool.take_turn(self.home, job_id)
-        return not self._start_due
+        self.start_due = pool.take_turn(self.home, job_id)
+        return not self.start_due
 
     def started(self, job_id: str) -> None:
         """This run has begun the job."""
-        if self.window.max_jobs is not None:
+        if self.window and self.window.max_jobs is not None:
             self._started.add(job_id)
 
     def forget_turn(self) -> None:
         """The hold or the pool has changed: perhaps it is somebody's turn already."""
-        self._start_due = 0.0
+        self.start_due = 0.0
 
     def due(self) -> list[float]:
         """When it may open or close, in seconds since 1970."""
         held = self.held()
-        dated = [moment for moment in (held and held.until, self._start_due) if moment]
-        return dated + self.window.due(time.time())
+        dated = [moment for moment in (held and held.until, self.start_due) if moment]
+        return dated + (self.window.due(time.time()) if self.window else [])

@@ -25,7 +25,7 @@ from runner.jobs.state import Move, State
 from runner.notify import notices
 from runner.system import clock
 from runner.worker.backlog import Backlog, Waiting
-from runner.worker.blocked import Summary
+from runner.worker.ending import Summary
 
 
 class Candidates:

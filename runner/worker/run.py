@@ -18,8 +18,8 @@ from runner.jobs.state import State
 from runner.notify import notices
 from runner.system import clock
 from runner.tmux.terminal import of_home
-from runner.worker.blocked import Summary
 from runner.worker.display import Lines, Live
+from runner.worker.ending import Summary
 from runner.worker.window import Window
 from runner.worker.worker import Worker
 

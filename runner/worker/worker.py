@@ -1,7 +1,7 @@
 """The worker: takes in drops, takes over what has lost its worker, claims, and runs attempts side by side.
 
 One process, one event loop, no fixed sleeps: it wakes for a file event, the end of an attempt, a signal, or the
-nearest time something is due. The slow look (POLL) finds what no event told of.
+nearest time something is due. The slow look (POLL) finds what no event reported.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 from runner.attempts.plan import Setup
 from runner.errors import MuxqError, describe_error
@@ -19,16 +20,18 @@ from runner.home.layout import Home
 from runner.home.spool import Listener, Spool
 from runner.intake import batch
 from runner.jobs import entry as entries
+from runner.jobs.entry import Entry
 from runner.jobs.outcome import Cancelled, Requeued
 from runner.jobs.state import State
 from runner.notify import notices, sender
 from runner.schedules.recurring import Recurring
 from runner.system import files
-from runner.system.watch import Watcher
+from runner.system.watch import OnChange, Watcher
 from runner.tmux.terminal import Terminal
+from runner.worker import ending
 from runner.worker.backlog import Backlog
-from runner.worker.blocked import Summary
 from runner.worker.drop_buffer import DropBuffer
+from runner.worker.ending import Situation, Summary
 from runner.worker.execution import Claim, Execution
 from runner.worker.gate import Gate
 from runner.worker.readiness import Candidates
@@ -62,10 +65,10 @@ class Worker:
         env: Mapping[str, str] | None = None,
         listener: Listener | None = None,
     ) -> None:
+        """`jobs`: attempts side by side, None for as many as the machine carries. `on_stop`: see config.ON_STOP."""
         self.home, self.terminal = home, terminal
         self.spool = Spool(home, listener)
         self.jobs, self.drain, self.on_stop = jobs, drain, on_stop
-        self.window = window or Window()
         self.env = os.environ if env is None else env
         self.summary = Summary()
         self._recurring = Recurring(self.spool)
@@ -73,44 +76,62 @@ class Worker:
         """By job id."""
         self._tasks: dict[asyncio.Task[None], Execution] = {}
         self.backlog = Backlog()
-        self._intake = DropBuffer(self.spool, self.backlog)
+        self.drops = DropBuffer(self.spool, self.backlog)
         self.candidates = Candidates(self.spool, self.backlog, self.env, self.summary, self._wake)
-        self._gate = Gate(self.spool, jobs, self.window, self.running, self.summary)
-        self._starter = Starter(self.spool, self._gate, self.backlog, self.candidates, self.running, self._begin)
+        self.gate = Gate(self.spool, jobs, window, self.running, self.summary)
+        self.starter = Starter(self.spool, self.gate, self.backlog, self.candidates, self.running, self._begin)
         self._poll_due = 0.0
         self._looked = False
         """There was a slow look since the last job began, or was dropped."""
+        self._stepped = 0.0
+        """When the last step began, in seconds since 1970."""
         self._troubled_until = 0.0
         self._broken: BaseException | None = None
         self._woken = asyncio.Event()
 
+    @property
+    def stopping(self) -> bool:
+        """Told to stop."""
+        return self.gate.stopping
+
+    def stop(self) -> None:
+        """Start nothing more; what becomes of running attempts `on_stop` says. A second call: leave them and go."""
+        if self.stopping:
+            self.on_stop = "leave"
+            for task in list(self._tasks):
+                task.cancel()
+        self.gate.stopping = self.summary.stopped = True
+        self._wake()
+
+    # -- the loop ---------------------------------------------------------------------------------------------
+
     async def run(self) -> Summary:
-        """Work until told to stop or, when draining, until nothing is left that can be done now."""
-        with contextlib.ExitStack() as open_things:
-            self._gate.settings = config.load(self.home.config)
-            self._watcher = open_things.enter_context(Watcher(enabled=self._gate.settings.watch))
-            self._leftovers = Sweeper(self.spool, self.terminal, self.running)
-            open_things.enter_context(self._watcher.watch(self.home.queue, self._on_queue))
-            open_things.enter_context(self._watcher.watch(self.home.requests, self._on_request))
-            open_things.enter_context(self._watcher.watch(self.home.path, self._on_home))
-            for state in (state for state in State if state.final):
-                open_things.enter_context(self._watcher.watch(self.home.folder(state), self.candidates.ended))
-            open_things.enter_context(self._sign())
+        """Sign in, work, end the attempts; raises what was wrong with muxq itself."""
+        with contextlib.ExitStack() as resources:
+            self._open(resources)
             await self.terminal.start()
             self.spool.emit("worker.started", pid=os.getpid(), jobs=self.jobs)
             try:
-                while not self._finished():
-                    self._woken.clear()
-                    looked = time.time()
-                    await self._step()
-                    if not self._finished():
-                        await self._sleep(looked)
+                await self._work()
                 await self._end_attempts()
             finally:
-                self._tell_news(at_once=True)
+                self._notify(at_once=True)
             self.spool.emit("worker.stopped", pid=os.getpid())
         await self.terminal.stop_if_empty()
         return self.summary
+
+    def _open(self, resources: contextlib.ExitStack) -> None:
+        """Read the settings, watch the folders where something may happen, and hold the lock of a living worker."""
+        settings = self.gate.settings = config.load(self.home.config)
+        watcher = self._watcher = resources.enter_context(Watcher(enabled=settings.watch))
+        self.sweeper = Sweeper(self.spool, self.terminal, self.running)
+        folders: dict[Path, OnChange] = {self.home.queue: self._on_queue, self.home.requests: self._on_request}
+        folders |= {self.home.folder(state): self.candidates.ended for state in State if state.final}
+        for folder, on_change in folders.items():
+            resources.enter_context(watcher.watch(folder, on_change))
+        gates = {self.home.hold.name, self.home.pool.name}
+        resources.enter_context(watcher.watch(self.home.path, self._on_gate, names=gates))
+        resources.enter_context(self._sign())
 
     @contextlib.contextmanager
     def _sign(self) -> Iterator[None]:
@@ -124,35 +145,35 @@ class Worker:
             if lock:
                 lock.release()
 
-    @property
-    def stopping(self) -> bool:
-        """Told to stop."""
-        return self._gate.stopping
-
-    def stop(self) -> None:
-        """Start nothing more; what becomes of running attempts `on_stop` says. Said twice: leave them and go."""
-        if self.stopping:
-            self.on_stop = "leave"
-            for task in list(self._tasks):
-                task.cancel()
-        self._gate.stopping = self.summary.stopped = True
-        self._wake()
+    async def _work(self) -> None:
+        """Sleep until something is due, then take a step; again, until the worker may end."""
+        while not self._may_end():
+            await self._sleep()
+            await self._step()
 
     async def _step(self) -> None:
-        """Look around, take in, claim; where the disk says no, say so and try again at the next slow look."""
-        if time.monotonic() < self._troubled_until:
+        """Look around, take in drops, claim. Where the disk refuses, all waits until the next slow look."""
+        self._woken.clear()
+        self._stepped = time.time()
+        if time.monotonic() < self._troubled_until or (self.stopping and self.on_stop != "finish"):
             return
         setup = Setup(self.home)
         try:
             await self._look_around()
-            if await self._intake.take_in(setup):
-                self._looked = False
-            if self._starter.claim(setup):
-                self._wake()
+            await self._take_in(setup)
+            self._claim(setup)
         except OSError as problem:
             self._troubled_until = self._poll_due = time.monotonic() + POLL
             why = describe_error(problem, self.home.path)
             self.spool.emit("worker.trouble", why=f"{why}; nothing new starts meanwhile")
+
+    async def _take_in(self, setup: Setup) -> None:
+        if await self.drops.take_in(setup):
+            self._looked = False
+
+    def _claim(self, setup: Setup) -> None:
+        if self.starter.claim(setup):
+            self._wake()
 
     # -- waking -----------------------------------------------------------------------------------------------
 
@@ -160,31 +181,34 @@ class Worker:
         self._woken.set()
 
     def _on_queue(self, path: str) -> None:
-        name = os.path.basename(path)
-        if found := entries.parse(name):
-            self.backlog.arrived(found)
-        else:
-            self._intake.drop(name)
+        self._see(os.path.basename(path), self.backlog.arrived)
         self._wake()
 
-    def _on_request(self, _path: str) -> None:
+    def _see(self, name: str, remember: Callable[[Entry], None]) -> None:
+        """A file of this name lies in queue/: a job, or a drop."""
+        if entry := entries.parse(name):
+            remember(entry)
+        else:
+            self.drops.drop(name)
+
+    def _on_request(self, _path: str = "") -> None:
         for job_id, running in self.running.items():
             if self.home.request(job_id).exists():
                 running.attempt.tell(Cancelled())
 
-    def _on_home(self, path: str) -> None:
-        if path in (str(self.home.hold), str(self.home.pool)):
-            self._gate.forget_turn()
-            self._wake()
+    def _on_gate(self, _path: str) -> None:
+        self.gate.forget_turn()
+        self._wake()
 
-    async def _sleep(self, looked: float) -> None:
+    async def _sleep(self) -> None:
         """Until something happens or is due. Never longer than to the next slow look, whatever the clock does.
 
-        What was due already when the step `looked`, and is still, waits for room or the end of a hold: no time tells.
+        What was due already when the last step began, and is still, waits for room or the end of a hold, which no time
+        tells.
         """
         await asyncio.sleep(0)  # the event's wait() below does not let the others run when it is set
-        dated = [moment for moment in (self.backlog.due(), *self._gate.due()) if moment and moment > looked]
-        due = min(self._poll_due, self._intake.due, *(time.monotonic() + moment - time.time() for moment in dated))
+        dates = [moment for moment in (self.backlog.due(), *self.gate.due()) if moment and moment > self._stepped]
+        due = min(self._poll_due, self.drops.due, *(time.monotonic() + moment - time.time() for moment in dates))
         due = max(due, self._troubled_until)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, due - time.monotonic())):
@@ -193,24 +217,48 @@ class Worker:
     # -- looking ----------------------------------------------------------------------------------------------
 
     async def _look_around(self) -> None:
-        """The slow look: everything that events should have told, once more."""
+        """The slow look: settings, schedules, batches, the queue, then what tmux and dead workers' jobs are like."""
         if time.monotonic() < self._poll_due:
             return
         self._poll_due = time.monotonic() + POLL
-        self._starter.let_in()
-        self._gate.read_settings()
-        for new in self._recurring.look():
-            self.backlog.remember(new)
-        batch.complete(self.spool)
-        self._tell_news()
+        self.starter.let_in()
+        self.gate.read_settings()
+        self._add_scheduled()
+        self._complete_batches()
+        self._notify()
+        self._look_into_the_queue()
+        await self._look_at_sessions()
+
+    def _add_scheduled(self) -> None:
+        if next(self.home.schedules.iterdir(), None):  # most homes have no schedule
+            for entry in self._recurring.look():
+                self.backlog.remember(entry)
+
+    def _complete_batches(self) -> None:
+        if next(self.home.batches.iterdir(), None):  # most homes have no batch
+            batch.complete(self.spool)
+            self._notify_of_batches()
+
+    def _notify_of_batches(self) -> None:
+        try:
+            notices.of_batches(self.spool)
+        except OSError as problem:
+            self.spool.emit("worker.trouble", why=describe_error(problem, self.home.path))
+
+    def _notify(self, *, at_once: bool = False) -> None:
+        """Send what there was no room to send; `at_once`: nobody does it later."""
+        if sender.waiting:
+            sender.go_on(at_once=at_once)
+
+    def _look_into_the_queue(self) -> None:
         names = self.spool.names(State.QUEUED)
         self.candidates.find_ended(names)
         for name in self.backlog.unknown(names):
-            if found := entries.parse(name):
-                self.backlog.remember(found)
-            else:
-                self._intake.drop(name)
+            self._see(name, self.backlog.remember)
         self._looked = True
+
+    async def _look_at_sessions(self) -> None:
+        """Show every attempt what tmux says, then see to the jobs and sessions that dead workers left."""
         try:
             asked, panes = time.monotonic(), await self.terminal.panes()
         except MuxqError as problem:
@@ -219,18 +267,10 @@ class Worker:
         for running in self.running.values():
             running.attempt.look(panes, asked)
             running.attempt.wake()
-        self._on_request("")
-        await self._leftovers.close(panes)
-        self._leftovers.forget_requests()
-        self._starter.take_over()
-
-    def _tell_news(self, *, at_once: bool = False) -> None:
-        """Tell of batches that have ended, and of what there was no room to tell of; `at_once`: nobody comes after."""
-        try:
-            notices.of_batches(self.spool)
-        except OSError as problem:
-            self.spool.emit("worker.trouble", why=describe_error(problem, self.home.path))
-        sender.go_on(at_once=at_once)
+        self._on_request()
+        await self.sweeper.close(panes)
+        self.sweeper.forget_requests()
+        self.starter.take_over()
 
     # -- attempts ---------------------------------------------------------------------------------------------
 
@@ -242,20 +282,24 @@ class Worker:
         task = asyncio.get_running_loop().create_task(running.attend())
         self._tasks[task] = running
         task.add_done_callback(self._ended)
-        self._on_request("")
+        self._on_request()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         running = self._tasks.pop(task)
         del self.running[running.id]
-        self._starter.let_in()
+        self.starter.let_in()
         self._wake()
         if task.cancelled():
             return
         if (problem := task.exception()) is not None:
             self._broken = problem
             return
-        if self._starter.crowded:
+        if self.starter.crowded:
             self._poll_due = 0.0
+        self._account_for(running)
+
+    def _account_for(self, running: Execution) -> None:
+        """The job of an attempt that ended is over, or waits again."""
         entry, ended = running.place.entry, running.ended
         self.backlog.let_go(entry)
         if isinstance(ended, Requeued) and ended.reason == "launch":
@@ -269,33 +313,45 @@ class Worker:
 
     # -- ending -----------------------------------------------------------------------------------------------
 
-    def _finished(self) -> bool:
-        """Whether the loop may end: told to stop, or draining and nothing left that can be done now."""
+    def _may_end(self) -> bool:
+        """See how things stand; carries out what follows besides the end."""
         if self._broken:
             raise self._broken
-        if self.running and self.window.over(time.time()):
-            self._gate.stopping = True
-        if self.stopping:
-            return self.on_stop != "finish" or not self.running
-        if self.summary.closed or self.window.over(time.time()):
-            return not self.running
-        if not self.drain or self.running or self._starter.crowded or self._intake.left():
-            return False
-        if not self.backlog.left(time.time()) and not self._starter.outside:
-            if not self._looked:  # perhaps no event has told of a drop that a command took in, or a worker has died
-                self._poll_due = 0.0
-            return self._looked and not self.candidates.elsewhere()
-        held = self._gate.held()
-        if held and held.until is None:
-            self.summary.hold = held
-        return self.summary.hold is not None
+        if self.running and self.gate.over():
+            self.gate.stopping = True
+        now = self._situation()
+        if ends := ending.may_end(now):
+            self.summary.hold = now.hold
+        elif ending.unsure(now):
+            self._poll_due = 0.0
+        return ends
+
+    def _situation(self) -> Situation:
+        """What the end depends on. Unless the worker is idle, what costs a look at the disk is left out."""
+        closed = bool(self.summary.closed) or self.gate.over()
+        idle = self.drain and not (self.running or self.stopping or closed)
+        startable = idle and (self.backlog.left(time.time()) or bool(self.starter.outside))
+        hold = self.gate.held() if startable else None
+        return Situation(
+            running=bool(self.running),
+            stopping=self.stopping,
+            finishes=self.on_stop == "finish",
+            closed=closed,
+            drain=self.drain,
+            crowded=self.starter.crowded,
+            dropping=idle and self.drops.left(),
+            startable=startable,
+            hold=hold if hold and hold.until is None else None,
+            looked=self._looked,
+            elsewhere=idle and not startable and self.candidates.elsewhere(),
+        )
 
     async def _end_attempts(self) -> None:
         """What `on_stop` says: leave the sessions to the next worker, or end them and put their jobs back."""
         if self.on_stop == "kill":
             for running in self.running.values():
                 running.attempt.tell(Requeued("stopped", "the worker was told to end its sessions"))
-            await asyncio.gather(*self._tasks, return_exceptions=True)  # told once more, all are cancelled
+            await asyncio.gather(*self._tasks, return_exceptions=True)  # stop() once more cancels them all
         if settling := [task for task, running in self._tasks.items() if running.settling]:
             await asyncio.wait(settling, timeout=SETTLING)
         for task in list(self._tasks):

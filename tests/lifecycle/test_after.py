@@ -14,7 +14,7 @@ import pytest
 from runner.home.attempt_folder import AttemptFolder
 from runner.jobs.state import Move
 from runner.worker.backlog import Backlog
-from runner.worker.blocked import Summary
+from runner.worker.ending import Summary
 from runner.worker.readiness import Candidates
 from tests.site import HASTY, Site
 

@@ -27,7 +27,7 @@ def test_nothing_is_started_where_nobody_wants_to_be_told(home: Home) -> None:
     sender.send(home, Notice("attention", JOB))
     sender.send(home, Notice("held", "why"))
     sender.send(home, Notice("done", JOB, message=False))
-    assert (sender._started, sender._waiting, home.events.exists()) == ([], [], False)
+    assert (sender._started, sender.waiting, home.events.exists()) == ([], [], False)
 
 
 def test_a_broken_config_is_an_event_and_no_error(home: Home) -> None:
@@ -72,11 +72,11 @@ def test_a_thousand_notices_are_no_thousand_processes(home: Home, wait_until: Ca
     for number in range(50):
         sender.send(home, Notice("done", JOB | {"number": number}, message=False, key="on_done", command=gate))
     assert len(sender._started) == sender.MOST
-    assert len(sender._waiting) == 50 - sender.MOST
+    assert len(sender.waiting) == 50 - sender.MOST
     sender.go_on()
     assert len(sender._started) == sender.MOST
     sender.go_on(at_once=True)
-    assert (len(sender._started), len(sender._waiting)) == (sender.MOST + 1, 0)
+    assert (len(sender._started), len(sender.waiting)) == (sender.MOST + 1, 0)
     (home.path / "gate").touch()
     wait_until(lambda: all(process.poll() is not None for process in sender._started))
     assert (home.path / "told").read_text() == "x\n" * 50
@@ -109,7 +109,7 @@ def test_where_no_process_can_be_started_that_is_told_of_each(home: Home, monkey
 
     monkeypatch.setattr(sender.subprocess, "Popen", full)
     sender.send(home, Notice("done", JOB, named=NAMED))
-    assert (events(home), sender._waiting) == (
+    assert (events(home), sender.waiting) == (
         [{"what": "notify", "why": "Resource temporarily unavailable", **NAMED}],
         [],
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runner.worker.blocked import RECHECK, Blocked
+from runner.worker.backlog import RECHECK, Blocked
 
 
 def test_of_jobs_that_wait_for_the_same_only_the_first_is_news() -> None:

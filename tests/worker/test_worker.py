@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -18,10 +16,18 @@ from runner.attempts.plan import Setup
 from runner.home import hold, pool
 from runner.home.hold import Hold
 from runner.home.layout import Home
+from runner.home.spool import Spool
 from runner.jobs.entry import Entry
+from runner.jobs.state import State
 from runner.notify import sender
-from runner.tmux.terminal import Tmux
+from runner.notify.sender import Notice
+from runner.tmux.terminal import Pane, Tmux
+from runner.worker import worker as module
+from runner.worker.execution import Execution
 from runner.worker.worker import Worker
+
+WHILE = 0.2
+"""Seconds in which a worker that does not sleep takes hundreds of steps."""
 
 
 class NoTmux(Tmux):
@@ -30,28 +36,39 @@ class NoTmux(Tmux):
     async def start(self) -> None:
         pass
 
+    async def panes(self) -> dict[str, Pane]:
+        return {}
+
+    async def stop_if_empty(self) -> None:
+        pass
+
 
 @pytest.fixture
-def worker(home: Home, tmp_path: Path) -> Worker:
-    made = Worker(home, NoTmux(tmp_path / "t.sock"), drain=True)
-    made._intake.due = math.inf
-    return made
+def worker(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Worker:
+    """One whose slow look comes once, as it begins."""
+    monkeypatch.setattr(module, "POLL", 3600.0)
+    return Worker(home, NoTmux(tmp_path / "t.sock"))
 
 
-def sleeps(worker: Worker, looked: float | None = None) -> bool:
-    """Whether a worker whose last step began at `looked` (now), and whose slow look is far away, waits to be woken."""
+def steps(worker: Worker, during: Callable[[], object] = lambda: None) -> int:
+    """How often the worker claims within WHILE seconds."""
+    calls, claim = [], worker.starter.claim
 
-    async def asleep() -> bool:
-        worker._poll_due = time.monotonic() + 3600
-        sleeping = asyncio.create_task(worker._sleep(looked or time.time()))
-        for _ in range(10):
-            await asyncio.sleep(0)
-        still = not sleeping.done()
-        worker._wake()
-        await sleeping
-        return still
+    def counted(setup: Setup) -> bool:
+        calls.append(setup)
+        return claim(setup)
 
-    return asyncio.run(asleep())
+    async def run() -> None:
+        running = asyncio.create_task(worker.run())
+        await asyncio.sleep(WHILE / 2)
+        during()
+        await asyncio.sleep(WHILE / 2)
+        worker.stop()
+        await running
+
+    worker.starter.claim = counted  # type: ignore[method-assign]
+    asyncio.run(run())
+    return len(calls)
 
 
 def test_it_sleeps_though_the_time_of_a_job_has_come_that_cannot_start(
@@ -59,67 +76,99 @@ def test_it_sleeps_though_the_time_of_a_job_has_come_that_cannot_start(
 ) -> None:
     hold.put(home, Hold("later"))
     worker.backlog.postpone(add(), time.time() - 1, worth_waiting=True)
-    assert sleeps(worker)
+    assert 0 < steps(worker) < 10
 
 
 def test_it_sleeps_though_it_is_the_turn_of_a_job_that_waits_no_more(worker: Worker) -> None:
-    worker._gate._start_due = time.time() - 1
-    assert sleeps(worker)
+    worker.gate.start_due = time.time() - 1
+    assert 0 < steps(worker) < 10
 
 
 def test_it_does_not_sleep_through_a_time_that_came_during_the_last_step(
-    worker: Worker, add: Callable[..., Entry]
+    home: Home, worker: Worker, add: Callable[..., Entry], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    worker.backlog.postpone(add(), time.time() - 1, worth_waiting=True)
-    assert not sleeps(worker, looked=time.time() - 2)
+    hold.put(home, Hold("later"))
+    entry, look = add(), worker.gate.read_settings
+
+    def slow_look() -> None:
+        worker.backlog.postpone(entry, time.time() + 0.01, worth_waiting=True)
+        time.sleep(0.05)
+        look()
+
+    monkeypatch.setattr(worker.gate, "read_settings", slow_look)
+    assert steps(worker) > 1
 
 
-def test_it_sleeps_while_the_disk_is_in_trouble_whatever_is_dropped(worker: Worker) -> None:
-    worker._troubled_until = time.monotonic() + 3600
-    worker._on_queue("dropped.json")
-    worker._woken.clear()
-    assert sleeps(worker)
+def test_while_the_disk_refuses_nothing_is_taken_in(
+    home: Home, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Spool, "names", no_room)
+    dropped = home.queue / "dropped.json"
+    steps(worker, during=lambda: dropped.write_text('{"prompt": "x", "agent": "echo"}'))
+    assert dropped.exists()
+
+
+def no_room(*_: object) -> list[str]:
+    raise OSError(errno.ENOSPC, "full")
 
 
 # --- ending
 
 
-def test_told_twice_to_end_its_sessions_it_leaves_what_cannot_end(worker: Worker) -> None:
-    async def ended() -> bool:
-        worker.on_stop = "kill"
-        stuck = asyncio.create_task(asyncio.Event().wait())
-        worker._tasks[stuck] = SimpleNamespace(settling=False)  # type: ignore[index, assignment]
-        worker.stop()
-        ending = asyncio.create_task(worker._end_attempts())
-        await asyncio.sleep(0)
-        worker.stop()
-        await ending
-        return stuck.cancelled()
-
-    assert asyncio.run(ended())
+async def stuck(_: Execution) -> None:
+    await asyncio.Event().wait()
 
 
-def test_what_there_was_no_room_to_tell_of_is_told_where_the_worker_ends_in_an_error(
-    worker: Worker, monkeypatch: pytest.MonkeyPatch
+def test_told_twice_to_end_its_sessions_it_leaves_what_cannot_end(
+    home: Home, worker: Worker, add: Callable[..., Entry], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = []
-    monkeypatch.setattr(sender, "go_on", lambda *, at_once=False: told.append(at_once))
-    worker._broken = RuntimeError("a mistake of ours")
+    async def ended() -> None:
+        running = asyncio.create_task(worker.run())
+        while not worker.running:
+            await asyncio.sleep(0.01)
+        worker.stop()
+        await asyncio.sleep(0.05)
+        assert not running.done()
+        worker.stop()
+        await running
+
+    monkeypatch.setattr(Execution, "attend", stuck)
+    worker.on_stop = "kill"
+    entry = add()
+    asyncio.run(ended())
+    assert Spool(home).locate(entry).state is State.RUNNING
+
+
+def test_what_there_was_no_room_to_send_is_sent_where_the_worker_ends_in_an_error(
+    home: Home, worker: Worker, add: Callable[..., Entry], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def mistake(_: Execution) -> None:
+        raise RuntimeError("a mistake of ours")
+
+    calls = []
+    monkeypatch.setattr(sender, "go_on", lambda *, at_once=False: calls.append(at_once))
+    monkeypatch.setattr(sender, "waiting", [(home, Notice("held", "why"))])
+    monkeypatch.setattr(Execution, "attend", mistake)
+    add()
     with pytest.raises(RuntimeError, match="ours"):
         asyncio.run(worker.run())
-    assert told == [True]
+    assert calls[-1] is True
 
 
 def test_a_draining_worker_does_not_end_on_a_look_that_the_disk_cut_short(
-    worker: Worker, add: Callable[..., Entry], monkeypatch: pytest.MonkeyPatch
+    home: Home, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def no_room(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "full")
+    looks, names = [], Spool.names
 
-    add()
-    monkeypatch.setattr(worker._recurring, "look", no_room)
-    asyncio.run(worker._step())
-    assert not worker._finished()
+    def full_at_first(spool: Spool, state: State) -> list[str]:
+        looks.append(state)
+        return names(spool, state) if len(looks) > 1 else no_room()
+
+    monkeypatch.setattr(module, "POLL", 0.05)
+    monkeypatch.setattr(Spool, "names", full_at_first)
+    worker.drain = True
+    asyncio.run(worker.run())
+    assert looks.count(State.QUEUED) == 2
 
 
 # --- starting
@@ -128,15 +177,17 @@ def test_a_draining_worker_does_not_end_on_a_look_that_the_disk_cut_short(
 def test_a_probe_that_is_cancelled_before_it_starts_keeps_nobody_waiting(
     home: Home, worker: Worker, add: Callable[..., Entry], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found, real = add(), worker.candidates.examine
+    examine = worker.candidates.examine
 
-    def examine(entry: Entry, setup: Setup) -> object:
-        made = real(entry, setup)
+    def cancelled(entry: Entry, setup: Setup) -> object:
+        ready = examine(entry, setup)
         Queue(home.path).cancel(entry.id)
-        return made
+        return ready
 
+    add()
     pool.change(home, pool.refused)
     pool.change(home, lambda known: replace(known, refusals=pool.OPEN_AFTER))
-    monkeypatch.setattr(worker.candidates, "examine", examine)
-    worker._starter._start(found, Setup(home))
+    monkeypatch.setattr(worker.candidates, "examine", cancelled)
+    worker.drain = True
+    asyncio.run(worker.run())
     assert pool.load(home).probe == ""
