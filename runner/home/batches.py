@@ -37,7 +37,7 @@ class Batch:
     ids: tuple[str, ...]
     created_at: str
     digest: str
-    """Of the contents of all jobs: a second try to add the same batch is known by it."""
+    """Of the contents of all jobs: by it a second try to add the same batch is recognised."""
     on_end: OnEnd = NOTHING
     """For the end of the last of its jobs."""
 

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from runner.errors import BadInput, BadSetup, refuse_unknown
-from runner.home import messages
+from runner.home import messages, quota
 from runner.home.quota import Quota
-from runner.home.quota import read as read_pause
 from runner.jobs.defaults import AGENT
 from runner.jobs.on_end import ENDS, OnEnd
 from runner.jobs.permissions import PERMISSIONS
@@ -26,36 +25,36 @@ class Config:
     agent: str = AGENT
     permissions: str = "edits"
     timeout: float = 3600.0
-    """Seconds an attempt may take when neither its job nor its template says."""
+    """Seconds an attempt may take where neither its job nor its template sets `timeout`."""
     jobs: int | None = 1
     """Attempts side by side in one `muxq work`; None ("auto"): as many as cores and memory allow."""
     on_stop: str = "leave"
     watch: bool = True
-    """Use file events; without, everything is looked at every few seconds (network file systems)."""
+    """Use file events; false: look at everything every few seconds (network file systems)."""
     pool: Quota = field(default_factory=Quota)
     """How much of the account's limits jobs may use."""
     allow: tuple[str, ...] = ()
-    """Rules in the agent's own syntax: what passes unasked, and `deny`: what never does."""
+    """Rules in the agent's own syntax: what is allowed without asking; `deny`: what is refused."""
     deny: tuple[str, ...] = ()
     answer_within: float = 1200.0
     """Seconds that a permission or a question waits for a person."""
     answer_default: str = "deny"
-    """What it is answered with then."""
+    """The answer it gets after that time."""
     on_attention: str = ""
-    """A shell command, run once when a job begins to wait for a person."""
+    """A command for sh, run once when a job begins to wait for a person."""
     notify: tuple[str, ...] = ()
-    """Where messages go, as Apprise writes it. Secrets."""
+    """The services that messages are sent to, as URLs of Apprise. Secrets."""
     notify_on: tuple[str, ...] = ()
-    """At which ends of a job a message is sent, for jobs that do not say; `on_done` and `on_failed` as well."""
+    """The ends of a job at which a message is sent. This key, `on_done` and `on_failed` are defaults for jobs."""
     on_done: str = ""
-    """A shell command, run when a job is done."""
+    """A command for sh, run when a job is done."""
     on_failed: str = ""
     messages: Mapping[str, str] = field(default_factory=dict)
-    """What messages say, by kind, in place of messages.DEFAULTS."""
+    """Templates of messages, by kind, in place of messages.DEFAULTS."""
 
     @property
     def on_end(self) -> OnEnd:
-        """For jobs that do not say."""
+        """The defaults for the end of a job."""
         return OnEnd(self.notify_on, self.on_done, self.on_failed)
 
 
@@ -71,12 +70,12 @@ def load(path: Path) -> Config:
     import tomllib
 
     try:
-        said = tomllib.loads(path.read_text("utf-8"))
+        table = tomllib.loads(path.read_text("utf-8"))
     except (ValueError, RecursionError) as problem:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
         raise BadSetup(f"{path}: {problem}") from None
-    said.pop("version", None)
-    refuse_unknown(said, [field.name for field in fields(Config)], where=str(path))
-    return replace(Config(), **{key: _checked(key, value, path) for key, value in said.items()})
+    table.pop("version", None)
+    refuse_unknown(table, [field.name for field in fields(Config)], where=str(path))
+    return replace(Config(), **{key: _checked(key, value, path) for key, value in table.items()})
 
 
 def _checked(key: str, value: Any, path: Path) -> Any:
@@ -91,7 +90,7 @@ def _checked(key: str, value: Any, path: Path) -> Any:
         except BadInput as problem:
             raise BadSetup(f"{path}: `{key}`: {problem}") from None
     if key == "pool":
-        return read_pause(value, str(path))
+        return quota.read(value, str(path))
     if key == "messages":
         return messages.read(value, str(path))
     if key == "notify_on":
@@ -116,7 +115,7 @@ def _ends(value: Any, path: Path) -> tuple[str, ...]:
 
 
 def _texts(key: str, value: Any, path: Path) -> tuple[str, ...]:
-    """A list of texts. What stands in it is not repeated: it may be a secret."""
+    """A list of texts. An error does not quote them: they may be secrets."""
     if not isinstance(value, list) or not all(isinstance(item, str) and item.strip() for item in value):
         raise BadSetup(f"{path}: `{key}` is a list of texts")
     return tuple(value)

@@ -19,7 +19,7 @@ from runner.errors import BadInput
 from runner.system import clock, files
 
 _HEAD = re.compile(rb'\{"version":1,"at":"(?P<at>[0-9TZ:.-]+)","event":"(?P<name>[a-z-]+)","data":')
-"""How the hooks begin a line: what happened is known even where an agent's data is no JSON."""
+"""How the hooks begin a line: the event is known even where the data of an agent is not JSON."""
 
 
 OF_ATTEMPT = (
@@ -44,7 +44,7 @@ OF_ATTEMPT = (
 """The events of an attempt. docs/files.md says what each means."""
 
 BLOCK = 1 << 16
-"""Bytes within which a time is looked for line by line."""
+"""Bytes; within so many a time is searched line by line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +55,13 @@ class Event:
 
 
 def emit(path: Path, name: str, **data: Any) -> None:
-    """Append one event to the file at `path`. A full disk costs the event, and nothing else."""
+    """Append an event to the file at `path`. An event that cannot be written, as on a full disk, is dropped."""
     with contextlib.suppress(OSError):
         files.append(path, {"version": 1, "at": clock.stamp(), "event": name, "data": data})
 
 
 def parse(line: bytes) -> Event | None:
-    """The event of one line; None for a line that is none (a damaged line must not hide the next)."""
+    """The event of a line; None for a damaged line, which must not hide the next."""
     try:
         value = json.loads(line)
         data = value.get("data") or {}
@@ -69,14 +69,14 @@ def parse(line: bytes) -> Event | None:
     except (KeyError, AttributeError):
         return None
     except (ValueError, RecursionError):
-        found = _HEAD.match(line)
-        return Event(found["at"].decode(), found["name"].decode()) if found else None
+        head = _HEAD.match(line)
+        return Event(head["at"].decode(), head["name"].decode()) if head else None
 
 
 class Tail:
-    """Reads what has been appended to an events file since the last read; only whole lines.
+    """Reads the whole lines that have been appended to an events file since the last read.
 
-    Of a long file, only the lines that have `part` in them are taken apart.
+    Only lines that contain `part` are parsed, which is faster for a long file.
     """
 
     def __init__(self, path: Path, part: str = "") -> None:
@@ -85,12 +85,12 @@ class Tail:
         self._offset = 0
 
     def skip(self) -> None:
-        """Pass over what is there already."""
+        """Skip the events that have been written so far."""
         with contextlib.suppress(FileNotFoundError):
             self._offset = self.path.stat().st_size
 
     def read(self) -> list[Event]:
-        """The new events, oldest first; [] when there is no file or nothing new."""
+        """The new events, oldest first; [] without a file."""
         try:
             with os.fdopen(files.open_regular(self.path), "rb") as file:
                 file.seek(self._offset)
@@ -99,7 +99,7 @@ class Tail:
             return []
         whole = data[: data.rfind(b"\n") + 1]
         self._offset += len(whole)
-        return [found for line in whole.splitlines() if self._part in line and (found := parse(line))]
+        return [event for line in whole.splitlines() if self._part in line and (event := parse(line))]
 
 
 def read(path: Path) -> list[Event]:
@@ -108,9 +108,9 @@ def read(path: Path) -> list[Event]:
 
 
 def since(path: Path, moment: float, part: str = "") -> Iterator[Event]:
-    """The events of a file from `moment` on (seconds since 1970), however long the file is: its lines are in order.
+    """The events of a file from `moment` on (seconds since 1970), by binary search: its lines are in order.
 
-    Only the lines that have `part` in them are taken apart.
+    Only lines that contain `part` are parsed.
     """
     wanted, sought = clock.stamp(moment).encode(), part.encode()
     try:
@@ -120,15 +120,15 @@ def since(path: Path, moment: float, part: str = "") -> Iterator[Event]:
                 file.seek((low + high) // 2)
                 file.readline()  # the rest of a line that began before
                 here, line = file.tell(), file.readline()
-                found = parse(line) if line else None
-                if here >= high or found is None or found.at.encode() >= wanted:
+                event = parse(line) if line else None
+                if here >= high or event is None or event.at.encode() >= wanted:
                     high = (low + high) // 2
                 else:
                     low = here
             file.seek(low)
             for line in file:
-                found = parse(line) if sought in line else None
-                if found and found.at.encode() >= wanted:
-                    yield found
+                event = parse(line) if sought in line else None
+                if event and event.at.encode() >= wanted:
+                    yield event
     except (FileNotFoundError, BadInput):
         return

@@ -1,4 +1,4 @@
-"""The folder that holds one queue: where it is and what lies in it. Makes folders, moves nothing."""
+"""The folder that holds one queue: where it is, and the paths in it. Makes folders, moves nothing."""
 
 from __future__ import annotations
 
@@ -61,16 +61,16 @@ class Home:
 
     @property
     def prompts(self) -> tuple[Path, ...]:
-        """Where templates are looked for, first to last."""
+        """The folders that templates are looked for in, first to last."""
         return self.path / "prompts", shipped("prompts")
 
     @property
     def sessions(self) -> tuple[Path, ...]:
-        """Where session profiles are looked for, first to last."""
+        """The folders that session profiles are looked for in, first to last."""
         return self.path / "sessions", shipped("sessions")
 
     def make(self) -> Home:
-        """Make what is missing and refuse a home that others could write to. Unready says how to mend it."""
+        """Make the missing folders; Unready for a home that other users could write to, with what to do."""
         try:
             files.make_folder(self.path)
             for name in FOLDERS:
@@ -90,7 +90,7 @@ def locate(explicit: str | os.PathLike[str] | None = None) -> Home:
     chosen = explicit or os.environ.get("MUXQ_HOME")
     if chosen:
         return Home(Path(chosen).expanduser().absolute())
-    with suppress(FileNotFoundError):  # somebody has taken the working folder away
+    with suppress(FileNotFoundError):  # the working folder has been deleted
         here = Path.cwd()
         for folder in (here, *here.parents):
             if (folder / ".muxq").is_dir():

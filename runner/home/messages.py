@@ -1,4 +1,4 @@
-"""What a message says: a jinja template for each kind, its first line the title. Pure; sends nothing.
+"""The texts of messages: a jinja template for each kind, its first line the title. Pure; sends nothing.
 
 config.toml may have others under `[messages]`. What a template may use: ABOUT.
 """
@@ -46,8 +46,8 @@ More: muxq batch show {{ batch.id }}
     "run": """\
 muxq: {{ run.done }} done, {{ run.failed }} failed, {{ run.left }} left
 The run has ended: {{ run.why }}
-{% for one in run.waiting %}
-{{ one.jobs }} {{ "job waits" if one.jobs == 1 else "jobs wait" }}: {{ one.why | truncate(200) }}
+{% for group in run.waiting %}
+{{ group.jobs }} {{ "job waits" if group.jobs == 1 else "jobs wait" }}: {{ group.why | truncate(200) }}
 {% endfor %}
 """,
     "report": """\
@@ -66,35 +66,35 @@ ABOUT = {
     "run": "run",
     "report": "report",
 }
-"""The name by which the template of a kind has what it is about; each has `home`, its path, as well."""
+"""The variable of a kind's template; each template also has `home`, the path of the home."""
 
 
-def read(said: Any, where: str) -> dict[str, str]:
-    """The table `[messages]` of the file `where`. BadSetup names the key, and the line in a template that is none."""
-    if not isinstance(said, dict):
+def read(table: Any, where: str) -> dict[str, str]:
+    """The table `[messages]` of the file `where`. BadSetup names the key, and the line of an error in a template."""
+    if not isinstance(table, dict):
         raise BadSetup(f"{where}: `messages` is a table")
-    refuse_unknown(said, list(DEFAULTS), where=f"{where}: [messages]")
-    for kind, text in said.items():
+    refuse_unknown(table, list(DEFAULTS), where=f"{where}: [messages]")
+    for kind, text in table.items():
         if not isinstance(text, str):
             raise BadSetup(f"{where}: `messages.{kind}` is a text, not {text!r}")
-        if wrong := _wrong(text):
-            raise BadSetup(f"{where}: `messages.{kind}`, {wrong}")
-    return said
+        if error := _syntax_error(text):
+            raise BadSetup(f"{where}: `messages.{kind}`, {error}")
+    return table
 
 
 def render(kind: str, about: Any, home: str, template: str | None = None) -> tuple[str, str]:
-    """Title and text; both "" where the template comes to nothing. Whatever goes wrong in it is raised as it is."""
+    """Title and text; both "" for an empty message. Errors in the template are raised as they are."""
     text = _compiled(DEFAULTS[kind] if template is None else template).render({ABOUT[kind]: about, "home": home})
     title, _, rest = text.strip().partition("\n")
     return title.strip(), rest.strip() or title.strip()
 
 
 @cache
-def _wrong(text: str) -> str:
-    """What is wrong with the syntax of a template. Kept: config.toml is read for each job that is shown."""
+def _syntax_error(text: str) -> str:
+    """The error in the syntax of a template, "" for none. Kept, because config.toml is read again and again."""
     try:
         _compiled(text)
-    except Exception as problem:  # noqa: BLE001 - beside its own errors Python's: a number of 5000 digits
+    except Exception as problem:  # noqa: BLE001 - jinja's own errors and Python's: a number of 5000 digits
         return f"line {getattr(problem, 'lineno', 1)}: {problem}"
     return ""
 
@@ -103,5 +103,5 @@ def _compiled(text: str) -> Template:
     from jinja2 import StrictUndefined
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    made = ImmutableSandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return made.from_string(text)
+    environment = ImmutableSandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return environment.from_string(text)

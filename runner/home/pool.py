@@ -1,8 +1,8 @@
-"""The pool: what all sessions of a home share, whoever runs them: the account's limits and the service's temper.
+"""The pool: the account's limits and the refusals of the service, shared by all sessions of a home.
 
-The decisions are pure functions of a Pool; pool.json, changed under one lock, is how every worker of the home knows it.
-What stops all new work for a while is a hold (hold.py); the pool says for how long, and how work begins again after:
-one probe first, then more and more.
+The decisions are pure functions of a Pool; every worker of the home reads pool.json and changes it under a lock. A hold
+(hold.py) stops all new work for a while; the pool decides for how long, and how work resumes: one probe first, and then
+more and more starts.
 """
 
 from __future__ import annotations
@@ -22,40 +22,40 @@ from runner.home.quota import AccountLimit, Quota
 from runner.system import clock, files, locks
 
 BASE, CAP = 5.0, 300.0
-"""Seconds: the longest pause after the first refusal (each further one in a row doubles it), and the longest of all."""
+"""Seconds: the longest pause after the first refusal, which doubles with each further one in a row, and its limit."""
 
 OPEN_AFTER = 3
-"""Refusals in a row after which one probe goes alone, and the rest waits for its answer."""
+"""Refusals in a row after which a single probe is started, and all other jobs wait for its answer."""
 
 PROBE_SECONDS = 300.0
-"""How long a probe may be without an answer before another takes its place."""
+"""How long a probe may wait for an answer before another is started."""
 
 RAMP = 5.0
 """Seconds in which the number of starts may double after the first answer."""
 
 RAMP_STARTS = 64
-"""Starts after which all is as ever."""
+"""Starts after which there is no limit any more."""
 
 RAMP_SECONDS = 60.0
-"""Seconds without a start after which all is as ever, too."""
+"""Seconds without a start after which there is no limit any more either."""
 
 UNKNOWN_RESET = 900.0
-"""Seconds a used-up plan holds the home where nothing says when it is renewed."""
+"""Seconds that a used-up plan holds the home where the time of its renewal is unknown."""
 
 JITTER = 0.05, 20.0
-"""After a reset: at most this share of the wait, and at most so many seconds, so that not all homes begin at once."""
+"""Random delay after a reset, so that homes do not all start at once: at most this share of the wait, and seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
     windows: Mapping[str, AccountLimit] = field(default_factory=dict)
-    """By the agent's name of the limit: five_hour, seven_day."""
+    """By the agent's names of the limits: five_hour, seven_day."""
     refusals: int = 0
-    """In a row, over all sessions; 0 once one was answered."""
+    """In a row, over all sessions; 0 once a session has been answered."""
     recovering: bool = False
-    """A limit or a refusal was met, and nobody has been answered since."""
+    """No session has been answered since the last limit or refusal."""
     probe: str = ""
-    """Id of the job that is tried alone, until `probe_until` (seconds since 1970)."""
+    """Id of the only job that may start, until `probe_until` (seconds since 1970)."""
     probe_until: float = 0.0
     starts: int = RAMP_STARTS
     """Since the first answer after a refusal; the next one not before `next_start`."""
@@ -66,24 +66,24 @@ class Pool:
 
 
 def backoff(refusals: int) -> float:
-    """The longest pause after so many refusals in a row, in seconds; the pause itself is drawn from 0 to it."""
+    """The longest pause, in seconds, after so many refusals in a row; the pause is a random share of it."""
     return float(min(CAP, BASE * 2 ** min(refusals - 1, 10)))
 
 
 def refused(pool: Pool) -> Pool:
-    """A session was turned away."""
+    """The pool after the service has refused a session."""
     return replace(pool, refusals=pool.refusals + 1, recovering=True, probe="")
 
 
 def answered(pool: Pool, now: float) -> Pool:
-    """A session was answered: the way is free, for one more at a time at first."""
+    """The pool after a session has been answered: jobs may start again, a few at first."""
     return replace(pool, refusals=0, recovering=False, probe="", starts=0, next_start=now) if pool.recovering else pool
 
 
 def turn(pool: Pool, job: str, now: float, chance: float) -> tuple[Pool, float]:
-    """The pool after the start of `job`, and 0; or the pool as it is, and when to ask again (seconds since 1970).
+    """The pool after the start of `job`, and 0; or the same pool, and when to ask again (seconds since 1970).
 
-    `chance` is drawn from 0 to 1.
+    `chance`: a random number from 0 to 1.
     """
     if pool.recovering and pool.refusals >= OPEN_AFTER:
         if pool.probe and pool.probe != job and now < pool.probe_until:
@@ -98,7 +98,7 @@ def turn(pool: Pool, job: str, now: float, chance: float) -> tuple[Pool, float]:
 
 
 def observed(pool: Pool, limits: Mapping[str, AccountLimit]) -> Pool:
-    """The pool after an agent's status line told the `limits`; as it was where they are not news."""
+    """The pool after an agent's status line reported `limits`; the same one where they are not new."""
     windows = dict(pool.windows)
     for name, limit in limits.items():
         known = windows.get(name, AccountLimit(0.0, 0.0))
@@ -109,20 +109,20 @@ def observed(pool: Pool, limits: Mapping[str, AccountLimit]) -> Pool:
 
 
 def pause(pool: Pool, settings: Quota, now: float) -> Hold | None:
-    """What stops new jobs before the limit does: a window that is used up to where `[pool]` wants them to stop."""
-    most, ends = settings.at(now)
-    found = None
+    """The pause that `[pool]` wants before the limit: of the windows used up to their marks, the longest."""
+    marks, change_at = settings.at(now)
+    longest = None
     for name, window in pool.windows.items():
-        if name in most and window.used >= most[name] and now < window.resets_at:
-            until = min(window.resets_at, ends)
-            if found is None or until > (found.until or 0):
-                why = f"{name} is used to {window.used:.0f} %, and new jobs stop at {most[name]:.0f} %"
-                found = Hold(why, "pause", until)
-    return found
+        if name in marks and window.used >= marks[name] and now < window.resets_at:
+            until = min(window.resets_at, change_at)
+            if longest is None or until > (longest.until or 0):
+                why = f"{name} is used to {window.used:.0f} %, and new jobs stop at {marks[name]:.0f} %"
+                longest = Hold(why, "pause", until)
+    return longest
 
 
 def used(pool: Pool, now: float) -> dict[str, float]:
-    """Per cent used, by the agent's name of each limit that is not yet renewed."""
+    """Per cent used of each limit that is not yet renewed, by the agent's name of it."""
     return {name: window.used for name, window in pool.windows.items() if now < window.resets_at}
 
 
@@ -139,12 +139,12 @@ def gauge(pool: Pool, now: float) -> list[str]:
 
 
 def load(home: Home) -> Pool:
-    """The pool as it is; a new one where there is no record, or a damaged one (it is only a hint)."""
+    """The pool as recorded; a new one for a missing or damaged record, which is only a hint."""
     try:
-        said = files.read_json(home.pool) or {}
-        windows = {name: AccountLimit(*map(float, window)) for name, window in said.get("windows", {}).items()}
-        known = {name: type(getattr(_NEW, name))(said[name]) for name in _PLAIN if name in said}
-        return Pool(windows, **known)
+        record = files.read_json(home.pool) or {}
+        windows = {name: AccountLimit(*map(float, window)) for name, window in record.get("windows", {}).items()}
+        values = {name: type(getattr(_NEW, name))(record[name]) for name in _PLAIN if name in record}
+        return Pool(windows, **values)
     except (BadInput, TypeError, ValueError, AttributeError):
         return _NEW
 
@@ -154,7 +154,7 @@ _PLAIN = ("refusals", "recovering", "probe", "probe_until", "starts", "next_star
 
 
 def change(home: Home, decide: Callable[[Pool], Pool]) -> Pool:
-    """The pool after `decide`, which sees it as nobody else changes it. A full disk costs the record, nothing else."""
+    """Change the pool by `decide`, under its lock, and return it. On a full disk it is returned and not recorded."""
     after = before = load(home)
     with suppress(OSError), locks.record(home.locks / "pool.lock"):
         before = load(home)
@@ -167,14 +167,14 @@ def change(home: Home, decide: Callable[[Pool], Pool]) -> Pool:
 
 
 def held(home: Home, settings: Config, now: float) -> Hold | None:
-    """The hold in force: hold.json's, else the pause before a limit."""
+    """The hold in force: that of hold.json, else the pause before a limit."""
     return hold.standing(home) or (pause(load(home), settings.pool, now) if settings.pool.wanted else None)
 
 
 def take_turn(home: Home, job: str) -> float:
     """0 when `job` may start now, and it counts as started; else when to ask again (seconds since 1970)."""
-    found = load(home)
-    if not found.recovering and found.starts >= RAMP_STARTS:
+    current = load(home)
+    if not current.recovering and current.starts >= RAMP_STARTS:
         return 0.0
     due = 0.0
 
@@ -188,25 +188,25 @@ def take_turn(home: Home, job: str) -> float:
 
 
 def tell_answer(home: Home) -> None:
-    """A session was answered. What was on its way when a hold began is no news."""
+    """Record that a session was answered, unless the home is on hold: it may have been on its way before that."""
     if load(home).recovering and hold.standing(home) is None:
         change(home, lambda pool: answered(pool, time.time()))
 
 
 def tell_end(home: Home, job: str) -> None:
-    """The attempt of `job` is over: if it was the probe, another may be."""
+    """Record that the attempt of `job` has ended: if it was the probe, another job may be."""
     if load(home).probe == job:
         change(home, lambda pool: replace(pool, probe="") if pool.probe == job else pool)
 
 
 def tell_limits(home: Home, limits: Mapping[str, AccountLimit]) -> None:
-    """An agent's status line told how much of the account's limits is used."""
-    if observed(known := load(home), limits) is not known:
+    """Record the account's limits that an agent's status line reported."""
+    if observed(current := load(home), limits) is not current:
         change(home, lambda pool: observed(pool, limits))
 
 
 def throttle(home: Home, why: str) -> Hold | None:
-    """The service turned a session away: hold the home, longer each time in a row; None while that is so already."""
+    """Hold the home after the service has refused a session, longer each time in a row; None if it is held already."""
     if (standing := hold.standing(home)) and standing.kind in ("throttle", "usage-limit"):
         return None
     pool = change(home, refused)
@@ -214,9 +214,9 @@ def throttle(home: Home, why: str) -> Hold | None:
 
 
 def limit(home: Home, why: str, resets_at: float | None) -> Hold | None:
-    """The plan is used up: hold the home until it is renewed; None while it is held for that already.
+    """Hold the home until a used-up plan is renewed, at `resets_at`; None while it is held for that already.
 
-    Where it should have been renewed by now, the pause is one between refusals.
+    If that time has passed, the pause is as long as after a refusal.
     """
     now = time.time()
     standing = hold.standing(home)
@@ -231,7 +231,7 @@ def limit(home: Home, why: str, resets_at: float | None) -> Hold | None:
 
 
 def release(home: Home) -> Hold | None:
-    """Lift the hold, whoever put it there, and forget the refusals; returns the hold."""
+    """Lift the hold, whoever put it in force, and forget the refusals; returns the hold."""
     change(home, lambda pool: Pool(pool.windows))
     return hold.lift(home)
 
@@ -241,7 +241,7 @@ def _hold(home: Home, new: Hold) -> Hold | None:
 
 
 def _chance() -> float:
-    """From 0 to 1; no more than a listing needs is loaded with this module."""
-    import random
+    """A random number from 0 to 1."""
+    import random  # a listing does not need it
 
     return random.random()  # noqa: S311

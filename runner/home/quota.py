@@ -1,4 +1,4 @@
-"""`[pool]` of config.toml: how much of the account's limits jobs may use, and how much of them is a person's. Pure.
+"""`[pool]` of config.toml: how much of the account's limits jobs may use, and how much is left to a person. Pure.
 
 [pool]
 pause_at = { five_hour = 90, seven_day = 95 }        # per cent used at which no new job starts
@@ -29,7 +29,7 @@ Marks = Mapping[str, float]
 
 @dataclass(frozen=True, slots=True)
 class AccountLimit:
-    """How far one of the account's limits is used, as the agent reports it: per cent, renewed when (since 1970)."""
+    """One of the account's limits, as the agent reports it: per cent used, and its renewal (seconds since 1970)."""
 
     used: float
     resets_at: float
@@ -37,7 +37,7 @@ class AccountLimit:
 
 @dataclass(frozen=True, slots=True)
 class Reserve:
-    """Hours (minutes of a day; past midnight where `end` is not after `start`) on some days, and the marks in them."""
+    """Hours on some days, and the marks then. `start` and `end` in minutes of a day; past midnight if end <= start."""
 
     start: int
     end: int
@@ -45,7 +45,7 @@ class Reserve:
     pause_at: Marks
 
     def ends(self, moment: datetime) -> datetime | None:
-        """When the hours that `moment` lies in are over; None when it lies in none."""
+        """When the hours around `moment` end; None outside of them."""
         for back in (0, 1):  # hours that began yesterday may reach into today
             day = (moment - timedelta(days=back)).replace(hour=0, minute=0, second=0, microsecond=0)
             length = self.end - self.start + (1440 if self.end <= self.start else 0)
@@ -61,7 +61,7 @@ class Quota:
     reserve: tuple[Reserve, ...] = ()
 
     def at(self, now: float) -> tuple[Marks, float]:
-        """The marks at `now` and until when they stay (both in seconds since 1970); the lowest where hours overlap."""
+        """The marks at `now`, the lowest where hours overlap, and when they change (both in seconds since 1970)."""
         marks, until = dict(self.pause_at), math.inf
         for reserve in self.reserve:
             if over := reserve.ends(datetime.fromtimestamp(now)):  # noqa: DTZ006 - the person's own hours
@@ -75,41 +75,42 @@ class Quota:
         return bool(self.pause_at or self.reserve)
 
 
-def read(said: Any, where: str) -> Quota:
+def read(table: Any, where: str) -> Quota:
     """The table `[pool]` of the file `where`. BadSetup names what is wrong and what is accepted."""
-    if not isinstance(said, dict):
+    if not isinstance(table, dict):
         raise BadSetup(f"{where}: `pool` is a table")
-    refuse_unknown(said, ["pause_at", "reserve"], where=f"{where}: [pool]")
-    reserve = said.get("reserve", [])
+    refuse_unknown(table, ["pause_at", "reserve"], where=f"{where}: [pool]")
+    reserve = table.get("reserve", [])
     if not isinstance(reserve, list) or not all(isinstance(item, dict) for item in reserve):
         raise BadSetup(f"{where}: `pool.reserve` is a list of tables: [[pool.reserve]]")
-    return Quota(_marks(said.get("pause_at", {}), where), tuple(_reserve(item, where) for item in reserve))
+    return Quota(_marks(table.get("pause_at", {}), where), tuple(_reserve(item, where) for item in reserve))
 
 
-def _reserve(said: dict[str, Any], where: str) -> Reserve:
-    refuse_unknown(said, ["hours", "days", "pause_at"], where=f"{where}: [[pool.reserve]]")
-    found = _HOURS.fullmatch(str(said.get("hours", "00:00-24:00")).replace(" ", ""))
-    start, end = (60 * int(found[1]) + int(found[2]), 60 * int(found[3]) + int(found[4])) if found else (0, 9999)
+def _reserve(table: dict[str, Any], where: str) -> Reserve:
+    refuse_unknown(table, ["hours", "days", "pause_at"], where=f"{where}: [[pool.reserve]]")
+    match = _HOURS.fullmatch(str(table.get("hours", "00:00-24:00")).replace(" ", ""))
+    start, end = (60 * int(match[1]) + int(match[2]), 60 * int(match[3]) + int(match[4])) if match else (0, 9999)
     if end > 1440:
-        raise BadSetup(f'{where}: `hours` of [[pool.reserve]] is like "09:00-18:00", not {said.get("hours")!r}')
-    return Reserve(start, end, _days(said.get("days", "mon-sun"), where), _marks(said.get("pause_at", {}), where))
+        raise BadSetup(f'{where}: `hours` of [[pool.reserve]] is like "09:00-18:00", not {table.get("hours")!r}')
+    return Reserve(start, end, _days(table.get("days", "mon-sun"), where), _marks(table.get("pause_at", {}), where))
 
 
-def _days(said: Any, where: str) -> frozenset[int]:
+def _days(value: Any, where: str) -> frozenset[int]:
+    """The numbers of the days (0 is Monday) in a text like "mon-fri" or "sat,sun"."""
     days: set[int] = set()
-    for part in str(said).lower().replace(" ", "").split(","):
+    for part in str(value).lower().replace(" ", "").split(","):
         first, _, last = part.partition("-")
         if first not in DAYS or (last or first) not in DAYS:
-            raise BadSetup(f'{where}: `days` of [[pool.reserve]] is like "mon-fri" or "sat,sun", not {said!r}')
+            raise BadSetup(f'{where}: `days` of [[pool.reserve]] is like "mon-fri" or "sat,sun", not {value!r}')
         begin, end = DAYS.index(first), DAYS.index(last or first)
         days |= {day % 7 for day in range(begin, end + 1 + (7 if end < begin else 0))}
     return frozenset(days)
 
 
-def _marks(said: Any, where: str) -> Marks:
-    if not isinstance(said, dict):
+def _marks(table: Any, where: str) -> Marks:
+    if not isinstance(table, dict):
         raise BadSetup(f"{where}: `pause_at` is a table like {{ five_hour = 90, seven_day = 95 }}")
-    for name, mark in said.items():
+    for name, mark in table.items():
         if isinstance(mark, bool) or not isinstance(mark, int | float) or not 0 <= mark <= 100:
             raise BadSetup(f"{where}: `pause_at.{name}` is a number of per cent from 0 to 100, not {mark!r}")
-    return {name: float(mark) for name, mark in said.items()}
+    return {name: float(mark) for name, mark in table.items()}

@@ -32,14 +32,14 @@ Answer = TypeVar("Answer")
 Listener = Callable[[str, dict[str, Any]], None]
 
 LOOKS = 3
-"""How often the folders are looked through for a job: one that goes back while we look may be seen in none."""
+"""How often the folders are searched for a job: one that moves back during the search may be seen in none of them."""
 
 _LIVE_FIRST = (State.QUEUED, State.RUNNING, State.DONE, State.FAILED, State.CANCELLED)
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a job is: its state, and its entry there."""
+    """A job's state and entry: the path of its file."""
 
     state: State
     entry: Entry
@@ -53,7 +53,7 @@ class Spool:
         self._listener = listener
 
     def emit(self, name: str, **data: Any) -> None:
-        """Add an event to the home's, and tell the listener."""
+        """Append an event to those of the home, and pass it to the listener."""
         events.emit(self.home.events, name, **data)
         if self._listener:
             self._listener(name, data)
@@ -61,29 +61,28 @@ class Spool:
     # -- looking ----------------------------------------------------------------------------------------------
 
     def names(self, state: State) -> list[str]:
-        """The file names in the folder of `state`, in no order. Not all need be a job's."""
+        """The file names in the folder of `state`, in no order. Not all need belong to jobs."""
         return os.listdir(self.home.folder(state))
 
     def entries(self, state: State, limit: int | None = None, among: Collection[str] | None = None) -> list[Entry]:
         """The jobs in `state`, or the first `limit`: waiting ones in claim order, running ones the oldest first,
         ended ones the youngest first.
 
-        A page of very many costs little more than the listing, and not even that where the caller has the names
-        (`among`).
+        `among`: the names in the folder, if the caller has listed them. Few of many names are parsed for a `limit`.
         """
         names = self.names(state) if among is None else among
         size = wanted = len(names) if limit is None else limit
         while True:
-            found = [known for name in _pick(state, size, names) if (known := entries.parse(name))]
-            if len(found) >= wanted or size >= len(names):
-                return found[:wanted]
-            size *= 4  # some were no job's
+            jobs = [entry for name in _pick(state, size, names) if (entry := entries.parse(name))]
+            if len(jobs) >= wanted or size >= len(names):
+                return jobs[:wanted]
+            size *= 4  # some names did not belong to jobs
 
     def path(self, place: Place) -> Path:
         return self.home.folder(place.state) / place.entry.file
 
     def read(self, place: Place) -> Job:
-        """The job of a file in one of the state folders. BadInput, NotFound."""
+        """The job of a file in one of the state folders. BadInput for a damaged file, NotFound when it has moved."""
         from runner.jobs.job import Job
 
         try:
@@ -162,14 +161,14 @@ class Spool:
         return target
 
     def lock(self, name: str, wait: float = 0.0) -> Lock | None:
-        """A lock, held; None when another holds it, and still does after `wait` seconds.
+        """Take a lock of the home; None while another process holds it, after `wait` seconds.
 
-        One by a job's id, held, means: this job has its worker.
+        A held lock with a job's id as its name means that the job has its worker.
         """
         return locks.take(self.home.locks / f"{name}.lock", wait)
 
     def held(self, pattern: str) -> int:
-        """How many locks of names like `pattern` are held; those left by the dead are taken away."""
+        """How many locks whose names match `pattern` are held; those of dead processes are deleted."""
         count = 0
         for path in self.home.locks.glob(f"{pattern}.lock"):
             if lock := self.lock(path.name.removesuffix(".lock")):
@@ -179,7 +178,7 @@ class Spool:
         return count
 
     def claim(self, waiting: Entry) -> Lock | None:
-        """Make a waiting job ours: its lock, then the rename. None when somebody else was faster."""
+        """Take a waiting job: its lock, then the rename. None when another process was faster."""
         lock = self.lock(waiting.id)
         if lock is None:
             return None
@@ -192,7 +191,7 @@ class Spool:
 
 
 def _pick(state: State, size: int, names: Iterable[str]) -> list[str]:
-    """The first `size` of the names in a folder: they begin with the id, so they sort by time."""
+    """The first `size` names of a folder: they begin with the id, so they sort by time."""
     if state.final:
         return heapq.nlargest(size, names)
     return heapq.nsmallest(size, names, key=entries.order if state is State.QUEUED else None)

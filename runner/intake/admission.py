@@ -1,6 +1,6 @@
-"""Admission: judges dropped files; each becomes a waiting job, or moves to rejected/ with the reason.
+"""Admission of dropped files: each becomes a waiting job, or moves to rejected/ with the reason.
 
-What may still be written to is left alone. Every process of a home may admit, side by side: a rename decides.
+A file that may still be written to is left alone. Any number of processes may admit side by side: a rename decides.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from runner.home import dependencies
 from runner.home.dependencies import Node, Parent
 from runner.home.spool import Spool
 from runner.intake import add as intake
-from runner.intake.drops import Drops
+from runner.intake.drops import Drops, Rejection
 from runner.jobs import entry as entries
 from runner.jobs import ident
 from runner.jobs.entry import Entry
@@ -32,27 +32,27 @@ from runner.system import files, git
 from runner.system.text import plain
 
 PATIENCE = 10.0
-"""Seconds without a change after which a dropped file that is no JSON counts as finished, and so as broken."""
+"""Seconds without a change after which a dropped file that is not JSON counts as finished, and so as broken."""
 
 LONGEST_SUFFIX = 20
-"""Bytes; what is longer is no kind of file, and may be cut."""
+"""Bytes; a longer suffix does not say the kind of a file, and may be cut."""
 
 MAX_REASON = 1000
-"""Characters of the reason of a refusal; some name what they refuse."""
+"""Characters of the reason of a rejection; some quote the file."""
 
 
 class Admission:
-    """One look at the drops of a home."""
+    """One look at the dropped files of a home."""
 
     def __init__(self, spool: Spool, limit: int | None = None, setup: Setup | None = None) -> None:
         """`setup` may be shared with what follows; config.toml is read when the first job is checked."""
         self.spool, self.home, self.limit = spool, spool.home, limit
         self.drops = Drops()
         self._git = cache(git.run)
-        """Of a thousand drops for one repository, it is asked once."""
+        """Remembers its answers: a thousand drops for one repository need one."""
         self._setup = setup or Setup(self.home)
         self._children: dict[str, Job] = {}
-        """By file name: the jobs that are after others. They enter last."""
+        """The jobs that are after others, by file name. They enter last."""
 
     def admit(self, names: Sequence[str]) -> Drops:
         """Judge the dropped files of these names, in this order."""
@@ -68,9 +68,9 @@ class Admission:
     def _enough(self) -> bool:
         return self.limit is not None and len(self.drops.admitted) + len(self.drops.rejected) >= self.limit
 
-    def _safely(self, take_in: Callable[..., None], name: str, *more: Any) -> None:
+    def _safely(self, act: Callable[..., None], name: str, *args: Any) -> None:
         try:
-            take_in(name, *more)
+            act(name, *args)
         except FileNotFoundError:
             pass  # another process was faster, or the person took it back
         except PermissionError as problem:
@@ -97,52 +97,58 @@ class Admission:
         return None
 
     def _admit_children(self) -> None:
-        """Take in what is after others: these first, in whatever order all were dropped."""
+        """Admit the jobs that are after others, parents first, in whatever order all were dropped."""
         children, drops = self._children, self.drops
-        words = {name: frozenset(said.job for said in job.after or ()) for name, job in children.items()}
-        nodes = {name: Node(_called(name, job), words[name]) for name, job in children.items()}
+        nodes = {
+            name: Node(_job_name(name, job), frozenset(reference.job for reference in job.after or ()))
+            for name, job in children.items()
+        }
         order, circle = dependencies.order(nodes)
         for name in circle:
             self._safely(self._reject_circle, name, sorted(circle))
-        whole = not (drops.unfinished or drops.left)
-        meant = intake.resolve(self.spool, set().union(*words.values()))
+        all_seen = not (drops.unfinished or drops.left)
+        resolved = intake.resolve(self.spool, frozenset().union(*(node.after for node in nodes.values())))
         for name in order:
             if self._enough():
                 drops.left.append(name)
             else:
-                self._safely(self._admit_child, name, children[name], meant, whole)
+                self._safely(self._admit_child, name, children[name], resolved, all_seen)
 
     def _reject_circle(self, name: str, circle: Collection[str]) -> None:
         why = f"`after`: these wait for each other, so that none could ever start: {', '.join(circle)}"
         self._reject(self.home.queue / name, why)
 
-    def _admit_child(self, name: str, job: Job, meant: dict[str, tuple[Entry, ...]], whole: bool) -> None:
-        path, called = self.home.queue / name, _called(name, job)
+    def _admit_child(self, name: str, job: Job, resolved: dict[str, tuple[Entry, ...]], all_seen: bool) -> None:
+        """Admit a job whose parents are all known. `resolved` gains it, for those that are after it in turn.
+
+        `all_seen`: no dropped file is left that could be a parent that is still unknown.
+        """
+        path, job_name = self.home.queue / name, _job_name(name, job)
         try:
-            parents = intake.find_parents(self.spool, job, meant)
-        except NotFound as problem:  # one that is just being dropped is waited for
-            if called not in meant and any(said.job == called for said in job.after or ()):
-                self._reject(path, f"`after`: {called!r} is this job itself")
-            elif whole and _settled(path):
+            parents = intake.find_parents(self.spool, job, resolved)
+        except NotFound as problem:
+            if job_name not in resolved and any(reference.job == job_name for reference in job.after or ()):
+                self._reject(path, f"`after`: {job_name!r} is this job itself")
+            elif all_seen and _settled(path):
                 self._reject(path, str(problem))
             else:
                 self.drops.unfinished.append(name)
             return
         try:
             self._enter(path, job, parents)
-            meant[called] = (self.drops.admitted[-1],)
+            resolved[job_name] = (self.drops.admitted[-1],)
         except MuxqError as problem:
             self._reject(path, str(problem))
 
     def _enter(self, path: Path, job: Job, parents: tuple[Parent, ...] = ()) -> None:
-        """The one rename that makes a drop a waiting job, once it is known that it can run."""
+        """Check that the job can run, then make its file a waiting job by one rename. BadInput, NotFound."""
         plan = None
-        with contextlib.suppress(BadSetup, Unready):  # the setup may be mended while it waits
+        with contextlib.suppress(BadSetup, Unready):  # the setup may be put right while the job waits
             plan = intake.check(self.home, job, self._git, self._setup)
-        new = entries.new(ident.new_id(), job.priority or 0, _called(path.name, job))
+        new = entries.new(ident.new_id(), job.priority or 0, _job_name(path.name, job))
         info = path.lstat()
         if not stat.S_ISREG(info.st_mode):
-            raise BadInput("it was a file and is none any more")
+            raise BadInput("it is no longer a regular file")
         if os.geteuid() not in (0, info.st_uid):
             raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
         if parents:
@@ -159,16 +165,16 @@ class Admission:
             self._setup.plans[new.id] = plan
 
     def _left_over(self, path: Path) -> None:
-        """A name without .json: perhaps the temporary name of a copy; refused once nothing happens to it."""
+        """A name without .json may be the temporary name of a copy: reject it once nothing happens to it."""
         if not path.is_dir() and not _settled(path):
             self.drops.unfinished.append(path.name)
             return
         self._reject(path, "its name does not end in .json")
 
     def _reject(self, path: Path, why: str) -> None:
-        """The reason first: it takes the name for us alone, and nothing ever lies in rejected/ without one."""
+        """Write the reason, then move the file: the reason reserves the name, and no rejected file lacks one."""
         shown, why = plain(path.name), plain(why.removeprefix(f"{path.name}: "))[:MAX_REASON]
-        target, reason = self._take_name(path.name, f"{shown} was not taken as a job: {why}\n".encode())
+        target, reason = self._write_reason(path.name, f"{shown} was not taken as a job: {why}\n".encode())
         try:
             _move_away(path, target)
         except OSError:
@@ -176,10 +182,10 @@ class Admission:
                 reason.unlink(missing_ok=True)
             raise
         self.spool.emit("job.rejected", file=shown, why=why)
-        self.drops.rejected.append((shown, why))
+        self.drops.rejected.append(Rejection(shown, why))
 
     def _reject_foreign(self, name: str, why: str) -> None:
-        """Somebody else's folder cannot even be moved: it is left where it is, unless it is the home that says no."""
+        """Reject another user's file; leave one that cannot be moved. PermissionError if the home is at fault."""
         try:
             self._reject(self.home.queue / name, why)
         except FileNotFoundError:
@@ -188,8 +194,8 @@ class Admission:
             if not (os.access(self.home.queue, os.W_OK) and os.access(self.home.rejected, os.W_OK)):
                 raise
 
-    def _take_name(self, name: str, text: bytes) -> tuple[Path, Path]:
-        """A name in rejected/ that nobody else has, and its .error.txt, written; earlier refusals are kept."""
+    def _write_reason(self, name: str, text: bytes) -> tuple[Path, Path]:
+        """A free path in rejected/, and its .error.txt with `text`, written; earlier rejections are kept."""
         stem, suffix = os.path.splitext(name)
         if len(os.fsencode(suffix)) > LONGEST_SUFFIX:
             stem, suffix = name, ""
@@ -206,13 +212,13 @@ class Admission:
         return target, reason
 
 
-def _called(file: str, job: Job) -> str:
-    """What the job of a dropped file is called."""
+def _job_name(file: str, job: Job) -> str:
+    """The name of the job of a dropped file."""
     return job.name or file.removesuffix(".json")
 
 
 def _move_away(path: Path, target: Path) -> None:
-    """A move, also of a folder without rights, which cannot be moved as it is."""
+    """Move a file or folder; a folder without permissions gets them, since it cannot be moved as it is."""
     try:
         files.move(path, target)
     except PermissionError:
@@ -224,9 +230,9 @@ def _move_away(path: Path, target: Path) -> None:
 
 
 def _make_private(path: Path) -> None:
-    """What is ours, 0600 or, for a folder, 0700: under a name that we gave it, where nobody puts another in its place.
+    """Give a file 0600, a folder 0700, under its new name, which nobody else writes to.
 
-    It may have been moved on by now, or be a link that is refused when it is read.
+    It may have been moved on by now, or be a link, which is refused when it is read.
     """
     with contextlib.suppress(BadInput, PermissionError, FileNotFoundError):
         if stat.S_ISDIR(path.lstat().st_mode):

@@ -6,7 +6,7 @@ import contextlib
 import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from runner.home.layout import Home
 from runner.home.spool import Spool
@@ -18,17 +18,22 @@ if TYPE_CHECKING:
     from runner.attempts.plan import Setup
 
 
+class Rejection(NamedTuple):
+    file: str
+    """The name that the file had, as it is shown."""
+    why: str
+
+
 @dataclass(slots=True)
 class Drops:
-    """What became of the files dropped since the last look."""
+    """What happened to the files dropped since the last look."""
 
     admitted: list[Entry] = field(default_factory=list)
-    rejected: list[tuple[str, str]] = field(default_factory=list)
-    """(file name, why)"""
+    rejected: list[Rejection] = field(default_factory=list)
     unfinished: list[str] = field(default_factory=list)
-    """Still being written, or perhaps so."""
+    """Names of files that may still be written to."""
     left: list[str] = field(default_factory=list)
-    """Not looked at, the oldest first: so many were taken in as were allowed."""
+    """Names of files beyond the limit, the oldest first."""
 
 
 def admit(
@@ -39,8 +44,8 @@ def admit(
 ) -> Drops:
     """Admit the files that people dropped: each gets an id by one rename, or moves to rejected/ with the reason.
 
-    No more than `limit` of them; looks only `among` these names in queue/, where the caller knows them.
-    What may still be written to is left alone and named in `unfinished`. `setup` may be shared with what follows.
+    No more than `limit` of them, and only `among` these names in queue/, if the caller knows them.
+    `setup` may be shared with the start of the jobs.
     """
     names = _dropped(spool.home, spool.names(State.QUEUED) if among is None else among)
     if not names:

@@ -1,4 +1,4 @@
-"""The jobs of a batch's rows, all checked before any is added. Not what a row is (rows), nor the adding (batch)."""
+"""The jobs of the rows of a batch, all checked before any is added. What a row is: rows; adding the jobs: batch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NUMBERS = ("repairs", "priority", "retries")
 
 
 class RowJobs:
-    """Jobs that differ by their rows alone. `keys_of` gives the keys of the job file for one row and its number."""
+    """Jobs that differ only by their rows. `keys_of` returns the keys of the job file for a row and its number."""
 
     def __init__(
         self,
@@ -32,10 +32,10 @@ class RowJobs:
         template: str | None = None,
         variables: Collection[str] = (),
     ) -> None:
-        """`name`: the batch's; `name_from`: the column with the jobs' names; `variables`: those given for all rows."""
+        """`name`: of the batch; `name_from`: the column with the jobs' names; `variables`: those set for all rows."""
         self._home, self._keys_of, self._name, self._name_from = home, keys_of, name, name_from
         self._setup = Setup(home)
-        self._columns = self._wanted(template, variables) if template else []
+        self._columns = self._columns_of(template, variables) if template else []
         self._branches: dict[tuple[str | None, str], int] = {}
         self._git = cache(git.run)
         self.first_prompt = ""
@@ -52,10 +52,10 @@ class RowJobs:
                 raise BadInput(text if text.startswith("row ") else f"row {number}: {text}") from None
         return jobs
 
-    def _wanted(self, template: str, variables: Collection[str]) -> list[str]:
-        """The columns that the template uses and nothing else gives."""
-        wanted = self._setup.template(template)
-        return sorted({*wanted.required, *wanted.defaults} - set(variables))
+    def _columns_of(self, name: str, variables: Collection[str]) -> list[str]:
+        """The columns that a template uses and `variables` does not set."""
+        template = self._setup.template(name)
+        return sorted({*template.required, *template.defaults} - set(variables))
 
     def _job(self, row: Row, number: int, name: str) -> Job:
         keys = self._keys_of(row, number)

@@ -1,4 +1,4 @@
-"""The rows of a batch: CSV, JSON Lines, lines of text, or files; each a set of columns. Reads; adds nothing."""
+"""The rows of a batch, each a set of columns: from CSV, JSON Lines, lines of text, or files. Adds nothing."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ MAX_TEXT = 1 << 20
 """Bytes of a file that enters a prompt as `text`."""
 
 KINDS = {".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
-"""What an input is, by the ending of its name; anything else is lines."""
+"""The kind of an input, by the suffix of its name; any other suffix means lines."""
 
 
 class Row:
-    """One row: its columns by name, `row.column` in a template (no dict: a column may be called `items`)."""
+    """One row: its columns by name, `row.column` in a template. Not a dict: a column may be called `items`."""
 
     def __init__(self, number: int, columns: Mapping[str, Any], text: Path | None = None) -> None:
         self._number, self._columns, self._text = number, columns, text
@@ -33,7 +33,7 @@ class Row:
         if column == "text" and self._text is not None:
             return _text(self._text, self._number)
         if column not in self._columns:
-            raise BadInput(f"row {self._number}: no column `{column}`; there are: {', '.join(self)}")
+            raise BadInput(f"row {self._number}: no column `{column}`; the columns are: {', '.join(self)}")
         return self._columns[column]
 
     def __iter__(self) -> Iterator[str]:
@@ -72,14 +72,14 @@ def _csv(text: str, delimiter: str = ",") -> Iterator[Mapping[str, Any]]:
 def _jsonl(text: str) -> Iterator[Mapping[str, Any]]:
     for number, line in enumerate(filter(str.strip, text.split("\n")), 1):
         try:
-            said = json.loads(line)
+            columns = json.loads(line)
         except json.JSONDecodeError as problem:
             raise BadInput(f"row {number}, column {problem.colno}: {problem.msg}") from None
         except (ValueError, RecursionError) as problem:
             raise BadInput(f"row {number}: {problem}") from None
-        if not isinstance(said, dict):
+        if not isinstance(columns, dict):
             raise BadInput(f"row {number}: it must be a JSON object")
-        yield said
+        yield columns
 
 
 def _lines(text: str) -> Iterator[Mapping[str, Any]]:
@@ -95,12 +95,12 @@ _READERS: dict[str, Callable[[str], Iterator[Mapping[str, Any]]]] = {
 
 
 def of_files(patterns: list[str]) -> list[Row]:
-    """One row for each regular file that a pattern finds (`**` goes down), each once, by its path.
+    """One row for each regular file that matches a pattern (`**`: at any depth), sorted by path, each once.
 
-    Columns: `path` (absolute), `name`, `stem`, and `text`, which is read when it is asked for.
+    Columns: `path` (absolute), `name`, `stem`, and `text`, which is read when a template uses it.
     """
-    found = {str(Path(path).absolute()) for pattern in patterns for path in glob.glob(pattern, recursive=True)}
-    paths = [Path(path) for path in sorted(found) if Path(path).is_file()]
+    matches = {str(Path(path).absolute()) for pattern in patterns for path in glob.glob(pattern, recursive=True)}
+    paths = [Path(path) for path in sorted(matches) if Path(path).is_file()]
     return [
         Row(number, {"path": str(path), "name": path.name, "stem": path.stem}, path)
         for number, path in enumerate(paths, 1)
@@ -108,7 +108,7 @@ def of_files(patterns: list[str]) -> list[Row]:
 
 
 class Texts:
-    """Fills `{{ row.COLUMN }}` into texts; each is compiled once, however many rows there are."""
+    """Fills `{{ row.COLUMN }}` into texts; each text is compiled once for all rows."""
 
     def __init__(self) -> None:
         from jinja2 import StrictUndefined
@@ -118,7 +118,7 @@ class Texts:
         self._compiled: dict[str, Any] = {}
 
     def fill(self, value: Any, row: Row, number: int) -> Any:
-        """A text, or all texts in a list, filled in; anything else as it is. BadInput names the row (its number)."""
+        """A text, or the texts of a list, filled in; any other value as it is. BadInput gives the row's `number`."""
         if isinstance(value, list):
             return [self.fill(item, row, number) for item in value]
         if not isinstance(value, str) or ("{{" not in value and "{%" not in value):
@@ -129,9 +129,9 @@ class Texts:
             return self._compiled[value].render(row=row)
         except BadInput:
             raise
-        except Exception as problem:  # noqa: BLE001 - a template can go wrong in any way
-            there = ", ".join(f"row.{column}" for column in row)
-            raise BadInput(f"row {number}: {value[:60]!r}: {problem}; there are: {there}") from None
+        except Exception as problem:  # noqa: BLE001 - a template can fail in any way
+            columns = ", ".join(f"row.{column}" for column in row)
+            raise BadInput(f"row {number}: {value[:60]!r}: {problem}; the columns are: {columns}") from None
 
 
 def _text(path: Path, number: int) -> str:

@@ -105,5 +105,5 @@ def test_a_diff_that_is_damaged_counts_as_none() -> None:
 
 
 def test_an_outcome_that_nobody_can_carry_out_is_refused() -> None:
-    with pytest.raises(ValueError, match="no outcome"):
+    with pytest.raises(ValueError, match="not an outcome"):
         OutcomeRecord.load({"outcome": "well", **LEFT})

@@ -200,7 +200,7 @@ def test_the_name_of_a_batch_stands_for_all_its_jobs_in_after(home: Home, spool:
 def test_a_row_that_is_wrong_adds_nothing_and_names_row_and_column(home: Home) -> None:
     home.path.joinpath("in.csv").write_text("a\n1\n2\n")
     for words, told in [
-        (["--prompt", "{{ row.b }}"], "row 1: no column `b`; there are: a"),
+        (["--prompt", "{{ row.b }}"], "row 1: no column `b`; the columns are: a"),
         (["--template", "echo_test"], "row 1: template `echo_test`: missing from `vars`: `message`"),
         (["--prompt", "x", "--file", "/no/{{ row.a }}"], "row 1: `files`: there is no /no/1"),
         (["--prompt", "x", "--name-from", "b"], "row 1: no column `b`"),

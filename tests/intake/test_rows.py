@@ -80,7 +80,7 @@ def test_a_value_of_a_row_is_data() -> None:
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("{{ row.b }}", "row 3: no column `b`; there are: a"), ("{{ x }}", "row 3"), ("{{ row.a", "row 3")],
+    [("{{ row.b }}", "row 3: no column `b`; the columns are: a"), ("{{ x }}", "row 3"), ("{{ row.a", "row 3")],
 )
 def test_a_text_that_cannot_be_filled_in_names_the_row(text: str, words: str) -> None:
     with pytest.raises(BadInput) as caught:
@@ -90,5 +90,5 @@ def test_a_text_that_cannot_be_filled_in_names_the_row(text: str, words: str) ->
 
 def test_a_name_that_is_no_column_is_told_with_those_that_are() -> None:
     (row,) = read(b"file,what\na.py,bugs\n", "csv")
-    with pytest.raises(BadInput, match=r"row 1: .*'file' is undefined; there are: row\.file, row\.what"):
+    with pytest.raises(BadInput, match=r"row 1: .*'file' is undefined; the columns are: row\.file, row\.what"):
         Texts().fill("Review {{ file }}", row, 1)
