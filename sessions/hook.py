@@ -78,7 +78,7 @@ def send_back(run: str, package_parent: str, data: bytes) -> str:
     if os.path.exists(run + "/outcome.json") or not driven(run):
         return ""
     sys.path.append(package_parent)
-    from runner.attempts.contract import missing
+    from runner.attempts.contract import repair
     from runner.home.records import Contract
 
     with open(run + "/attempt.json", encoding="utf-8") as file:
@@ -87,7 +87,7 @@ def send_back(run: str, package_parent: str, data: bytes) -> str:
         repairs = sum(b'","event":"repair","data":' in line[:80] for line in file)
     contract = Contract.load(attempt["output"])
     last = repairs >= attempt["repairs"] or bool(json.loads(data).get("background_tasks"))
-    reason = "" if last else missing(contract)
+    reason = "" if last else repair(contract)
     if reason or not contract.deep:
         return reason
     from runner.attempts import judge

@@ -1,4 +1,4 @@
-"""The output file of an attempt: which file is new, and whether what stands in it is what the job asked for.
+"""What a look at the output file of an attempt shows: is it new, large enough, and of the right format?
 
 Imported by the agent's Stop hook as well (sessions/hook.py), so it needs nothing but the standard library.
 """
@@ -7,9 +7,23 @@ from __future__ import annotations
 
 import json
 import os
+from enum import StrEnum
 from pathlib import Path
 
 from runner.home.records import Contract, Identity
+
+
+class Output(StrEnum):
+    """What stands at the path of the output file."""
+
+    MISSING = "missing"
+    OLD = "old"
+    """The file that was there before the launch, unchanged."""
+    CHANGING = "changing"
+    """New, and changed less than the quiet interval ago or still open for writing."""
+    INVALID = "invalid"
+    VALID = "valid"
+
 
 SUFFIX = {"text": ".txt", "markdown": ".md", "json": ".json"}
 
@@ -43,15 +57,32 @@ def problem(contract: Contract) -> str:
     return ""
 
 
-def missing(contract: Contract) -> str:
+def examine(contract: Contract) -> tuple[Output, str]:
+    """What stands at the contract's path, as far as a look at the file shows, and why it is invalid.
+
+    OSError when it cannot be read.
+    """
+    version = identity(contract.path)
+    if version is None:
+        return Output.MISSING, ""
+    if version == contract.before:
+        return Output.OLD, ""
+    wrong = problem(contract)
+    return (Output.INVALID, wrong) if wrong else (Output.VALID, "")
+
+
+def repair(contract: Contract) -> str:
     """Why a turn that ends now would leave no result: for the agent, as its next instruction. "" when all is well."""
-    now = identity(contract.path)
-    if now is None:
-        return f"You have not written your result. Write the whole of it to the file {contract.path} now."
-    if now == contract.before:
-        return f"The file {contract.path} is the old one. Write your own result to it now, in place of what is there."
-    if wrong := problem(contract):
-        return refused(contract, wrong)
+    state, wrong = examine(contract)
+    match state:
+        case Output.MISSING:
+            return f"You have not written your result. Write the whole of it to the file {contract.path} now."
+        case Output.OLD:
+            return (
+                f"The file {contract.path} is the old one. Write your own result to it now, in place of what is there."
+            )
+        case Output.INVALID:
+            return refused(contract, wrong)
     return ""
 
 

@@ -9,19 +9,8 @@ from enum import StrEnum
 from runner.agents.agent import Failure
 from runner.agents.mode import Mode
 from runner.agents.progress import Progress, Turn
+from runner.attempts.contract import Output
 from runner.jobs.outcome import Done, Failed, Outcome, Requeued
-
-
-class Output(StrEnum):
-    """What stands at the path of the output file."""
-
-    MISSING = "missing"
-    OLD = "old"
-    """The file that was there before the launch, unchanged."""
-    CHANGING = "changing"
-    """New, and changed less than the quiet interval ago or still open for writing."""
-    INVALID = "invalid"
-    VALID = "valid"
 
 
 class Process(StrEnum):
@@ -51,7 +40,7 @@ class Evidence:
     progress: Progress = field(default_factory=Progress)
     last_event: float = -math.inf
     process: Process = Process.ALIVE
-    told: Outcome | None = None
+    decision: Outcome | None = None
     """What a person or the worker has decided, whatever the rest says."""
     waits_out: bool = False
     """The agent says that it will go on by itself once its limit is renewed."""
@@ -92,8 +81,8 @@ OVERDUE = 600.0
 
 def verdict(e: Evidence, rules: Rules) -> Wait | Outcome:
     """The outcome that the evidence proves, or how long to wait for more."""
-    if e.told:
-        return e.told
+    if e.decision:
+        return e.decision
     if e.process is not Process.ALIVE:
         return _ended(e, rules)
     if e.mode is not Mode.DRIVING:

@@ -21,7 +21,6 @@ from runner.attempts import worktree
 from runner.attempts.attempt import Attempt
 from runner.attempts.plan import BACKOFF, Conversation, Plan, Ready
 from runner.attempts.plan import plan as plan_of
-from runner.attempts.prepare import prepare
 from runner.attempts.worktree import Worktree
 from runner.errors import MuxqError, Unready, describe_error
 from runner.home import hold, pool
@@ -102,11 +101,11 @@ class Execution:
         """
         ready = self.claim.ready
         try:
-            ended = (None if ready else self._judged()) or self.attempt.told or await self._try(ready)
+            ended = (None if ready else self._judged()) or self.attempt.decision or await self._try(ready)
         except Unready as problem:
-            ended = self.attempt.told or self._launch_again(str(problem))
+            ended = self.attempt.decision or self._launch_again(str(problem))
         except MuxqError as problem:
-            ended = self.attempt.told or Failed("bad-job", str(problem))
+            ended = self.attempt.decision or Failed("bad-job", str(problem))
         except OSError as problem:
             ended = self._launch_again(describe_error(problem, self.spool.home.path))
         except Exception:  # noqa: BLE001 - the job must end somewhere, and the worker go on
@@ -120,24 +119,24 @@ class Execution:
         return Requeued("launch", why, clock.stamp(time.time() + LAUNCH_AGAIN))
 
     async def _try(self, ready: Ready | None) -> Outcome:
-        record = None if ready else self.attempt.run.attempt()
+        record = None if ready else self.attempt.folder.attempt()
         if record is None:
             fresh = ready is not None and self._unseen
             ready = ready or self._ready()
             plan = ready.plan
-            before = (self._conversation() if plan.resume else None) or plan.conversation()
+            conversation = (self._conversation() if plan.resume else None) or plan.conversation()
             if not fresh:
                 await self._end_earlier()
                 self.attempt = self._attempt(following(self.spool.home, self.id))
             tree = await self._worktree(plan) if plan.job.worktree else None
-            record = prepare(self.spool.home, self.attempt.run, ready, before, tree)
-            await self.attempt.launch(ready, record)
-            return await self.attempt.watch(plan.profile, record, ready.environment)
-        if (ended := self.attempt.run.outcome()) is not None:
+            self.attempt.prepare(ready, conversation, tree)
+            await self.attempt.launch(ready)
+            return await self.attempt.watch(plan.profile, ready.environment)
+        if (ended := self.attempt.folder.outcome()) is not None:
             return ended.outcome
-        self.attempt.take_over(await self._terminal.panes())
+        self.attempt.take_over(record, await self._terminal.panes())
         agent = profile.load(record.agent, self.spool.home.sessions)
-        return await self.attempt.watch(agent, record, self._environment(agent))
+        return await self.attempt.watch(agent, self._environment(agent))
 
     async def _worktree(self, chosen: Plan) -> Worktree:
         """The job's worktree. It is told of where git, or its turn at the repository, takes long.
@@ -149,7 +148,7 @@ class Execution:
         making, slow = asyncio.create_task(asyncio.to_thread(worktree.make, *words)), time.monotonic() + SLOW
         try:
             while not (await asyncio.wait([making], timeout=LOOK))[0]:
-                if self.attempt.told:
+                if self.attempt.decision:
                     unwanted.set()
                 if time.monotonic() > slow:
                     slow, why = math.inf, f"no worktree after {SLOW:g} s: git, or another job's git, works in {folder}"
@@ -183,7 +182,7 @@ class Execution:
         return plan_of(self.spool.home, self.spool.read(self.place))
 
     def _attempt(self, run: AttemptFolder) -> Attempt:
-        return Attempt(self.spool.home, run, self._terminal, self._watcher, self.env, self._alert)
+        return Attempt(self.spool.home, run, self._terminal, self._watcher, self._alert)
 
     def _alert(self, found: Attention) -> None:
         """Tell a person that the job waits for one."""
@@ -202,7 +201,7 @@ class Execution:
 
     def _judged(self) -> Outcome | None:
         """The outcome that a worker has written down and not lived to carry out: no later word overrules it."""
-        record = self.attempt.run.outcome()
+        record = self.attempt.folder.outcome()
         return record.outcome if record and record.outcome.move is not Move.REQUEUE else None
 
     async def _end_earlier(self) -> None:
@@ -240,7 +239,7 @@ class Execution:
 
     def _never_resumed(self) -> bool:
         """Whether this attempt was to go on with a conversation, and gave up by itself before its first word."""
-        record, progress = self.attempt.run.attempt(), self.attempt.progress
+        record, progress = self.attempt.folder.attempt(), self.attempt.progress
         by_itself = progress.status is not None and progress.status < SIGNALLED
         return record is not None and bool(record.resumes) and by_itself and progress.turn is Turn.NONE
 
@@ -248,7 +247,7 @@ class Execution:
         """The outcomes of the attempts before this one, back to where a person last put the job into the queue."""
         outcomes: list[Outcome] = []
         for run in reversed(runs(self.spool.home, self.id)):
-            record = run.outcome() if run.number != self.attempt.run.number else None
+            record = run.outcome() if run.number != self.attempt.folder.number else None
             if record and isinstance(record.outcome, Failed | Cancelled):
                 break
             if record:
@@ -303,7 +302,7 @@ class Execution:
         return ended
 
     async def _record(self, ended: Outcome) -> None:
-        if self.attempt.run.outcome() is None:
+        if self.attempt.folder.outcome() is None:
             await self.attempt.collect(ended)
 
     def _move(self, ended: Outcome, *, of: State = State.RUNNING) -> None:
@@ -315,12 +314,11 @@ class Execution:
             self.spool.emit("job.taken-away", job=self.id)
 
     async def _leave(self) -> None:
-        if not await closing.leave_open(self.spool.home, self.attempt.run, self._terminal):
+        if not await closing.leave_open(self.spool.home, self.attempt.folder, self._terminal):
             await self._close()
 
     async def _close(self) -> None:
-        exited = self.attempt.progress.exited
-        await closing.close(self.spool.home, self.attempt.run, self._terminal, exited=exited)
+        await self.attempt.close()
 
     def _cancel(self, ended: Outcome) -> Outcome:
         """A request that came after the attempt's end: the job waits again, and is cancelled there."""
@@ -379,7 +377,7 @@ async def end_now(spool: Spool, claim: Claim) -> None:
     terminal = of_home(spool.home.path)
     with Watcher() as watcher:
         running = Execution(spool, claim, terminal, watcher, os.environ)
-        running.attempt.tell(Cancelled())
+        running.attempt.decide(Cancelled())
         await running.attend()
     if not spool.held("worker-*"):
         await terminal.stop_if_empty()

@@ -194,7 +194,7 @@ class Worker:
     def _on_request(self, _path: str = "") -> None:
         for job_id, running in self.running.items():
             if self.home.request(job_id).exists():
-                running.attempt.tell(Cancelled())
+                running.attempt.decide(Cancelled())
 
     def _on_gate(self, _path: str) -> None:
         self.gate.forget_turn()
@@ -350,7 +350,7 @@ class Worker:
         """What `on_stop` says: leave the sessions to the next worker, or end them and put their jobs back."""
         if self.on_stop == "kill":
             for running in self.running.values():
-                running.attempt.tell(Requeued("stopped", "the worker was told to end its sessions"))
+                running.attempt.decide(Requeued("stopped", "the worker was told to end its sessions"))
             await asyncio.gather(*self._tasks, return_exceptions=True)  # stop() once more cancels them all
         if settling := [task for task, running in self._tasks.items() if running.settling]:
             await asyncio.wait(settling, timeout=SETTLING)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.attempts.contract import identity, missing, problem
+from runner.attempts.contract import identity, problem, repair
 from runner.home.records import Contract, Identity
 
 
@@ -82,22 +82,22 @@ def test_bytes_that_can_never_be_json_are_a_problem_and_no_crash(tmp_path: Path,
 
 
 def test_the_agent_is_told_when_it_has_written_nothing(tmp_path: Path) -> None:
-    told = missing(contract(tmp_path / "o"))
+    told = repair(contract(tmp_path / "o"))
     assert told == f"You have not written your result. Write the whole of it to the file {tmp_path / 'o'} now."
 
 
 def test_the_agent_is_told_when_only_the_old_file_is_there(tmp_path: Path) -> None:
     (tmp_path / "o").write_bytes(b"old")
-    told = missing(contract(tmp_path / "o", before=identity(tmp_path / "o")))
+    told = repair(contract(tmp_path / "o", before=identity(tmp_path / "o")))
     assert told.startswith(f"The file {tmp_path / 'o'} is the old one.")
 
 
 def test_the_agent_is_told_what_is_wrong_with_its_result(tmp_path: Path) -> None:
     (tmp_path / "o").write_bytes(b"")
-    told = missing(contract(tmp_path / "o"))
+    told = repair(contract(tmp_path / "o"))
     assert told.startswith("Your result is not accepted: the output file has 0 bytes, fewer than the 1 asked for.")
 
 
 def test_the_agent_is_told_nothing_when_all_is_well(tmp_path: Path) -> None:
     (tmp_path / "o").write_bytes(b"x")
-    assert missing(contract(tmp_path / "o")) == ""
+    assert repair(contract(tmp_path / "o")) == ""

@@ -269,7 +269,7 @@ ROWS: dict[str, tuple[dict[str, Any], Rules, Wait | Outcome]] = {
         for mode in Mode
     },
     **{
-        f"{mode}, cancelled: cancelled": ({"told": Cancelled(), "mode": mode}, HOOKS, Cancelled()) for mode in Mode
+        f"{mode}, cancelled: cancelled": ({"decision": Cancelled(), "mode": mode}, HOOKS, Cancelled()) for mode in Mode
     },
     "driving again: silence counts from then": (
         {"progress": BUSY, "launched": 0.0, "last_event": 0.0, "stall": 30, "driven_since": NOW - 10}, HOOKS,
@@ -279,9 +279,9 @@ ROWS: dict[str, tuple[dict[str, Any], Rules, Wait | Outcome]] = {
         Wait(NOW + 50)),
     # what others decided
     "cancelled by a person: cancelled, whatever the rest says": (
-        {"told": Cancelled(), "progress": OVER, "output": Output.VALID}, HOOKS, Cancelled()),
+        {"decision": Cancelled(), "progress": OVER, "output": Output.VALID}, HOOKS, Cancelled()),
     "stopped by the worker: requeued, whatever the rest says": (
-        {"told": Requeued("stopped", "m"), "process": Process.EXITED}, HOOKS, Requeued("stopped", "m")),
+        {"decision": Requeued("stopped", "m"), "process": Process.EXITED}, HOOKS, Requeued("stopped", "m")),
 }  # fmt: skip
 
 
