@@ -119,7 +119,7 @@ def work(
             warn_of_no_place(home)
     live = sys.stdout.isatty() and sys.stderr.isatty() and not quiet and os.environ.get("TERM", "dumb") != "dumb"
     try:
-        record, summary = run(home, options, Live() if live else Lines(quiet=quiet))
+        record, summary = run(home, options, None if quiet else Live() if live else Lines())
     except Busy as problem:
         if not if_free:
             raise
@@ -159,8 +159,8 @@ class WorkOptions:
             raise typer.BadParameter(f"{self.jobs!r} is neither a whole number above 0 nor auto.", param_hint="--jobs")
         return int(self.jobs)
 
-    def check(self) -> window.Window:
-        """The window of the run. BadParameter, BadInput for options that cannot be used."""
+    def check(self) -> window.Window | None:
+        """The window of the run; None: open for ever. BadParameter, BadInput for options that cannot be used."""
         self.number()
         if self.on_stop and self.on_stop not in config.ON_STOP:
             choices = ", ".join(config.ON_STOP)
@@ -169,6 +169,8 @@ class WorkOptions:
         given = [name for name in of_drain if getattr(self, name)]
         if given and not self.drain:
             raise typer.BadParameter("it is only for --drain.", param_hint=f"--{given[0].replace('_', '-')}")
+        if not (self.until or self.max_jobs or self.max_usage):
+            return None
         return window.Window(
             until=window.until(self.until, time.time()) if self.until else None,
             grace=seconds(self.grace) if self.grace else window.GRACE,

@@ -72,9 +72,9 @@ class Home:
     def make(self) -> Home:
         """Make the missing folders; Unready for a home that other users could write to, with what to do."""
         try:
-            files.make_folder(self.path)
-            for name in FOLDERS:
-                files.make_folder(self.path / name)
+            for folder in (self.path, *(self.path / name for name in FOLDERS)):
+                if not folder.is_dir():
+                    files.make_folder(folder)
             info = self.path.stat()
         except OSError as problem:
             raise Unready(f"cannot make the home {self.path}: {problem.strerror} ({problem.filename})") from None

@@ -10,7 +10,7 @@ LONGEST = 3650 * 86_400.0
 """The longest length accepted, in seconds: what every timer of the system can still hold."""
 
 _UNITS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
-_PARTS = re.compile(r"\s*".join(rf"(?:(\d+(?:\.\d+)?)\s*{unit})?" for unit in _UNITS), re.ASCII)
+_PARTS = re.compile(r"\s*".join(map(r"(?:(\d+(?:\.\d+)?)\s*{})?".format, _UNITS)), re.ASCII)
 _NUMBER = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
 
 

@@ -19,6 +19,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -124,6 +125,11 @@ class Tmux:
         self.socket = socket
         self.binary = binary
 
+    @cached_property
+    def _environment(self) -> dict[str, str]:
+        """The environment of the server, of its clients and, to begin with, of the sessions."""
+        return clean_environment()
+
     async def start(self) -> None:
         """Start the server, or set the running one (another worker's) the same."""
         await self._tell(SETTINGS)
@@ -148,7 +154,7 @@ class Tmux:
         """
         if not argv or not _SESSION.fullmatch(session):
             raise ValueError(f"not a session to launch: {session!r} {argv!r}")
-        environ = clean_environment() | dict(env)
+        environ = self._environment | dict(env)
         shell = environ.pop("SHELL")
         if "TERM" not in env:
             del environ["TERM"]
@@ -320,7 +326,7 @@ class Tmux:
                 [*self._client(), *([] if start else ["-N"]), *words],
                 input=os.fsencode(given),
                 capture_output=True,
-                env=clean_environment(),
+                env=self._environment,
                 cwd="/",
                 timeout=ANSWER_SECONDS,
                 check=False,

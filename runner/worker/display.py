@@ -23,15 +23,12 @@ if TYPE_CHECKING:
 class Lines:
     """One line on stderr for each thing that happens."""
 
-    def __init__(self, *, quiet: bool = False) -> None:
-        self._quiet = quiet
-
     @contextlib.contextmanager
     def showing(self, worker: Worker) -> Iterator[None]:  # noqa: ARG002 - the live display needs it
         yield
 
     def event(self, name: str, data: dict[str, Any]) -> None:
-        if not self._quiet and (text := sentence(name, data)):
+        if text := sentence(name, data):
             print(time.strftime("%H:%M:%S"), plain(text), file=sys.stderr, flush=True)
 
 

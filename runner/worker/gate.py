@@ -33,6 +33,8 @@ class Gate:
         """Ids of the jobs that this run has begun, where it may begin only so many."""
         self.start_due = 0.0
         """When a job may start that has to wait for its turn, in seconds since 1970; 0: none has to."""
+        self._hold: Hold | None = None
+        """The hold in force when a job might have started last."""
         self._short = False
         """There was too little memory for another session."""
 
@@ -59,7 +61,9 @@ class Gate:
         return self._room() and time.time() >= self.start_due and not self.held()
 
     def held(self) -> Hold | None:
-        return pool.held(self.home, self.settings, time.time())
+        """The hold in force, read from the disk."""
+        self._hold = pool.held(self.home, self.settings, time.time())
+        return self._hold
 
     def most(self) -> int:
         """The most jobs side by side."""
@@ -93,7 +97,6 @@ class Gate:
         self.start_due = 0.0
 
     def due(self) -> list[float]:
-        """When it may open or close, in seconds since 1970."""
-        held = self.held()
-        dated = [moment for moment in (held and held.until, self.start_due) if moment]
+        """When it may open or close, in seconds since 1970; of the hold as last read, as a change wakes the worker."""
+        dated = [moment for moment in (self._hold and self._hold.until, self.start_due) if moment]
         return dated + (self.window.due(time.time()) if self.window else [])

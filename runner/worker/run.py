@@ -65,16 +65,21 @@ class RunRecord:
         return asdict(self)
 
 
-def run(home: Home, options: RunOptions, display: Lines | Live) -> tuple[RunRecord, Summary]:
+def run(home: Home, options: RunOptions, display: Lines | Live | None) -> tuple[RunRecord, Summary]:
     """Run one worker until it is told to stop or, draining, nothing is left. However it ends, `on_end` is carried out.
 
+    `display` shows what happens; None: nothing is shown.
     Busy when another run drains the home.
     """
     started, summary = clock.stamp(), Summary()
     try:
         worker = _worker(home, options, display)
         summary = worker.summary
-        with _alone(worker.spool) if options.drain else contextlib.nullcontext(), display.showing(worker):
+        with contextlib.ExitStack() as held:
+            if options.drain:
+                held.enter_context(_alone(worker.spool))
+            if display:
+                held.enter_context(display.showing(worker))
             asyncio.run(_until_stopped(worker, display))
     except Exception as problem:
         if options.on_end and not (isinstance(problem, Busy) and options.if_free):
@@ -112,7 +117,7 @@ def reason(summary: Summary, left: int) -> str:
     return "what is left is for later" if left else "nothing is left to do"
 
 
-def _worker(home: Home, options: RunOptions, display: Lines | Live) -> Worker:
+def _worker(home: Home, options: RunOptions, display: Lines | Live | None) -> Worker:
     settings = config.load(home.config)
     jobs = settings.jobs if options.jobs is None else None if options.jobs == "auto" else options.jobs
     return Worker(
@@ -122,7 +127,7 @@ def _worker(home: Home, options: RunOptions, display: Lines | Live) -> Worker:
         drain=options.drain,
         on_stop=options.on_stop or settings.on_stop,
         window=options.window,
-        listener=display.event,
+        listener=display.event if display else None,
     )
 
 
@@ -138,14 +143,15 @@ def _alone(spool: Spool) -> Iterator[None]:
         lock.release()
 
 
-async def _until_stopped(worker: Worker, display: Lines | Live) -> None:
+async def _until_stopped(worker: Worker, display: Lines | Live | None) -> None:
     loop = asyncio.get_running_loop()
 
     def stop(number: signal.Signals) -> None:
         if worker.stopping and number is not signal.SIGINT:
             return  # `timeout` and service managers tell a process, and then its group
         worker.stop()
-        display.event("worker.stopping", {"on_stop": worker.on_stop, "running": len(worker.running)})
+        if display:
+            display.event("worker.stopping", {"on_stop": worker.on_stop, "running": len(worker.running)})
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stop, number)

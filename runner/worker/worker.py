@@ -12,19 +12,18 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from runner.attempts.plan import Setup
 from runner.errors import MuxqError, describe_error
 from runner.home import config
 from runner.home.layout import Home
 from runner.home.spool import Listener, Spool
-from runner.intake import batch
 from runner.jobs import entry as entries
 from runner.jobs.entry import Entry
 from runner.jobs.outcome import Cancelled, Requeued
 from runner.jobs.state import State
 from runner.notify import notices, sender
-from runner.schedules.recurring import Recurring
 from runner.system import files
 from runner.system.watch import OnChange, Watcher
 from runner.tmux.terminal import Terminal
@@ -38,6 +37,9 @@ from runner.worker.readiness import Candidates
 from runner.worker.starter import Starter
 from runner.worker.sweeper import Sweeper
 from runner.worker.window import Window
+
+if TYPE_CHECKING:
+    from runner.schedules.recurring import Recurring
 
 POLL = 5.0
 """Seconds between two slow looks."""
@@ -71,7 +73,7 @@ class Worker:
         self.jobs, self.drain, self.on_stop = jobs, drain, on_stop
         self.env = os.environ if env is None else env
         self.summary = Summary()
-        self._recurring = Recurring(self.spool)
+        self._recurring: Recurring | None = None
         self.running: dict[str, Execution] = {}
         """By job id."""
         self._tasks: dict[asyncio.Task[None], Execution] = {}
@@ -230,14 +232,21 @@ class Worker:
         await self._look_at_sessions()
 
     def _add_scheduled(self) -> None:
-        if next(self.home.schedules.iterdir(), None):  # most homes have no schedule
-            for entry in self._recurring.look():
-                self.backlog.remember(entry)
+        if not any(self.home.schedules.glob("*.json")):
+            return
+        from runner.schedules.recurring import Recurring  # most homes have no schedule
+
+        self._recurring = self._recurring or Recurring(self.spool)
+        for entry in self._recurring.look():
+            self.backlog.remember(entry)
 
     def _complete_batches(self) -> None:
-        if next(self.home.batches.iterdir(), None):  # most homes have no batch
-            batch.complete(self.spool)
-            self._notify_of_batches()
+        if not any(self.home.batches.glob("*")):
+            return
+        from runner.intake import batch  # most homes have no batch
+
+        batch.complete(self.spool)
+        self._notify_of_batches()
 
     def _notify_of_batches(self) -> None:
         try:
