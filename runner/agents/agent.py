@@ -123,9 +123,6 @@ class Agent(Protocol):
     def read_conversation(self, transcript: Path) -> list[Message]:
         """Who said what. OSError when the file cannot be read."""
 
-    def holds_message(self, transcript: str, message: str) -> bool:
-        """Whether the end of the transcript has the agent's message: it is written after the turn was reported over."""
-
     def read_usage(self, transcript: str | None, status: Mapping[str, Any]) -> dict[str, Any] | None:
         """Tokens by the transcript and cost by the status line, as outcome.json has them; None where neither says."""
 

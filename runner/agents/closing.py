@@ -5,10 +5,11 @@ Used by the worker for its own attempts and for those of dead workers, and by `m
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Mapping
 
-from runner.agents import kept
+from runner.agents import kept, usage
 from runner.home import events
 from runner.home.attempt_folder import AttemptFolder
 from runner.home.layout import Home
@@ -59,6 +60,7 @@ async def close(home: Home, folder: AttemptFolder, terminal: Terminal, *, exited
             break
         left = await process.end(late, grace=0.0 if number else GRACE)
     await terminal.kill(folder.session)
+    await asyncio.to_thread(usage.complete, home, folder)
     if left:
         events.emit(home.events, "attempt.left-over", job=folder.job, pids=[proc.pid for proc in left])
 

@@ -32,10 +32,6 @@ def read_conversation(transcript: Path) -> list[Message]:
     return []
 
 
-def holds_message(transcript: str, message: str) -> bool:
-    return True
-
-
 def read_usage(transcript: str | None, status: Mapping[str, Any]) -> dict[str, Any] | None:
     return None
 

@@ -50,10 +50,10 @@ class Progress:
     background: int = 0
     """Background tasks that were running when the turn ended."""
     failure: Failure = Failure.OTHER
-    """Why the turn failed; `error` is the agent's own word for it."""
+    """What follows from the failure of the turn; `error` is the agent's own word for it."""
     error: str = ""
     message: str = ""
-    """The agent's last words in the turn that ended last, or why it failed, for a person."""
+    """Why the turn failed, for a person."""
     waiting: tuple[Attention, ...] = ()
     """What it waits for a person for, the oldest first."""
     alerted: str = ""
@@ -140,7 +140,7 @@ def _step(now: Progress, event: Event, report: Report) -> Progress:
         case "alerted":
             return replace(now, alerted=str(data.get("since", "")))
         case "turn-over":
-            ended = replace(now, background=report.background, prompt=report.prompt, message=report.message, doing="")
+            ended = replace(now, background=report.background, prompt=report.prompt, doing="")
             if now.queued:
                 return replace(ended, started=True, turn=Turn.BUSY, queued=False, between=True)
             return replace(ended, turn=Turn.OVER)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from runner.agents import closing
+from runner.agents import closing, usage
 from runner.agents.agent import Agent
 from runner.agents.lookout import Glance, Lookout
 from runner.agents.mode import Mode
@@ -229,7 +229,7 @@ class Attempt:
             exit_status=progress.status,
             repairs=progress.repairs,
             transcript=progress.transcript,
-            usage=self.agent.read_usage(progress.transcript, collect.status(self.folder)),
+            usage=usage.read(self.folder, self.agent, progress.transcript),
             branch=changes.branch,
             diff_stat=changes.diff_stat,
         )

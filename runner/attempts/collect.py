@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
-from typing import Any
 
 from runner.attempts import worktree
 from runner.errors import BadInput, MuxqError
@@ -100,10 +98,3 @@ def post_mortem(home: Home, run: AttemptFolder, why: str, shown: str, tree: list
 
 def _last_lines(path: str | Path | None, count: int) -> list[str]:
     return [line.decode("utf-8", "replace")[:2000] for line in files.tail(path).splitlines()[-count:]]
-
-
-def status(run: AttemptFolder) -> dict[str, Any]:
-    """What the agent's status line reported last; {} where it reported nothing."""
-    with contextlib.suppress(MuxqError, OSError):
-        return files.read_json(run.status) or {}
-    return {}

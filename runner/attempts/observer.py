@@ -14,11 +14,10 @@ import time
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from runner.agents import mode, profile, progress, screen
+from runner.agents import mode, profile, progress, screen, usage
 from runner.agents.agent import Agent, Failure
 from runner.agents.mode import Driver, Mode
 from runner.agents.progress import Progress, Turn
-from runner.attempts import collect
 from runner.attempts.contract import Output
 from runner.attempts.output import OutputFile
 from runner.attempts.verdict import Evidence, Process
@@ -110,7 +109,7 @@ class Observer:
         if new_events:
             self._read_events()
         if new_status:
-            pool.tell_limits(self._home, self.agent.read_limits(collect.status(self._folder)))
+            pool.tell_limits(self._home, usage.limits(self._folder, self.agent))
         if new_mode:
             self._driver = mode.load(self._folder)
 

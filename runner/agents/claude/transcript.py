@@ -14,7 +14,6 @@ from typing import Any
 
 from runner.agents.agent import Message
 from runner.agents.claude.hooks import describe_tool
-from runner.system import files
 
 TRANSCRIPT_FORM = "claude-jsonl"
 
@@ -39,13 +38,6 @@ def parse_lines(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
             continue
         if isinstance(entry, dict):
             yield entry
-
-
-def holds_message(transcript: str, message: str) -> bool:
-    """Whether one of the last entries is the agent's, with this text."""
-    wanted = message.strip()
-    entries = parse_lines(files.tail(transcript).splitlines())
-    return any(("agent", wanted) in _contents(entry) for entry in entries)
 
 
 def _contents(entry: dict[str, Any]) -> Iterator[tuple[str, str]]:

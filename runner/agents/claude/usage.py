@@ -17,7 +17,7 @@ def read_usage(transcript: str | None, status: Mapping[str, Any]) -> dict[str, A
     """Tokens by the transcript, cost by the status line; None where neither says anything.
 
     {"input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "cost_usd"}
-    The status line may lag behind by the last turn.
+    Both lag behind by the last message until the client has ended.
     """
     by_message: dict[str, dict[str, Any]] = {}  # a message of several parts has a line for each
     with files.open_or_empty(transcript) as file:
