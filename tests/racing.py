@@ -34,6 +34,6 @@ def processes(count: int, program: str, home: Home) -> list[str]:
     """What `count` Python processes that run side by side print, line by line."""
     argv = [sys.executable, "-c", program, str(home.path)]
     started = [subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) for _ in range(count)]
-    told = [process.communicate(timeout=60)[0] for process in started]
+    outputs = [process.communicate(timeout=60)[0] for process in started]
     assert [process.returncode for process in started] == [0] * count
-    return [line for text in told for line in text.splitlines()]
+    return [line for text in outputs for line in text.splitlines()]

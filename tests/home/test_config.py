@@ -21,7 +21,7 @@ def test_an_empty_file_means_the_defaults(tmp_path: Path) -> None:
     assert config.load(tmp_path / "config.toml") == Config()
 
 
-def test_what_the_file_says_is_what_counts(tmp_path: Path) -> None:
+def test_keys_of_the_file_override_the_defaults(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text(
         'version = 1\nagent = "echo"\npermissions = "ask"\ntimeout = "1h30m"\njobs = 4\non_stop = "finish"\n'
     )
@@ -75,7 +75,7 @@ def test_what_cannot_be_used_is_refused_with_file_and_key(tmp_path: Path, text: 
     assert str(caught.value).startswith(f"{tmp_path / 'config.toml'}: {words}")
 
 
-def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_bytes(b"\xff")
     with pytest.raises(BadSetup, match=r"config\.toml"):
         config.load(tmp_path / "config.toml")

@@ -55,14 +55,14 @@ def test_what_follows_from_how_a_parent_stands(when: str, stands: State | None, 
 
 
 @pytest.mark.parametrize(
-    ("stands", "words"),
+    ("state", "words"),
     [(State.FAILED, "has failed"), (State.CANCELLED, "was cancelled"), (None, "has been taken away")],
 )
-def test_the_complaint_names_the_parent_and_what_to_do(stands: State | None, words: str) -> None:
+def test_the_complaint_names_the_parent_and_what_to_do(state: State | None, words: str) -> None:
     parent = Parent(entry("report"), "ok")
-    told = dependencies.complaint(parent, stands)
-    assert f"report ({parent.entry.id}), which this job is after, {words}" in told
-    assert told.endswith(f"muxq retry {parent.entry.id} --children")
+    reason = dependencies.complaint(parent, state)
+    assert f"report ({parent.entry.id}), which this job is after, {words}" in reason
+    assert reason.endswith(f"muxq retry {parent.entry.id} --children")
 
 
 def nodes(**after: str) -> dict[str, Node]:
@@ -99,7 +99,7 @@ def reachable(before: dict[str, set[str]], file: str) -> set[str]:
 
 
 @pytest.mark.parametrize("seed", range(100))
-def test_what_does_not_reach_a_circle_enters_in_order_and_circles_are_told_from_what_waits_for_them(seed: int) -> None:
+def test_drops_enter_after_their_parents_and_those_that_wait_for_a_circle_are_not_in_it(seed: int) -> None:
     dice = random.Random(seed)
     drops = {
         f"{number}.json": Node(

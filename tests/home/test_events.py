@@ -19,8 +19,8 @@ def line(name: str, **data: object) -> bytes:
 
 def test_an_emitted_event_is_one_line_with_version_time_name_and_data(tmp_path: Path) -> None:
     events.emit(tmp_path / "e", "job.added", job="x", text="two\nlines")
-    (told,) = [json.loads(text) for text in (tmp_path / "e").read_text().splitlines()]
-    assert told == {"version": 1, "at": told["at"], "event": "job.added", "data": {"job": "x", "text": "two\nlines"}}
+    (line,) = [json.loads(text) for text in (tmp_path / "e").read_text().splitlines()]
+    assert line == {"version": 1, "at": line["at"], "event": "job.added", "data": {"job": "x", "text": "two\nlines"}}
 
 
 def test_what_was_emitted_is_read_back(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_a_damaged_line_is_skipped_and_hides_no_other(tmp_path: Path, damaged: b
 
 
 @pytest.mark.parametrize("data", [None, [], "text", 5, [1]])
-def test_data_that_is_no_object_counts_as_none(data: object) -> None:
+def test_data_that_is_not_an_object_is_ignored(data: object) -> None:
     assert events.parse(json.dumps({"event": "a", "at": "t", "data": data}).encode()) == Event("t", "a", {})
 
 
@@ -83,7 +83,7 @@ def test_an_event_that_cannot_be_written_is_all_that_is_lost(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("kind", ["fifo", "folder"])
-def test_what_an_agent_has_put_in_place_of_its_events_is_no_event(tmp_path: Path, kind: str) -> None:
+def test_a_link_or_folder_in_place_of_the_events_holds_no_events(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "events.jsonl"
     os.mkfifo(path) if kind == "fifo" else path.mkdir()
     assert events.read(path) == []
@@ -96,6 +96,6 @@ def test_the_events_since_a_time_are_found_in_a_long_file(tmp_path: Path) -> Non
             at = clock.stamp(1_800_000_000 + number)
             file.write(json.dumps({"version": 1, "at": at, "event": "x", "data": {"n": number}}) + "\n")
     for first in (0, 1, 777, 10_000, 19_999, 20_000):
-        found = [one.data["n"] for one in events.since(path, 1_800_000_000 + first)]
-        assert found == list(range(first, 20_000))
+        numbers = [event.data["n"] for event in events.since(path, 1_800_000_000 + first)]
+        assert numbers == list(range(first, 20_000))
     assert list(events.since(tmp_path / "none", 0.0)) == []

@@ -15,10 +15,10 @@ from runner.home.layout import Home
 SOON, LATE = time.time() + 86_400, time.time() + 2 * 86_400
 
 
-def told(home: Home) -> Hold | None:
+def rounded(home: Home) -> Hold | None:
     """The hold in force, its time to the second."""
-    found = hold.current(home)
-    return found and Hold(found.reason, found.kind, found.until and round(found.until))
+    present = hold.current(home)
+    return present and Hold(present.reason, present.kind, present.until and round(present.until))
 
 
 def test_there_is_none_at_first(home: Home) -> None:
@@ -27,12 +27,12 @@ def test_there_is_none_at_first(home: Home) -> None:
 
 def test_what_was_put_is_in_force(home: Home) -> None:
     hold.put(home, Hold("why", "person", LATE))
-    assert told(home) == Hold("why", "person", round(LATE))
+    assert rounded(home) == Hold("why", "person", round(LATE))
 
 
 def test_one_without_end_has_none(home: Home) -> None:
     hold.put(home, Hold("why"))
-    assert told(home) == Hold("why", "person", None)
+    assert rounded(home) == Hold("why", "person", None)
 
 
 def test_it_is_a_file_that_others_can_read(home: Home) -> None:
@@ -47,7 +47,7 @@ def test_it_is_a_file_that_others_can_read(home: Home) -> None:
 
 def test_a_file_that_others_wrote_is_in_force(home: Home) -> None:
     home.hold.write_text('{"reason": "backup", "until": "2999-01-01T00:00:00Z"}')
-    assert told(home) == Hold("backup", "person", 32_472_144_000)
+    assert rounded(home) == Hold("backup", "person", 32_472_144_000)
 
 
 def test_one_whose_time_has_come_is_over(home: Home) -> None:
@@ -77,7 +77,7 @@ def test_of_two_the_longer_stays_and_a_person_has_the_last_word(
     assert standing.reason == left
 
 
-def test_lifting_tells_what_was_lifted(home: Home) -> None:
+def test_lifting_returns_the_hold_that_was_lifted(home: Home) -> None:
     hold.put(home, Hold("why"))
     assert [hold.lift(home), hold.current(home), hold.lift(home)] == [Hold("why"), None, None]
 

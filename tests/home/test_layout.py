@@ -69,10 +69,10 @@ def test_a_tilde_is_the_users_home(everywhere: Path) -> None:
 def test_every_folder_is_private_under_any_umask(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
-        made = Home(tmp_path / "new" / "home").make()
+        home = Home(tmp_path / "new" / "home").make()
     finally:
         os.umask(before)
-    modes = {name: (made.path / name).stat().st_mode & 0o7777 for name in (".", *FOLDERS)}
+    modes = {name: (home.path / name).stat().st_mode & 0o7777 for name in (".", *FOLDERS)}
     assert modes == dict.fromkeys((".", *FOLDERS), 0o700)
 
 
@@ -89,14 +89,14 @@ def test_a_state_lies_in_its_folder(home: Home) -> None:
     assert [home.folder(state) for state in State] == [home.path / state.folder for state in State]
 
 
-def test_making_a_home_again_keeps_what_lies_in_it(home: Home) -> None:
+def test_making_a_home_again_keeps_its_files(home: Home) -> None:
     (home.queue / "a.json").write_text("{}")
     home.make()
     assert (home.queue / "a.json").read_text() == "{}"
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o770, 0o720, 0o702])
-def test_a_home_that_others_may_write_to_is_refused_with_what_mends_it(home: Home, mode: int) -> None:
+def test_a_home_that_others_may_write_to_is_refused_with_what_to_do(home: Home, mode: int) -> None:
     home.path.chmod(mode)
     with pytest.raises(Unready, match=f"others may write to the home {home.path}; mend it with: chmod 700 {home.path}"):
         home.make()

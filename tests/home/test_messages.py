@@ -64,7 +64,7 @@ def test_a_long_error_is_cut() -> None:
     assert 500 < len(text) < 600
 
 
-def test_of_many_failed_jobs_of_a_batch_the_first_are_told() -> None:
+def test_a_message_names_the_first_of_many_failed_jobs_of_a_batch() -> None:
     many = [{"id": str(n), "name": f"row-{n}", "error": {"kind": "lost", "message": "gone"}} for n in range(5000)]
     _, text = render("batch", BATCH | {"failed": many}, "/home")
     assert [line for line in text.splitlines() if "row-" in line] == [f"row-{n}: gone" for n in range(20)]
@@ -83,7 +83,7 @@ def test_what_a_job_brings_is_data_and_never_a_template() -> None:
     assert render("done", JOB | {"name": "{{ 7 * 7 }}"}, "/h")[0] == "muxq: {{ 7 * 7 }} is done"
 
 
-def test_a_template_gets_at_nothing_but_what_it_is_given() -> None:
+def test_a_template_can_use_nothing_but_its_variables() -> None:
     with pytest.raises(UndefinedError):
         render("done", JOB, "/h", "{{ run.why }}")
     with pytest.raises(SecurityError):

@@ -39,26 +39,26 @@ def test_a_refused_probe_gives_its_place_to_another() -> None:
 
 def starts(after: Pool, seconds: float) -> list[float]:
     """When jobs that all want to start do so, in seconds since the first answer."""
-    found, now = [], NOW
+    moments, now = [], NOW
     while now < NOW + seconds:
         after, due = turn(after, "x", now, 0.5)
         if due:
             now = due
         else:
-            found.append(now - NOW)
+            moments.append(now - NOW)
         if after.starts >= pool.RAMP_STARTS:
             break
-    return found
+    return moments
 
 
 def test_after_the_first_answer_starts_double_every_few_seconds_and_never_come_at_once() -> None:
-    found = starts(answered(refused(Pool()), NOW), 3600)
-    counts = [sum(moment <= limit for moment in found) for limit in (0, 5.01, 10.01, 15.01, 20.01, 25.01)]
+    moments = starts(answered(refused(Pool()), NOW), 3600)
+    counts = [sum(moment <= limit for moment in moments) for limit in (0, 5.01, 10.01, 15.01, 20.01, 25.01)]
     assert counts == [1, 2, 4, 8, 16, 32]
-    assert len(found) == pool.RAMP_STARTS
+    assert len(moments) == pool.RAMP_STARTS
 
 
-def test_a_ramp_that_nobody_climbs_is_over() -> None:
+def test_a_ramp_ends_when_no_job_starts_for_a_while() -> None:
     after, _ = turn(answered(refused(Pool()), NOW), "a", NOW, 0.5)
     assert turn(after, "b", after.next_start + pool.RAMP_SECONDS + 1, 0.5)[0].starts == pool.RAMP_STARTS
 
@@ -110,7 +110,7 @@ def test_sessions_that_meet_the_same_weather_count_once(home: Home) -> None:
     assert pool.load(home).refusals == 0
 
 
-def test_a_usage_limit_holds_until_soon_after_its_reset_and_is_told_once(home: Home) -> None:
+def test_a_usage_limit_holds_until_soon_after_its_reset_and_is_reported_once(home: Home) -> None:
     reset = time.time() + 1000
     put = pool.limit(home, "You've hit your limit", reset)
     assert put is not None
@@ -157,8 +157,8 @@ def test_no_count_is_lost_between_workers(home: Home) -> None:
 def test_a_hold_of_a_person_comes_before_the_pause(home: Home) -> None:
     settings = Config(pool=read({"pause_at": {"five_hour": 90}}, "x"))
     pool.tell_limits(home, {"five_hour": AccountLimit(99, time.time() + 60)})
-    found = pool.held(home, settings, time.time())
-    assert found is not None
-    assert found.kind == "pause"
+    hold_in_force = pool.held(home, settings, time.time())
+    assert hold_in_force is not None
+    assert hold_in_force.kind == "pause"
     hold.put(home, Hold("backup"))
     assert pool.held(home, settings, time.time()) == Hold("backup")

@@ -42,12 +42,12 @@ def test_where_hours_overlap_the_lower_mark_counts() -> None:
     assert pause.at(at("2026-11-20 12:00"))[0] == {"five_hour": 20}
 
 
-def test_nothing_said_is_nothing_wanted() -> None:
+def test_an_empty_table_wants_no_pause() -> None:
     assert (Quota().wanted, read({}, "x").wanted, read({"pause_at": {"a": 1}}, "x").wanted) == (False, False, True)
 
 
 @pytest.mark.parametrize(
-    ("said", "words"),
+    ("table", "words"),
     [
         (3, "`pool` is a table"),
         ({"pause": 3}, "did you mean `pause_at`"),
@@ -60,7 +60,7 @@ def test_nothing_said_is_nothing_wanted() -> None:
         ({"reserve": [{"days": "monday"}]}, "not 'monday'"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(said: Any, words: str) -> None:
+def test_a_wrong_table_is_refused_with_what_is_accepted(table: Any, words: str) -> None:
     with pytest.raises(BadSetup, match=r"config\.toml") as caught:
-        read(said, "config.toml")
+        read(table, "config.toml")
     assert words in str(caught.value)

@@ -85,7 +85,7 @@ def test_a_name_of_several_jobs_is_refused(spool: Spool, add: Add) -> None:
 
 
 @pytest.mark.parametrize("word", ["nothing", "", "repor", "9", "1zzzzzzzzzzzzz", "*"])
-def test_what_is_no_job_is_not_found(spool: Spool, add: Add, word: str) -> None:
+def test_a_word_that_names_no_job_is_not_found(spool: Spool, add: Add, word: str) -> None:
     add(name="report")
     with pytest.raises(NotFound, match=r"no job .*; see: muxq ls --all"):
         spool.find(word)
@@ -98,7 +98,7 @@ def test_a_whole_id_is_that_job_whatever_another_is_called(spool: Spool, add: Ad
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="its file systems take no such names")
-def test_a_job_whose_name_is_no_text_is_found_by_what_is_shown_of_it(spool: Spool, add: Add) -> None:
+def test_a_job_whose_name_is_not_utf_8_is_found_by_the_name_that_is_shown(spool: Spool, add: Add) -> None:
     file = add().file.removesuffix(".json") + ".caf\udce9.json"
     (spool.home.queue / file).write_bytes(JOB)
     assert spool.find("caf\ufffd").entry.file == file
@@ -110,9 +110,9 @@ class Racing(Spool):
     then: Iterator[Callable[[], object]]
 
     def names(self, state: State) -> list[str]:
-        found = super().names(state)
+        listing = super().names(state)
         next(self.then, lambda: None)()
-        return found
+        return listing
 
 
 @pytest.mark.parametrize("word", ["report", "1"])
@@ -159,19 +159,19 @@ def test_a_job_that_was_taken_away_is_nowhere(spool: Spool, add: Add) -> None:
 # --- moving
 
 
-def test_a_move_is_one_rename_and_told(spool: Spool, add: Add) -> None:
-    told: list[tuple[str, dict[str, Any]]] = []
+def test_a_move_is_one_rename_and_one_event(spool: Spool, add: Add) -> None:
+    events: list[tuple[str, dict[str, Any]]] = []
     entry = add()
     inode = (spool.home.queue / entry.file).stat().st_ino
-    place = Spool(spool.home, lambda name, data: told.append((name, data))).move(
+    place = Spool(spool.home, lambda name, data: events.append((name, data))).move(
         Place(State.QUEUED, entry), Move.CANCEL, why="no more"
     )
     assert place == Place(State.CANCELLED, entry)
     assert spool.path(place).stat().st_ino == inode
-    assert told == [("job.cancelled", {"job": entry.id, "why": "no more"})]
+    assert events == [("job.cancelled", {"job": entry.id, "why": "no more"})]
 
 
-def test_a_move_that_the_table_has_not_changes_nothing(spool: Spool, add: Add) -> None:
+def test_a_move_that_is_not_in_the_table_changes_nothing(spool: Spool, add: Add) -> None:
     entry = add()
     with pytest.raises(ValueError, match="a queued job cannot finish"):
         spool.move(Place(State.QUEUED, entry), Move.FINISH)
@@ -307,8 +307,8 @@ for entry in spool.entries(State.QUEUED):
 
 def test_of_many_processes_that_claim_exactly_one_wins_each_job(home: Home, add: Add) -> None:
     files = [add(name=str(number)).file for number in range(100)]
-    told = processes(3, CLAIM, home)
-    assert sorted(told) == sorted(files) == names(home.folder(State.RUNNING))
+    claimed = processes(3, CLAIM, home)
+    assert sorted(claimed) == sorted(files) == names(home.folder(State.RUNNING))
 
 
 def test_of_many_threads_that_claim_exactly_one_wins(home: Home, add: Add) -> None:

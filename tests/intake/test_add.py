@@ -50,13 +50,15 @@ def test_of_several_jobs_of_one_name_the_youngest_is_the_parent(spool: Spool, ad
     assert [parent.entry for parent in dependencies.load(spool.home, child.id) or ()] == [young]
 
 
-def test_a_parent_that_is_said_twice_must_be_done_if_one_word_says_so(spool: Spool, add: Callable[..., Entry]) -> None:
+def test_a_parent_that_is_named_twice_must_be_done_if_either_requires_it(
+    spool: Spool, add: Callable[..., Entry]
+) -> None:
     a = add(name="a")
     child = add(after=[{"job": "a", "when": "any"}, a.id, {"job": a.id, "when": "any"}])
     assert parents_of(spool, child) == [("a", "ok")]
 
 
-def test_a_job_without_a_name_is_not_meant_by_the_ending_of_its_file(spool: Spool, add: Callable[..., Entry]) -> None:
+def test_a_job_without_a_name_is_not_found_by_the_suffix_of_its_file(spool: Spool, add: Callable[..., Entry]) -> None:
     add()
     with pytest.raises(NotFound, match="there is no job 'json'"):
         add(after=["json"])

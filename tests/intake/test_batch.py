@@ -1,4 +1,4 @@
-"""A batch: there as a whole or not at all, whatever kills who adds it."""
+"""A batch is added as a whole or not at all, whatever ends the process that adds it."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ from runner.views import batch as view
 
 
 def jobs(count: int, **keys: Any) -> list[Job]:
-    said = {"prompt": "x", "agent": "echo", **keys}
-    return [Job.check({**said, "name": f"b-{number}"}, where="x") for number in range(count)]
+    keys_of_all = {"prompt": "x", "agent": "echo", **keys}
+    return [Job.check({**keys_of_all, "name": f"b-{number}"}, where="x") for number in range(count)]
 
 
 def muxq(home: Home, *words: str, text: str | None = None) -> str:
@@ -47,18 +47,18 @@ def fail(spool: Spool, place: Place) -> Place:
 
 
 def test_the_jobs_of_a_batch_are_ordinary_and_say_which_it_is(home: Home, spool: Spool) -> None:
-    made = batch.add(spool, jobs(3), name="b", source="x.csv")
-    told = Queue(home.path).list()
-    assert [(job["id"], job["name"], job["batch"]) for job in told] == [
-        (job, f"b-{number}", made.id) for number, job in enumerate(made.ids)
+    added = batch.add(spool, jobs(3), name="b", source="x.csv")
+    listed = Queue(home.path).list()
+    assert [(job["id"], job["name"], job["batch"]) for job in listed] == [
+        (job, f"b-{number}", added.id) for number, job in enumerate(added.ids)
     ]
-    assert batches.load(home, made.id) == made
+    assert batches.load(home, added.id) == added
     assert os.listdir(home.batches / "adding") == []
     assert {(home.queue / name).stat().st_mode & 0o777 for name in os.listdir(home.queue)} == {0o600}
 
 
 @pytest.mark.parametrize("killed_at", range(11))
-def test_a_batch_that_was_killed_is_there_as_a_whole_or_not_at_all_and_never_twice(
+def test_a_batch_whose_adding_was_killed_is_added_as_a_whole_or_not_at_all_and_never_twice(
     home: Home, spool: Spool, killed: Callable[..., AbstractContextManager[None]], killed_at: int
 ) -> None:
     steps = [(batch, "_write"), (files, "write_json"), (files, "sync_folder"), (Path, "rename")]
@@ -67,7 +67,7 @@ def test_a_batch_that_was_killed_is_there_as_a_whole_or_not_at_all_and_never_twi
         pytest.fail("it was not killed")
     again = batch.add(spool, jobs(3), name="b", source="x")
     assert sorted(job["id"] for job in Queue(home.path).list()) == sorted(again.ids)
-    assert [found.id for found in batches.known(home)] == [again.id]
+    assert [record.id for record in batches.known(home)] == [again.id]
 
 
 def stepping(monkeypatch: pytest.MonkeyPatch, raised: BaseException, at: int) -> Callable[[], int]:
@@ -96,7 +96,7 @@ def everything(home: Home) -> set[Path]:
 
 
 @pytest.mark.parametrize("raised", [KeyboardInterrupt(), OSError(28, "No space left on device")], ids=["^C", "full"])
-def test_what_is_interrupted_is_there_as_a_whole_or_leaves_nothing(tmp_path: Path, raised: BaseException) -> None:
+def test_an_interrupted_batch_is_added_as_a_whole_or_leaves_nothing(tmp_path: Path, raised: BaseException) -> None:
     ends = set()
     for at in itertools.count():
         home = Home(tmp_path / str(at)).make()
@@ -105,13 +105,13 @@ def test_what_is_interrupted_is_there_as_a_whole_or_leaves_nothing(tmp_path: Pat
         with pytest.MonkeyPatch.context() as patched:
             steps = stepping(patched, raised, at)
             try:
-                made = batch.add(Spool(home), jobs(2, after=["first"]), name="b", source="x")
+                added = batch.add(Spool(home), jobs(2, after=["first"]), name="b", source="x")
             except type(raised):
                 ends.add("nothing")
                 assert (everything(home), os.listdir(home.batches / "adding")) == (before, [])
                 continue
         ends.add("all")
-        assert sorted(job["id"] for job in Queue(home.path).list()) == sorted([*first.ids, *made.ids])
+        assert sorted(job["id"] for job in Queue(home.path).list()) == sorted([*first.ids, *added.ids])
         assert os.listdir(home.batches / "adding") == []
         if steps() <= at:
             break
@@ -119,11 +119,11 @@ def test_what_is_interrupted_is_there_as_a_whole_or_leaves_nothing(tmp_path: Pat
 
 
 def test_a_batch_that_was_killed_is_known_again_though_its_times_are_others(home: Home, spool: Spool) -> None:
-    told = [jobs(2, not_before=f"2999-01-01T00:00:0{second}Z") for second in range(2)]
+    tries = [jobs(2, not_before=f"2999-01-01T00:00:0{second}Z") for second in range(2)]
     with pytest.MonkeyPatch.context() as patched, contextlib.suppress(ZeroDivisionError):
         patched.setattr(batch, "_enter", lambda *_: 1 / 0)
-        batch.add(spool, told[0], name="b", source="x")
-    assert batch.add(spool, told[1], name="b", source="x").count == len(Queue(home.path).list()) == 2
+        batch.add(spool, tries[0], name="b", source="x")
+    assert batch.add(spool, tries[1], name="b", source="x").count == len(Queue(home.path).list()) == 2
 
 
 def test_a_batch_that_is_added_again_is_another(home: Home, tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_a_schema_is_read_once_for_all_rows(home: Home, tmp_path: Path, monkeypa
     assert read == [tmp_path / "s.json"]
 
 
-def test_what_was_never_recorded_is_taken_away_after_a_day(home: Home, spool: Spool) -> None:
+def test_a_batch_that_was_never_recorded_is_deleted_after_a_day(home: Home, spool: Spool) -> None:
     old = home.batches / "adding" / "1m7y5q8nvn2kj7"
     old.mkdir(parents=True)
     assert (batch.complete(spool), old.exists()) == ([], True)
@@ -162,44 +162,44 @@ def test_a_batch_is_found_by_id_prefix_and_name_and_of_several_the_youngest(home
 
 @pytest.mark.parametrize("damage", ["", "[]", "{}"])
 def test_a_damaged_record_hides_no_other(home: Home, spool: Spool, damage: str) -> None:
-    made = batch.add(spool, jobs(1), name="b", source="x")
+    added = batch.add(spool, jobs(1), name="b", source="x")
     (home.batches / "1m7y5q8nvn2kj7.json").write_text(damage)
-    assert [found.id for found in batches.known(home)] == [made.id]
+    assert [record.id for record in batches.known(home)] == [added.id]
 
 
 def test_progress_is_counted_where_the_jobs_lie(home: Home, spool: Spool) -> None:
-    made = batch.add(spool, jobs(3), name="b", source="x")
-    there = spool.places(made.ids)
-    fail(spool, there[made.ids[0]])
-    spool.path(there[made.ids[1]]).unlink()
-    found = batches.counts(made, spool.places(made.ids))
-    assert {word: count for word, count in found.items() if count} == {"queued": 1, "failed": 1, "gone": 1}
+    added = batch.add(spool, jobs(3), name="b", source="x")
+    places = spool.places(added.ids)
+    fail(spool, places[added.ids[0]])
+    spool.path(places[added.ids[1]]).unlink()
+    counts = batches.counts(added, spool.places(added.ids))
+    assert {word: count for word, count in counts.items() if count} == {"queued": 1, "failed": 1, "gone": 1}
 
 
 def test_a_failed_job_that_goes_back_while_its_batch_is_described_hides_no_other(
     spool: Spool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = batch.add(spool, jobs(2), name="b", source="x")
-    failed = {job: fail(spool, place) for job, place in spool.places(made.ids).items()}
+    added = batch.add(spool, jobs(2), name="b", source="x")
+    failed = {job: fail(spool, place) for job, place in spool.places(added.ids).items()}
     real = spool.places
 
     def places(*args: Any) -> dict[str, Place]:
-        found = real(*args)
-        spool.move(failed[made.ids[0]], Move.RETRY)
-        return found
+        current = real(*args)
+        spool.move(failed[added.ids[0]], Move.RETRY)
+        return current
 
     monkeypatch.setattr(spool, "places", places)
-    assert [job["id"] for job in view.describe(spool, made)["failed"]] == [made.ids[1]]
+    assert [job["id"] for job in view.describe(spool, added)["failed"]] == [added.ids[1]]
 
 
 def test_the_name_of_a_batch_stands_for_all_its_jobs_in_after(home: Home, spool: Spool) -> None:
-    made = batch.add(spool, jobs(3), name="parts", source="x")
-    assert Queue(home.path).add("x", agent="echo", after=["parts"])["after"] == list(made.ids)
+    added = batch.add(spool, jobs(3), name="parts", source="x")
+    assert Queue(home.path).add("x", agent="echo", after=["parts"])["after"] == list(added.ids)
 
 
 def test_a_row_that_is_wrong_adds_nothing_and_names_row_and_column(home: Home) -> None:
     home.path.joinpath("in.csv").write_text("a\n1\n2\n")
-    for words, told in [
+    for words, message in [
         (["--prompt", "{{ row.b }}"], "row 1: no column `b`; the columns are: a"),
         (["--template", "echo_test"], "row 1: template `echo_test`: missing from `vars`: `message`"),
         (["--prompt", "x", "--file", "/no/{{ row.a }}"], "row 1: `files`: there is no /no/1"),
@@ -207,7 +207,7 @@ def test_a_row_that_is_wrong_adds_nothing_and_names_row_and_column(home: Home) -
     ]:
         with pytest.raises(MuxqError) as caught:
             muxq(home, "batch", str(home.path / "in.csv"), "-a", "echo", *words)
-        assert told in str(caught.value)
+        assert message in str(caught.value)
     assert (os.listdir(home.queue), os.listdir(home.batches)) == ([], [])
 
 
@@ -219,21 +219,21 @@ def repository(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_row_that_could_have_no_worktree_is_refused_before_any_is_added(home: Home, repository: Path) -> None:
+def test_a_row_whose_worktree_cannot_be_made_is_refused_before_any_is_added(home: Home, repository: Path) -> None:
     empty = repository.with_name("empty")
     empty.mkdir()
-    there, filled = ["-C", str(repository)], "{{ row.line }}"
-    for text, words, told in [
+    in_repository, filled = ["-C", str(repository)], "{{ row.line }}"
+    for text, words, message in [
         (f"{repository}\n{empty}\n", ["-C", filled, "--worktree"], "row 2: `worktree`: .* no git repository"),
         (
             "HEAD\nnowhere\n",
-            [*there, "--worktree", "--base", filled],
+            [*in_repository, "--worktree", "--base", filled],
             "row 2: `base`: .*nowhere",
         ),
-        ("a\na..b\n", [*there, "--branch", filled], "row 2: .*not a valid branch name"),
-        ("a\nb\na\n", [*there, "--branch", filled], "row 3: .*'a' is that of row 1"),
+        ("a\na..b\n", [*in_repository, "--branch", filled], "row 2: .*not a valid branch name"),
+        ("a\nb\na\n", [*in_repository, "--branch", filled], "row 3: .*'a' is that of row 1"),
     ]:
-        with pytest.raises(BadInput, match=told):
+        with pytest.raises(BadInput, match=message):
             muxq(home, "batch", "-", "--prompt", "x", "-a", "echo", *words, text=text)
     assert (os.listdir(home.queue), os.listdir(home.batches)) == ([], [])
 
@@ -250,8 +250,10 @@ def test_a_repository_is_looked_at_once_for_all_rows(
 
 
 def test_a_dry_run_prints_the_names_and_adds_nothing(home: Home) -> None:
-    told = muxq(home, "batch", "-", "--prompt", "{{ row.line }}", "-a", "echo", "--dry-run", "-n", "n", text="x\ny\n")
-    assert (told, os.listdir(home.queue)) == ("n-0001\nn-0002\n", [])
+    printed = muxq(
+        home, "batch", "-", "--prompt", "{{ row.line }}", "-a", "echo", "--dry-run", "-n", "n", text="x\ny\n"
+    )
+    assert (printed, os.listdir(home.queue)) == ("n-0001\nn-0002\n", [])
 
 
 def test_columns_are_the_variables_of_a_template_and_options_are_for_all(home: Home) -> None:
@@ -259,17 +261,17 @@ def test_columns_are_the_variables_of_a_template_and_options_are_for_all(home: H
     muxq(home, "batch", "-", "--input", "jsonl", "-t", "echo_test", "-a", "echo", "-p", "5", "--tag", "{{ row.n }}",
          text=text)  # fmt: skip
     (job,) = Queue(home.path).list()
-    said = json.loads((home.queue / os.listdir(home.queue)[0]).read_text())
-    assert (said["vars"], job["priority"], job["tags"], job["name"]) == ({"message": "hi"}, 5, ["1"], "batch-0001")
+    file = json.loads((home.queue / os.listdir(home.queue)[0]).read_text())
+    assert (file["vars"], job["priority"], job["tags"], job["name"]) == ({"message": "hi"}, 5, ["1"], "batch-0001")
 
 
 def test_a_batch_is_shown_cancelled_and_retried(home: Home, spool: Spool) -> None:
-    made = batch.add(spool, jobs(3), name="b", source="x")
-    place = spool.places(made.ids)[made.ids[0]]
+    added = batch.add(spool, jobs(3), name="b", source="x")
+    place = spool.places(added.ids)[added.ids[0]]
     fail(spool, place)
-    assert json.loads(muxq(home, "batch", "show", "b", "--json"))["failed"][0]["id"] == made.ids[0]
-    assert muxq(home, "batch", "retry-failed", "b").split() == [made.ids[0]]
-    assert sorted(muxq(home, "batch", "cancel", "b").split()) == sorted(made.ids)
+    assert json.loads(muxq(home, "batch", "show", "b", "--json"))["failed"][0]["id"] == added.ids[0]
+    assert muxq(home, "batch", "retry-failed", "b").split() == [added.ids[0]]
+    assert sorted(muxq(home, "batch", "cancel", "b").split()) == sorted(added.ids)
     assert "3 cancelled" in muxq(home, "batch", "ls")
     assert spool.locate(place.entry) == Place(State.CANCELLED, place.entry)
 
@@ -293,7 +295,7 @@ def test_a_batch_after_a_job_that_is_not_there_leaves_nothing(
     assert (os.listdir(home.batches / "adding"), os.listdir(home.path / "after"), batches.known(home)) == ([], [], [])
 
 
-def test_a_batch_without_a_question_or_a_file_is_told_what_is_missing(home: Home) -> None:
+def test_a_batch_without_a_prompt_or_a_file_is_refused_with_what_is_missing(home: Home) -> None:
     with pytest.raises(BadInput, match="--prompt TEXT, or --template NAME"):
         muxq(home, "batch", "-", "-a", "echo", text="x\n")
     with pytest.raises(BadInput, match=r"no file matches \*\.nix"):
@@ -301,16 +303,17 @@ def test_a_batch_without_a_question_or_a_file_is_told_what_is_missing(home: Home
 
 
 @pytest.mark.parametrize(
-    ("verb", "said"), [("retry-failed", "no job of batch b has failed"), ("cancel", "all jobs of batch b have ended")]
+    ("verb", "message"),
+    [("retry-failed", "no job of batch b has failed"), ("cancel", "all jobs of batch b have ended")],
 )
-def test_where_there_is_nothing_to_do_that_is_said(home: Home, spool: Spool, verb: str, said: str) -> None:
-    made = batch.add(spool, jobs(1), name="b", source="x")
-    spool.move(spool.places(made.ids)[made.ids[0]], Move.CANCEL)
-    told = CliRunner().invoke(app, ["batch", verb, "b", "--home", str(home.path)], catch_exceptions=False)
-    assert (told.exit_code, told.stdout, said in told.stderr) == (0, "", True)
+def test_a_command_that_finds_nothing_to_do_says_so(home: Home, spool: Spool, verb: str, message: str) -> None:
+    added = batch.add(spool, jobs(1), name="b", source="x")
+    spool.move(spool.places(added.ids)[added.ids[0]], Move.CANCEL)
+    result = CliRunner().invoke(app, ["batch", verb, "b", "--home", str(home.path)], catch_exceptions=False)
+    assert (result.exit_code, result.stdout, message in result.stderr) == (0, "", True)
 
 
-def test_a_job_that_ends_while_its_batch_is_cancelled_is_no_trouble(
+def test_a_job_that_ends_while_its_batch_is_cancelled_causes_no_error(
     home: Home, spool: Spool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = batch.add(spool, jobs(2), name="b", source="x").ids
@@ -323,5 +326,5 @@ def test_a_job_that_ends_while_its_batch_is_cancelled_is_no_trouble(
         cancel(spool, entry)
 
     monkeypatch.setattr(verbs, "cancel", beside_a_worker)
-    told = CliRunner().invoke(app, ["batch", "cancel", "b", "--home", str(home.path)], catch_exceptions=False)
-    assert (told.stdout.split(), told.stderr) == ([first], "")
+    result = CliRunner().invoke(app, ["batch", "cancel", "b", "--home", str(home.path)], catch_exceptions=False)
+    assert (result.stdout.split(), result.stderr) == ([first], "")

@@ -66,7 +66,7 @@ def why(home: Home, name: str) -> str:
     ],
     ids=["plain", "byte order mark", "CRLF", "escaped", "unicode", "more keys"],
 )
-def test_a_job_is_taken_in_as_it_is(spool: Spool, drop: Callable[..., Path], data: bytes) -> None:
+def test_a_job_is_admitted_byte_for_byte(spool: Spool, drop: Callable[..., Path], data: bytes) -> None:
     drop("report.json", data)
     drops = admit(spool)
     (entry,) = drops.admitted
@@ -91,7 +91,7 @@ def test_a_drop_may_have_any_name(spool: Spool, drop: Callable[..., Path], stem:
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="its file systems take no such names")
 @pytest.mark.parametrize("stem", [b"caf\xe9", b"\xff", b"\xff\xfe\xfd"])
-def test_a_drop_whose_name_is_no_text_is_taken_in(spool: Spool, stem: bytes) -> None:
+def test_a_drop_whose_name_is_not_utf_8_is_admitted(spool: Spool, stem: bytes) -> None:
     Path(os.fsdecode(os.fsencode(spool.home.queue) + b"/" + stem + b".json")).write_bytes(JOB)
     drops = admit(spool)
     assert (len(drops.admitted), drops.rejected) == (1, [])
@@ -103,7 +103,7 @@ def test_the_jobs_own_name_comes_before_the_files(spool: Spool, drop: Callable[.
     assert (entry.name, entry.priority) == ("own", 7)
 
 
-def test_a_file_that_was_moved_in_is_taken_in(spool: Spool, tmp_path: Path) -> None:
+def test_a_file_that_was_moved_into_the_queue_is_admitted(spool: Spool, tmp_path: Path) -> None:
     (tmp_path / "report.json").write_bytes(JOB)
     (tmp_path / "report.json").rename(spool.home.queue / "report.json")
     assert [entry.name for entry in admit(spool).admitted] == ["report"]
@@ -133,13 +133,13 @@ def test_two_thousand_drops_at_once_each_become_one_job(spool: Spool, drop: Call
     assert names(spool.home.queue) == sorted(entry.file for entry in entries)
 
 
-def test_no_more_are_looked_at_than_the_limit(spool: Spool, drop: Callable[..., Path]) -> None:
+def test_a_look_admits_no_more_than_the_limit(spool: Spool, drop: Callable[..., Path]) -> None:
     for number in range(5):
         drop(f"{number}.json")
     assert [len(admit(spool, 2).admitted) for _ in range(4)] == [2, 2, 1, 0]
 
 
-def test_what_the_limit_leaves_is_named_the_oldest_first(spool: Spool, drop: Callable[..., Path]) -> None:
+def test_the_drops_beyond_the_limit_are_returned_the_oldest_first(spool: Spool, drop: Callable[..., Path]) -> None:
     for number in range(4):
         os.utime(drop(f"{number}.json"), (1000 - number, 1000 - number))
     drops = admit(spool, 1)
@@ -163,7 +163,7 @@ def test_files_that_are_still_being_written_do_not_keep_others_out(spool: Spool,
     assert admitted == 20
 
 
-def test_a_job_that_lies_in_the_queue_is_no_drop(spool: Spool, add: Add) -> None:
+def test_a_job_in_the_queue_does_not_count_as_dropped(spool: Spool, add: Add) -> None:
     add()
     assert admit(spool) == Drops()
 
@@ -182,14 +182,14 @@ def test_a_drop_that_could_have_no_worktree_is_rejected_like_one_without_its_wor
     for words in (["init", "-q", "-b", "main", str(tmp_path / "r")], "commit -q --allow-empty -m x".split()):
         where = ["-C", str(tmp_path / "r")] if words[0] == "commit" else []
         subprocess.run(["git", "-c", "user.name=A", "-c", "user.email=a@a", *where, *words], check=True)
-    said = {"prompt": "x", "agent": "echo", "workdir": str(tmp_path / "r"), "worktree": True}
-    drop("fine.json", json.dumps(said).encode())
-    drop("bad.json", json.dumps(said | keys).encode())
+    job = {"prompt": "x", "agent": "echo", "workdir": str(tmp_path / "r"), "worktree": True}
+    drop("fine.json", json.dumps(job).encode())
+    drop("bad.json", json.dumps(job | keys).encode())
     drops = admit(spool)
     assert ([entry.name for entry in drops.admitted], [name for name, _ in drops.rejected]) == (["fine"], ["bad.json"])
     assert why in drops.rejected[0][1]
     monkeypatch.setenv("PATH", str(tmp_path))  # no git: that may be mended while it waits
-    drop("later.json", json.dumps(said | keys).encode())
+    drop("later.json", json.dumps(job | keys).encode())
     assert [entry.name for entry in admit(spool).admitted] == ["later"]
 
 
@@ -200,16 +200,16 @@ def test_hidden_files_are_left_alone(spool: Spool, drop: Callable[..., Path], na
 
 
 @pytest.mark.parametrize("name", ["requests", "rejected", "tmp"])
-def test_a_drop_has_no_business_anywhere_else(spool: Spool, name: str) -> None:
+def test_a_job_file_in_another_folder_is_not_admitted(spool: Spool, name: str) -> None:
     (spool.home.path / name / "report.json").write_bytes(JOB)
     assert admit(spool) == Drops()
 
 
-def test_an_admission_is_told(spool: Spool, drop: Callable[..., Path]) -> None:
-    told: list[tuple[str, dict[str, Any]]] = []
+def test_an_admission_is_an_event(spool: Spool, drop: Callable[..., Path]) -> None:
+    events: list[tuple[str, dict[str, Any]]] = []
     drop("report.json")
-    (entry,) = admit(Spool(spool.home, lambda name, data: told.append((name, data)))).admitted
-    assert told == [("job.admitted", {"job": entry.id, "file": "report"})]
+    (entry,) = admit(Spool(spool.home, lambda name, data: events.append((name, data)))).admitted
+    assert events == [("job.admitted", {"job": entry.id, "file": "report"})]
 
 
 # --- drops that are not finished
@@ -228,7 +228,7 @@ def test_a_file_that_is_written_in_pieces_is_never_rejected(spool: Spool, home: 
 
 
 @pytest.mark.skipif(not hasattr(os, "eventfd"), reason="only Linux tells who has a file open")
-def test_a_half_file_that_somebody_has_open_is_waited_for_however_old(
+def test_an_incomplete_file_that_is_open_for_writing_is_waited_for_however_old(
     spool: Spool, home: Home, impatient: None
 ) -> None:
     with (home.queue / "slow.json").open("wb", buffering=0) as file:
@@ -240,7 +240,7 @@ def test_a_half_file_that_somebody_has_open_is_waited_for_however_old(
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b'{"prompt": "x"', JOB[:-1], b"\x00" * 50, b"\xc3", b"not json"])
-def test_what_may_be_half_a_file_is_waited_for(spool: Spool, drop: Callable[..., Path], data: bytes) -> None:
+def test_a_file_that_may_be_incomplete_is_waited_for(spool: Spool, drop: Callable[..., Path], data: bytes) -> None:
     drop("half.json", data)
     assert (admit(spool), names(spool.home.queue)) == (Drops(unfinished=["half.json"]), ["half.json"])
 
@@ -249,7 +249,7 @@ def test_what_may_be_half_a_file_is_waited_for(spool: Spool, drop: Callable[...,
     ("data", "place"),
     [(b"", "line 1, column 1"), (b'{\n"prompt": x}', "line 2, column 11"), (b"\xff", "line 1, column 1")],
 )
-def test_half_a_file_to_which_nothing_more_happens_is_rejected_with_its_place(
+def test_an_incomplete_file_that_no_longer_changes_is_rejected_with_line_and_column(
     spool: Spool, drop: Callable[..., Path], impatient: None, data: bytes, place: str
 ) -> None:
     drop("half.json", data)
@@ -265,7 +265,7 @@ def test_the_temporary_name_of_a_copy_is_waited_for(spool: Spool, drop: Callable
     assert (first.unfinished, [e.name for e in admit(spool).admitted]) == (["report.json.part"], ["report"])
 
 
-def test_a_name_without_json_is_rejected_once_nothing_happens_to_it(
+def test_a_name_without_json_is_rejected_once_it_no_longer_changes(
     spool: Spool, drop: Callable[..., Path], impatient: None
 ) -> None:
     drop("report.txt", b"words")
@@ -299,16 +299,16 @@ def test_a_name_without_json_is_rejected_once_nothing_happens_to_it(
     ],
     ids=lambda value: str(value[:45]) if isinstance(value, bytes) else "",
 )
-def test_what_can_never_be_a_job_is_rejected_byte_for_byte_with_line_and_key(
+def test_a_file_that_can_never_be_a_job_is_rejected_byte_for_byte_with_line_and_key(
     spool: Spool, drop: Callable[..., Path], data: bytes, words: list[str]
 ) -> None:
     drop("bad.json", data)
     drops = admit(spool)
     assert names(spool.home.rejected) == ["bad.json", "bad.json.error.txt"]
     assert (spool.home.rejected / "bad.json").read_bytes() == data
-    told = why(spool.home, "bad.json")
-    assert [word for word in words if word not in told] == []
-    assert drops.rejected == [("bad.json", told.removeprefix("bad.json was not taken as a job: ").rstrip("\n"))]
+    reason = why(spool.home, "bad.json")
+    assert [word for word in words if word not in reason] == []
+    assert drops.rejected == [("bad.json", reason.removeprefix("bad.json was not taken as a job: ").rstrip("\n"))]
 
 
 def test_a_bad_drop_is_moved_only_once_its_reason_can_be_read(spool: Spool, drop: Callable[..., Path]) -> None:
@@ -319,7 +319,7 @@ def test_a_bad_drop_is_moved_only_once_its_reason_can_be_read(spool: Spool, drop
     assert (names(spool.home.queue), names(spool.home.rejected)) == (["bad.json"], [])
 
 
-def test_a_bad_drop_that_another_was_faster_to_take_leaves_no_reason(spool: Spool) -> None:
+def test_a_bad_drop_that_another_process_has_taken_leaves_no_reason(spool: Spool) -> None:
     with pytest.raises(FileNotFoundError):
         Admission(spool)._reject(spool.home.queue / "bad.json", "why")
     assert names(spool.home.rejected) == []
@@ -336,7 +336,7 @@ def test_a_symbolic_link_is_rejected_as_a_link_and_not_followed(spool: Spool, tm
 
 
 @pytest.mark.parametrize("target", ["/nowhere", "link.json", "/dev/zero", "."])
-def test_a_symbolic_link_to_nothing_good_is_rejected(spool: Spool, target: str) -> None:
+def test_a_symbolic_link_to_anything_else_is_rejected(spool: Spool, target: str) -> None:
     (spool.home.queue / "link.json").symlink_to(target)
     assert [name for name, _ in admit(spool).rejected] == ["link.json"]
 
@@ -386,7 +386,7 @@ def test_a_bad_drop_with_the_longest_name_is_rejected_twice_over(
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="its file systems take no such names")
-def test_a_bad_drop_whose_name_is_no_text_is_rejected(spool: Spool) -> None:
+def test_a_bad_drop_whose_name_is_not_utf_8_is_rejected(spool: Spool) -> None:
     Path(os.fsdecode(os.fsencode(spool.home.queue) + b"/caf\xe9.json")).write_bytes(b"[]")
     assert [name for name, _ in admit(spool).rejected] == ["caf\ufffd.json"]
 
@@ -411,12 +411,12 @@ def test_a_broken_config_burns_no_drop(spool: Spool, drop: Callable[..., Path]) 
 def test_threads_that_admit_at_once_give_each_drop_exactly_one_id(home: Home, drop: Callable[..., Path]) -> None:
     for number in range(200):
         drop(f"{number}.json", b"[]" if number % 10 == 0 else JOB)
-    found: list[Drops] = []
-    at_once(4, lambda _: found.append(admit(Spool(home))))
-    admitted = [entry for drops in found for entry in drops.admitted]
+    looks: list[Drops] = []
+    at_once(4, lambda _: looks.append(admit(Spool(home))))
+    admitted = [entry for drops in looks for entry in drops.admitted]
     assert sorted(entry.name or "" for entry in admitted) == sorted(str(n) for n in range(200) if n % 10)
     assert names(home.queue) == sorted(entry.file for entry in admitted)
-    assert sorted(name for drops in found for name, _ in drops.rejected) == sorted(
+    assert sorted(name for drops in looks for name, _ in drops.rejected) == sorted(
         f"{n}.json" for n in range(0, 200, 10)
     )
     assert len(names(home.rejected)) == 40
@@ -436,17 +436,17 @@ for entry in admit(Spool(Home(Path(sys.argv[1])))).admitted:
 def test_processes_that_admit_at_once_give_each_drop_exactly_one_id(home: Home, drop: Callable[..., Path]) -> None:
     for number in range(300):
         drop(f"{number}.json")
-    told = processes(3, ADMIT, home)
-    assert sorted(told) == names(home.queue)
-    assert len(told) == 300
+    admitted = processes(3, ADMIT, home)
+    assert sorted(admitted) == names(home.queue)
+    assert len(admitted) == 300
 
 
 # --- jobs after others
 
 
 def dropped(spool: Spool, name: str, *after: object, **keys: object) -> None:
-    said = {"prompt": "x", "agent": "echo", "after": list(after), **keys}
-    (spool.home.queue / f"{name}.json").write_text(json.dumps(said))
+    job = {"prompt": "x", "agent": "echo", "after": list(after), **keys}
+    (spool.home.queue / f"{name}.json").write_text(json.dumps(job))
 
 
 def parents_of(spool: Spool, entry: Entry) -> list[tuple[str | None, str]]:
@@ -457,11 +457,11 @@ def test_names_of_drops_are_resolved_whatever_their_order(spool: Spool) -> None:
     dropped(spool, "c", "b", {"job": "a", "when": "any"})
     dropped(spool, "b", "a")
     dropped(spool, "a")
-    found = {entry.name: parents_of(spool, entry) for entry in admit(spool).admitted}
-    assert found == {"a": [], "b": [("a", "ok")], "c": [("b", "ok"), ("a", "any")]}
+    parents = {entry.name: parents_of(spool, entry) for entry in admit(spool).admitted}
+    assert parents == {"a": [], "b": [("a", "ok")], "c": [("b", "ok"), ("a", "any")]}
 
 
-def test_a_child_is_taken_in_behind_a_limit_that_its_parent_is_within(spool: Spool) -> None:
+def test_a_child_beyond_the_limit_is_admitted_at_the_next_look(spool: Spool) -> None:
     dropped(spool, "b", "a")
     dropped(spool, "a")
     first = admit(spool, 1)

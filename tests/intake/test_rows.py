@@ -11,7 +11,7 @@ from runner.errors import BadInput
 from runner.intake.rows import Row, Texts, of_files, read
 
 
-def told(rows: list[Row]) -> list[dict[str, Any]]:
+def columns_of(rows: list[Row]) -> list[dict[str, Any]]:
     return [{column: row[column] for column in row} for row in rows]
 
 
@@ -26,7 +26,7 @@ def told(rows: list[Row]) -> list[dict[str, Any]]:
     ],
 )
 def test_every_kind_of_input_becomes_rows(kind: str, data: bytes, rows: list[dict[str, Any]]) -> None:
-    assert told(read(data, kind)) == rows
+    assert columns_of(read(data, kind)) == rows
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_files_are_rows_in_the_order_of_their_paths_each_once(tmp_path: Path) ->
         (tmp_path / name).write_text(f"text of {name}")
     (tmp_path / "folder.txt").mkdir()
     rows = of_files([f"{tmp_path}/*.txt", f"{tmp_path}/**/b.txt"])
-    assert told(rows)[0] == {
+    assert columns_of(rows)[0] == {
         "path": str(tmp_path / "a.txt"), "name": "a.txt", "stem": "a", "text": "text of a.txt"
     }  # fmt: skip
     assert [row["stem"] for row in rows] == ["a", "b"]
@@ -70,8 +70,8 @@ def test_the_text_of_a_file_is_read_only_where_it_is_wanted(tmp_path: Path) -> N
 
 def test_texts_and_lists_of_texts_are_filled_in_and_nothing_else(tmp_path: Path) -> None:
     row = Row(1, {"items": "x", "deep": {"er": 2}})
-    said = ["{{ row.items }}", "plain { }", ["{{ row.deep.er }}"], 7, None]
-    assert Texts().fill(said, row, 1) == ["x", "plain { }", ["2"], 7, None]
+    texts = ["{{ row.items }}", "plain { }", ["{{ row.deep.er }}"], 7, None]
+    assert Texts().fill(texts, row, 1) == ["x", "plain { }", ["2"], 7, None]
 
 
 def test_a_value_of_a_row_is_data() -> None:
@@ -88,7 +88,7 @@ def test_a_text_that_cannot_be_filled_in_names_the_row(text: str, words: str) ->
     assert words in str(caught.value)
 
 
-def test_a_name_that_is_no_column_is_told_with_those_that_are() -> None:
+def test_an_unknown_column_is_refused_with_the_known_ones() -> None:
     (row,) = read(b"file,what\na.py,bugs\n", "csv")
     with pytest.raises(BadInput, match=r"row 1: .*'file' is undefined; the columns are: row\.file, row\.what"):
         Texts().fill("Review {{ file }}", row, 1)

@@ -30,8 +30,8 @@ NAMES = [
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("priority", [0, 1, -1, 1_000_000, -1_000_000])
 def test_what_an_entry_is_made_of_is_read_back_from_its_file_name(name: str, priority: int) -> None:
-    made = entry.new(ID, priority, name)
-    assert entry.parse(made.file) == made == Entry(ID, priority, name, made.file)
+    new = entry.new(ID, priority, name)
+    assert entry.parse(new.file) == new == Entry(ID, priority, name, new.file)
 
 
 @pytest.mark.parametrize(
@@ -52,13 +52,13 @@ def test_a_file_name_says_id_priority_and_name(priority: int, stem: str | None, 
 @pytest.mark.parametrize("stem", ["x" * 250, "é" * 125, "𝄞" * 62 + "ab", "x" + "é" * 124, "ab" + "☃" * 82])
 def test_a_name_of_250_bytes_is_cut_at_a_whole_character(stem: str) -> None:
     assert len(stem.encode()) >= 248
-    made = entry.new(ID, 1_000_000, stem)
-    assert len(made.file.encode()) in range(entry.MAX_FILE_NAME - 3, entry.MAX_FILE_NAME + 1)
-    assert made.name is not None
-    assert stem.startswith(made.name)
+    new = entry.new(ID, 1_000_000, stem)
+    assert len(new.file.encode()) in range(entry.MAX_FILE_NAME - 3, entry.MAX_FILE_NAME + 1)
+    assert new.name is not None
+    assert stem.startswith(new.name)
 
 
-def test_a_stem_that_is_no_text_still_gets_an_entry() -> None:
+def test_a_stem_that_is_not_utf_8_still_gets_an_entry() -> None:
     assert entry.new(ID, 0, "\udcff\udcfe").id == ID
 
 
@@ -81,13 +81,13 @@ def test_a_stem_that_is_no_text_still_gets_an_entry() -> None:
         "",
     ],
 )
-def test_any_other_name_is_no_entry(file: str) -> None:
+def test_any_other_name_has_no_entry(file: str) -> None:
     assert entry.parse(file) is None
 
 
 def test_a_name_in_bytes_that_are_no_text_shows_as_replacement_characters() -> None:
-    found = entry.parse(f"{ID}.caf\udce9.json")
-    assert found == Entry(ID, 0, "caf\ufffd", f"{ID}.caf\udce9.json")
+    parsed = entry.parse(f"{ID}.caf\udce9.json")
+    assert parsed == Entry(ID, 0, "caf\ufffd", f"{ID}.caf\udce9.json")
 
 
 def test_entries_sort_by_priority_and_then_by_age() -> None:
@@ -102,11 +102,11 @@ def test_entries_sort_by_priority_and_then_by_age() -> None:
 
 
 @pytest.mark.parametrize("file", ["", "report.json", ".hidden", f"{ID}+", f"{ID}-x.json", f"{ID}+12345678.json"])
-def test_a_name_that_is_no_jobs_sorts_too(file: str) -> None:
+def test_the_name_of_a_dropped_file_sorts_too(file: str) -> None:
     assert entry.order(file) == (0, file)
 
 
-def test_what_is_no_id_makes_no_entry() -> None:
+def test_an_entry_needs_an_id() -> None:
     for make in (lambda: entry.new("nonsense", 0), lambda: entry.of("nonsense.json")):
         with pytest.raises(ValueError, match=r"not a job file's name: 'nonsense\.json'"):
             make()

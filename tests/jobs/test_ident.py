@@ -72,5 +72,5 @@ def test_what_has_not_the_form_of_an_id_is_none(text: str) -> None:
         ("1" * 15, False),
     ],
 )
-def test_a_prefix_is_told_from_a_name(text: str, answer: bool) -> None:
+def test_a_prefix_of_an_id_is_distinguished_from_a_name(text: str, answer: bool) -> None:
     assert is_prefix(text) is answer

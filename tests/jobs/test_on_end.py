@@ -12,7 +12,7 @@ HOME = OnEnd(("failed",), "echo done", "echo failed")
 
 
 @pytest.mark.parametrize(
-    ("said", "wish"),
+    ("keys", "on_end"),
     [
         ({}, HOME),
         ({"notify": True}, OnEnd(("done", "failed"), "echo done", "echo failed")),
@@ -26,8 +26,8 @@ HOME = OnEnd(("failed",), "echo done", "echo failed")
         ({"notify": None}, HOME),
     ],
 )
-def test_what_is_said_goes_before_what_is_there_without_it(said: dict[str, Any], wish: OnEnd) -> None:
-    assert read(said, HOME) == wish
+def test_a_key_of_a_job_overrides_the_default_of_its_home(keys: dict[str, Any], on_end: OnEnd) -> None:
+    assert read(keys, HOME) == on_end
 
 
 def test_a_wish_says_itself() -> None:

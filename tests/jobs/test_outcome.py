@@ -18,12 +18,12 @@ ONE_OF_EACH: list[Outcome] = [
 
 
 @pytest.mark.parametrize("ended", ONE_OF_EACH, ids=str)
-def test_a_record_is_read_back_as_what_it_was(ended: Outcome) -> None:
+def test_a_record_is_read_back_as_the_same_outcome(ended: Outcome) -> None:
     assert outcome.load(outcome.record(ended)) == ended
 
 
 @pytest.mark.parametrize(
-    "said",
+    "record",
     [
         {},
         {"outcome": "splendid"},
@@ -36,9 +36,9 @@ def test_a_record_is_read_back_as_what_it_was(ended: Outcome) -> None:
         {"outcome": "retry", "error": "lost", "message": "x", "not_before": "soon"},
     ],
 )
-def test_what_is_no_outcome_is_refused(said: dict[str, object]) -> None:
+def test_a_record_that_is_not_an_outcome_is_refused(record: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="not an outcome"):
-        outcome.load(said)
+        outcome.load(record)
 
 
 def test_what_is_worth_another_attempt_is_an_error_there_is() -> None:

@@ -32,9 +32,9 @@ Add = Callable[..., Entry]
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[Notice]:
     """What was told of, in place of telling it."""
-    found: list[Notice] = []
-    monkeypatch.setattr(sender, "send", lambda _home, notice: found.append(notice))
-    return found
+    notices_sent: list[Notice] = []
+    monkeypatch.setattr(sender, "send", lambda _home, notice: notices_sent.append(notice))
+    return notices_sent
 
 
 def end(spool: Spool, entry: Entry, move: Move) -> None:
@@ -45,7 +45,7 @@ def end(spool: Spool, entry: Entry, move: Move) -> None:
 
 
 @pytest.mark.parametrize(
-    ("keys", "told"),
+    ("keys", "expected"),
     [
         ({}, []),
         ({"notify": True}, [("done", True, ""), ("failed", True, "")]),
@@ -55,15 +55,17 @@ def end(spool: Spool, entry: Entry, move: Move) -> None:
         ({"on_failed": "echo", "notify": ["done"]}, [("done", True, ""), ("failed", False, "echo")]),
     ],
 )
-def test_a_job_is_told_of_as_it_says_and_never_when_it_is_cancelled(
-    spool: Spool, add: Add, sent: list[Notice], keys: dict[str, Any], told: list[tuple[str, bool, str]]
+def test_people_are_notified_as_the_job_asks_and_never_of_a_cancelled_job(
+    spool: Spool, add: Add, sent: list[Notice], keys: dict[str, Any], expected: list[tuple[str, bool, str]]
 ) -> None:
     for move in (Move.FINISH, Move.FAIL, Move.CANCEL):
         end(spool, add(**keys), move)
-    assert [(notice.kind, notice.message, notice.command) for notice in sent] == told
+    assert [(notice.kind, notice.message, notice.command) for notice in sent] == expected
 
 
-def test_what_a_job_does_not_say_its_home_says(home: Home, spool: Spool, add: Add, sent: list[Notice]) -> None:
+def test_config_has_the_defaults_for_jobs_that_ask_for_nothing(
+    home: Home, spool: Spool, add: Add, sent: list[Notice]
+) -> None:
     home.config.write_text('notify_on = ["failed"]\non_failed = "echo"\non_done = "touch"\n')
     end(spool, add(), Move.FAIL)
     end(spool, add(notify=False, on_failed="own"), Move.FAIL)
@@ -75,7 +77,7 @@ def test_what_a_job_does_not_say_its_home_says(home: Home, spool: Spool, add: Ad
     ]
 
 
-def test_the_job_is_told_as_show_prints_it(home: Home, spool: Spool, add: Add, sent: list[Notice]) -> None:
+def test_the_notice_holds_the_job_as_show_prints_it(home: Home, spool: Spool, add: Add, sent: list[Notice]) -> None:
     entry = add(name="n", notify=True, env={"TOKEN": {"from_env": "TOKEN"}})
     end(spool, entry, Move.FAIL)
     (notice,) = sent
@@ -84,7 +86,7 @@ def test_the_job_is_told_as_show_prints_it(home: Home, spool: Spool, add: Add, s
     assert notice.named == {"job": entry.id}
 
 
-def test_a_job_that_ends_a_second_time_is_told_of_a_second_time(spool: Spool, add: Add, sent: list[Notice]) -> None:
+def test_people_are_notified_again_of_a_job_that_ends_again(spool: Spool, add: Add, sent: list[Notice]) -> None:
     entry = add(notify=True)
     end(spool, entry, Move.FAIL)
     spool.move(Place(State.FAILED, entry), Move.RETRY)
@@ -92,17 +94,17 @@ def test_a_job_that_ends_a_second_time_is_told_of_a_second_time(spool: Spool, ad
     assert [notice.kind for notice in sent] == ["failed", "done"]
 
 
-def test_where_nobody_wishes_to_know_no_job_is_described(
+def test_no_job_is_described_where_nobody_asked_for_a_notice(
     home: Home, spool: Spool, add: Add, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home.config.write_text('notify = ["json://x"]\non_attention = "true"\n')
     monkeypatch.setattr(job, "describe", lambda *_, **__: pytest.fail("it was described"))
     end(spool, add(), Move.FINISH)
-    assert [said.name for said in events.read(home.events)] == ["job.added", "job.running", "job.done"]
+    assert [event.name for event in events.read(home.events)] == ["job.added", "job.running", "job.done"]
 
 
 @pytest.mark.parametrize("damage", [b"", b"\xff", b"[]", b'{"notify": "x", "on_done": {}}'])
-def test_a_job_file_that_cannot_be_read_ends_as_its_home_says(
+def test_config_decides_for_a_job_file_that_cannot_be_read(
     home: Home, spool: Spool, add: Add, sent: list[Notice], damage: bytes
 ) -> None:
     home.config.write_text('on_failed = "echo"\n')
@@ -112,14 +114,14 @@ def test_a_job_file_that_cannot_be_read_ends_as_its_home_says(
     assert [(notice.kind, notice.command) for notice in sent] == [("failed", "echo")]
 
 
-def test_a_broken_config_keeps_no_job_from_its_end(home: Home, spool: Spool, add: Add, sent: list[Notice]) -> None:
+def test_a_job_ends_under_a_broken_config(home: Home, spool: Spool, add: Add, sent: list[Notice]) -> None:
     entry = add(on_done="echo")
     home.config.write_text("on_failed = 1\n")
     end(spool, entry, Move.FINISH)
     assert (spool.locate(entry).state, [notice.command for notice in sent]) == (State.DONE, ["echo"])
 
 
-def test_whatever_goes_wrong_in_telling_the_job_has_ended(
+def test_the_job_has_ended_though_its_notice_fails(
     home: Home, spool: Spool, add: Add, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: Any, **__: Any) -> None:
@@ -141,8 +143,8 @@ def make(spool: Spool, count: int = 3, **on_end: Any) -> Batch:
     return batch.add(spool, jobs, name="b", source="x", on_end=OnEnd(**on_end))
 
 
-def end_all(spool: Spool, made: Batch, *moves: Move) -> None:
-    for place, move in zip(spool.places(made.ids).values(), moves, strict=True):
+def end_all(spool: Spool, added: Batch, *moves: Move) -> None:
+    for place, move in zip(spool.places(added.ids).values(), moves, strict=True):
         end(spool, place.entry, move)
 
 
@@ -154,26 +156,26 @@ def end_all(spool: Spool, made: Batch, *moves: Move) -> None:
         ([Move.FINISH, Move.CANCEL, Move.FINISH], "on_failed"),
     ],
 )
-def test_a_batch_is_told_of_once_when_its_last_job_has_ended(
+def test_people_are_notified_of_a_batch_once_when_its_last_job_has_ended(
     spool: Spool, sent: list[Notice], moves: list[Move], key: str
 ) -> None:
-    made = make(spool, notify=("done", "failed"), on_done="d", on_failed="f")
+    added = make(spool, notify=("done", "failed"), on_done="d", on_failed="f")
     notices.of_batches(spool)
     assert sent == []
-    end_all(spool, made, *moves)
+    end_all(spool, added, *moves)
     notices.of_batches(spool)
     notices.of_batches(Spool(spool.home))
     assert [(n.kind, n.about, n.message, n.key, n.command) for n in sent] == [
-        ("batch", made.id, True, key, {"on_done": "d", "on_failed": "f"}[key])
+        ("batch", added.id, True, key, {"on_done": "d", "on_failed": "f"}[key])
     ]
-    assert sent[0].env == {"MUXQ_BATCH": made.id, "MUXQ_NAME": "b", "MUXQ_STATE": key.removeprefix("on_")}
+    assert sent[0].env == {"MUXQ_BATCH": added.id, "MUXQ_NAME": "b", "MUXQ_STATE": key.removeprefix("on_")}
 
 
-def test_a_batch_without_a_wish_is_never_looked_at(
+def test_no_folder_is_listed_where_no_batch_is_awaited(
     home: Home, spool: Spool, sent: list[Notice], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = make(spool)
-    end_all(spool, made, Move.FAIL, Move.FAIL, Move.FAIL)
+    added = make(spool)
+    end_all(spool, added, Move.FAIL, Move.FAIL, Move.FAIL)
     monkeypatch.setattr(os, "listdir", lambda *_: pytest.fail("a folder was listed"))
     notices.of_batches(spool)
     assert (sent, (home.batches / "awaited").exists()) == ([], False)
@@ -183,8 +185,8 @@ def test_a_job_that_is_on_its_way_back_is_not_overlooked(
     spool: Spool, sent: list[Notice], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It lies in running/ while queue/ is listed, and in queue/ while running/ is."""
-    made = make(spool, 1, on_done="d")
-    place = spool.places(made.ids)[made.ids[0]]
+    added = make(spool, 1, on_done="d")
+    place = spool.places(added.ids)[added.ids[0]]
     moving, real = spool.move(place, Move.CLAIM), Spool.names
     looks = iter(range(8))
 
@@ -198,28 +200,30 @@ def test_a_job_that_is_on_its_way_back_is_not_overlooked(
     spool.move(moving, Move.FINISH)
 
 
-def test_jobs_that_were_put_away_have_ended(spool: Spool, sent: list[Notice]) -> None:
-    made = make(spool, on_done="d", on_failed="f")
-    end_all(spool, made, Move.FINISH, Move.FINISH, Move.FINISH)
-    spool.path(spool.places(made.ids)[made.ids[0]]).unlink()
+def test_jobs_whose_files_were_taken_away_count_as_ended(spool: Spool, sent: list[Notice]) -> None:
+    added = make(spool, on_done="d", on_failed="f")
+    end_all(spool, added, Move.FINISH, Move.FINISH, Move.FINISH)
+    spool.path(spool.places(added.ids)[added.ids[0]]).unlink()
     notices.of_batches(spool)
     assert [notice.key for notice in sent] == ["on_done"]
 
 
-def test_a_batch_that_is_tried_again_is_told_of_again(home: Home, spool: Spool, sent: list[Notice]) -> None:
-    made = make(spool, 1, on_done="d", on_failed="f")
-    end_all(spool, made, Move.FAIL)
+def test_people_are_notified_again_of_a_batch_whose_jobs_are_tried_again(
+    home: Home, spool: Spool, sent: list[Notice]
+) -> None:
+    added = make(spool, 1, on_done="d", on_failed="f")
+    end_all(spool, added, Move.FAIL)
     notices.of_batches(spool)
-    spool.move(spool.places(made.ids)[made.ids[0]], Move.RETRY)
-    batches.await_end(home, batches.load(home, made.id))
+    spool.move(spool.places(added.ids)[added.ids[0]], Move.RETRY)
+    batches.await_end(home, batches.load(home, added.id))
     notices.of_batches(spool)
-    end_all(spool, made, Move.FINISH)
+    end_all(spool, added, Move.FINISH)
     notices.of_batches(spool)
     assert [notice.key for notice in sent] == ["on_failed", "on_done"]
 
 
 @pytest.mark.parametrize("killed_at", range(8))
-def test_a_batch_whose_adding_was_killed_is_told_of_when_it_has_ended_and_not_before(
+def test_people_are_notified_of_a_batch_whose_adding_was_killed_at_its_end_and_not_before(
     home: Home, spool: Spool, sent: list[Notice], killed: Callable[..., AbstractContextManager[None]], killed_at: int
 ) -> None:
     steps = [(batches, "await_end"), (files, "write_json"), (batch, "_enter"), (Path, "rename")]
@@ -228,17 +232,17 @@ def test_a_batch_whose_adding_was_killed_is_told_of_when_it_has_ended_and_not_be
         assert killed_at == 7
     notices.of_batches(spool)
     assert sent == []
-    made = make(spool, on_done="d")
+    added = make(spool, on_done="d")
     notices.of_batches(spool)
-    end_all(spool, made, Move.FINISH, Move.FINISH, Move.FINISH)
+    end_all(spool, added, Move.FINISH, Move.FINISH, Move.FINISH)
     notices.of_batches(spool)
-    assert [notice.about for notice in sent] == [made.id]
+    assert [notice.about for notice in sent] == [added.id]
 
 
-def test_a_wish_for_a_batch_that_was_never_recorded_is_taken_away_after_a_day(home: Home, spool: Spool) -> None:
-    made = make(spool, on_done="d")
-    (home.batches / f"{made.id}.json").unlink()
-    wish = home.batches / "awaited" / made.id
+def test_an_awaited_batch_that_was_never_recorded_is_forgotten_after_a_day(home: Home, spool: Spool) -> None:
+    added = make(spool, on_done="d")
+    (home.batches / f"{added.id}.json").unlink()
+    wish = home.batches / "awaited" / added.id
     assert (batches.ended(spool), wish.exists()) == ([], True)
     os.utime(wish, (0, 0))
     assert (batches.ended(spool), wish.exists()) == ([], False)
@@ -247,12 +251,12 @@ def test_a_wish_for_a_batch_that_was_never_recorded_is_taken_away_after_a_day(ho
 # --- the machine
 
 
-def test_doctor_says_that_messages_are_asked_for_and_there_is_no_place(home: Home) -> None:
-    def found() -> list[str]:
+def test_doctor_warns_of_messages_that_have_no_service_to_go_to(home: Home) -> None:
+    def findings() -> list[str]:
         return [check.found for check in doctor.examine(home, "echo") if check.subject == "notify"]
 
-    assert found() == []
+    assert findings() == []
     home.config.write_text('notify_on = ["failed"]\n')
-    assert found() == ["config.toml asks for messages (`notify_on`) and names no place for them"]
+    assert findings() == ["config.toml asks for messages (`notify_on`) and names no place for them"]
     home.config.write_text('notify_on = ["failed"]\nnotify = ["json://x"]\n')
-    assert found() == []
+    assert findings() == []

@@ -20,10 +20,10 @@ NAMED = {"job": JOB["id"]}
 
 
 def events(home: Home) -> list[dict[str, Any]]:
-    return [said.data for said in event.read(home.events)]
+    return [record.data for record in event.read(home.events)]
 
 
-def test_nothing_is_started_where_nobody_wants_to_be_told(home: Home) -> None:
+def test_no_process_is_started_where_nobody_asked_for_a_notice(home: Home) -> None:
     sender.send(home, Notice("attention", JOB))
     sender.send(home, Notice("held", "why"))
     sender.send(home, Notice("done", JOB, message=False))
@@ -37,19 +37,19 @@ def test_a_broken_config_is_an_event_and_no_error(home: Home) -> None:
     assert (failed.name, failed.data["job"]) == ("notify.failed", JOB["id"])
 
 
-def test_where_a_message_was_asked_for_and_no_place_is_named_that_is_told(home: Home) -> None:
+def test_a_message_without_a_service_is_recorded_as_failed(home: Home) -> None:
     sender.deliver(home, Notice("done", JOB, named=NAMED))
     assert events(home) == [{"what": "notify", "why": f"`notify` names no place in {home.config}", **NAMED}]
 
 
 def test_a_command_runs_whatever_config_says(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     home.config.write_text("notify = 5\n")
-    said = {"home": str(home.path), "kind": "done", "about": JOB, "key": "on_done", "command": "touch it"}
+    notice = {"home": str(home.path), "kind": "done", "about": JOB, "key": "on_done", "command": "touch it"}
     more = {"home": str(home.path), "kind": "done", "about": JOB, "key": "on_done", "command": "touch more"}
-    monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps([said, more])))
+    monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps([notice, more])))
     sender.main()
     assert ((home.path / "it").exists(), (home.path / "more").exists()) == (True, True)
-    assert [said["why"] for said in events(home)] == [f"{home.config}: `notify` is a list of texts"] * 2
+    assert [event["why"] for event in events(home)] == [f"{home.config}: `notify` is a list of texts"] * 2
 
 
 @pytest.mark.parametrize(("name", "why"), [("a\0b", "null"), ("x" * 200_000, "too long")])
@@ -82,7 +82,7 @@ def test_a_thousand_notices_are_no_thousand_processes(home: Home, wait_until: Ca
     assert (home.path / "told").read_text() == "x\n" * 50
 
 
-def test_a_command_gets_what_it_is_about_by_its_environment_and_its_input(home: Home) -> None:
+def test_a_command_gets_the_job_by_its_environment_and_its_standard_input(home: Home) -> None:
     line = 'cat > in.json; echo "$MUXQ_JOB/$MUXQ_HOME/$PWD" > env'
     assert sender.command(line, home, JOB, {"MUXQ_JOB": JOB["id"]}) == ""
     assert json.loads((home.path / "in.json").read_text()) == JOB
@@ -98,12 +98,14 @@ def test_a_command_gets_what_it_is_about_by_its_environment_and_its_input(home: 
         ("no-such-command", "the command ended with exit status 127"),
     ],
 )
-def test_what_becomes_of_a_command_is_told_in_words(home: Home, line: str, why: str) -> None:
+def test_the_problem_of_a_command_is_returned_in_words(home: Home, line: str, why: str) -> None:
     limit = 0.2 if "sleep" in line else 30.0
     assert sender.command(line, home, JOB, {}, limit) == why
 
 
-def test_where_no_process_can_be_started_that_is_told_of_each(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_notice_is_recorded_as_failed_where_no_process_can_be_started(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full(*_: Any, **__: Any) -> None:
         raise OSError(11, "Resource temporarily unavailable")
 
@@ -124,9 +126,9 @@ def test_words_that_are_none_are_wished_for(home: Home, monkeypatch: pytest.Monk
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Apprise's own
-def test_a_place_is_told_by_number_and_kind_and_never_by_its_secret() -> None:
-    told = sender.send_message(["odd://s3cret@there", "s3cret", "s3cret-is-long-as-well://x"], "t", "x")
-    assert told == [
+def test_a_problem_names_a_service_by_number_and_kind_and_never_by_its_secret() -> None:
+    problems = sender.send_message(["odd://s3cret@there", "s3cret", "s3cret-is-long-as-well://x"], "t", "x")
+    assert problems == [
         "place 1 of `notify` (odd) is not a URL that Apprise can use",
         "place 2 of `notify` is not a URL that Apprise can use",
         "place 3 of `notify` is not a URL that Apprise can use",
@@ -138,7 +140,7 @@ def test_no_place_and_no_words_are_no_problem() -> None:
     assert sender.send_message(["odd://there"], "", "") == []
 
 
-def test_a_template_that_goes_wrong_is_told_and_the_usual_text_is_sent(
+def test_a_template_that_fails_is_recorded_and_the_default_text_is_sent(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent: list[tuple[str, str]] = []
