@@ -1,4 +1,4 @@
-"""What it costs to add a batch of 5,000 rows, against writing 5,000 bare files with one fsync each."""
+"""The cost of adding a batch of 5,000 rows, against writing 5,000 bare files with one fsync each."""
 
 from __future__ import annotations
 

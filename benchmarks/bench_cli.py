@@ -1,4 +1,4 @@
-"""How long a command takes to start: `muxq ls` and `muxq add` against importing the framework they are made with."""
+"""The start time of a command: `muxq ls` and `muxq add` against an import of typer, their framework."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One instant job with the real client, through the queue and without: what a person pays for the runner.
+"""One instant job with the real client, through the queue and without: the price of the runner.
 
 Both sides talk to the same stand-in for the service on this machine, read the same prompt and end the same way.
 """

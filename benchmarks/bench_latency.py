@@ -1,4 +1,4 @@
-"""What the queue adds at both ends of a job: from the drop to its program, and from its evidence to done/.
+"""The latency of the queue at both ends of a job: from the drop to its program, and from its evidence to done/.
 
 The worker is idle before each round, as it is in a queue that is not full.
 """
@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def _shell(worker: Worker, bare: Tmux, count: int) -> list[Row]:
-    """The job's program prints the time as the first thing it does, which is the last thing too."""
+    """The job's program only prints the time."""
     folder = worker.home.path.parent
     script = folder / "prompt.md"
     script.write_text(NOW + "\n")
@@ -71,7 +71,7 @@ def _shell(worker: Worker, bare: Tmux, count: int) -> list[Row]:
 
 
 def _echo(worker: Worker, count: int) -> Row:
-    """From the time in the agent's own turn-over line, written when its output lies there."""
+    """From the time in the agent's own turn-over line, written after its output."""
 
     def ours() -> float:
         name, _ = worker.drop({"agent": "echo", "prompt": "fine"})

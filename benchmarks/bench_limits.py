@@ -1,4 +1,4 @@
-"""A usage limit in the middle of a batch, with the real client: what the service is asked, and what comes after.
+"""A usage limit in the middle of a batch, with the real client: requests during it, and the time until work goes on.
 
 Ours: a worker with 4 live sessions and 20 waiting jobs. Peer: four shell loops, `until claude -p …; do sleep 5; done`.
 """
@@ -68,8 +68,8 @@ def _limit(standin: StandIn, seconds: float, finished: Callable[[], int]) -> tup
     wait_until(lambda: len({str(body.get("metadata")) for body in standin.requests if is_main(body)}) >= LANES)
     reset = int(time.time() + seconds)
     head = "anthropic-ratelimit-unified"
-    said = {"status": "rejected", "reset": reset, "representative-claim": "five_hour", "5h-status": "rejected"}
-    headers = {f"{head}-{key}": str(value) for key, value in {**said, "5h-utilization": 1, "5h-reset": reset}.items()}
+    status = {"status": "rejected", "reset": reset, "representative-claim": "five_hour", "5h-status": "rejected"}
+    headers = {f"{head}-{key}": str(value) for key, value in {**status, "5h-utilization": 1, "5h-reset": reset}.items()}
     before = len(standin.requests)
     standin.outage = Failure(429, "rate_limit_error", "Usage limit reached", headers)
     time.sleep(reset - time.time())
@@ -99,18 +99,18 @@ def _peer(folder: Path, env: dict[str, str]) -> Iterator[Callable[[], int]]:
             prompt.parent.mkdir()
             prompt.write_text(PROMPT)
             while not output.exists() and not over.is_set():
-                told = f"Read {prompt} and write the result to {output}"
-                one = subprocess.Popen(
-                    ["claude", "--permission-mode", "bypassPermissions", "-p", told],
+                instruction = f"Read {prompt} and write the result to {output}"
+                client = subprocess.Popen(
+                    ["claude", "--permission-mode", "bypassPermissions", "-p", instruction],
                     env=env,
                     cwd=folder,
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,
                 )
-                running.add(one)
-                one.wait()
-                running.discard(one)
+                running.add(client)
+                client.wait()
+                running.discard(client)
                 if not output.exists():
                     over.wait(PAUSE)
 
@@ -121,8 +121,8 @@ def _peer(folder: Path, env: dict[str, str]) -> Iterator[Callable[[], int]]:
         yield lambda: sum((folder / str(number) / "output.md").exists() for number in range(LANES + WAITING))
     finally:
         over.set()
-        for one in list(running):
-            one.terminate()
+        for client in list(running):
+            client.terminate()
         for thread in threads:
             thread.join()
 

@@ -1,4 +1,4 @@
-"""What a hundred thousand jobs cost: each step on a home of many against the same step on a home of a few."""
+"""The cost of a hundred thousand jobs: each step on a home of many against the same step on a home of a few."""
 
 from __future__ import annotations
 
@@ -45,21 +45,21 @@ NAMELESS, NAMED = 66, 67
 JOB = {"version": 1, "agent": "shell", "prompt": "true"}
 HELD = Hold("held by a benchmark")
 QUIET = 0.2
-"""Seconds before a round, so that nothing of the round before is under way."""
+"""Seconds before a round, so that the round before has ended."""
 SHORT, LONG = 2.0, 14.0
-"""Seconds that an idle worker is left alone: the difference is what its slow looks cost, without its start."""
+"""Seconds of observing an idle worker: the cost of its slow looks, without that of its start."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=9, metavar="N", help="default: 9")
     parser.add_argument("--jobs", type=int, default=100_000, metavar="N", help="default: 100000")
-    said = parser.parse_args()
+    args = parser.parse_args()
     with sandbox() as folder:
         env = environment(folder)
         for title, measure in (("waiting", _waiting), ("finished", _finished)):
-            rows = measure(folder, env, said.jobs, max(2, said.rounds))
-            table(f"{said.jobs:,} {title} jobs (ours) against {FEW} (peer), {said.rounds} rounds", rows)
+            rows = measure(folder, env, args.jobs, max(2, args.rounds))
+            table(f"{args.jobs:,} {title} jobs (ours) against {FEW} (peer), {args.rounds} rounds", rows)
 
 
 # ---- homes
@@ -129,26 +129,26 @@ def _waiting(folder: Path, env: Mapping[str, str], count: int, rounds: int) -> l
 def _claim(home: Home) -> Measure:
     """Take the first job of a full backlog, claim it; then, untimed, put it back."""
     spool, backlog = Spool(home), Backlog()
-    for found in spool.entries(State.QUEUED):
-        backlog.remember(found)
+    for waiting in spool.entries(State.QUEUED):
+        backlog.remember(waiting)
 
     def measure() -> float:
         began = time.perf_counter()
-        found = backlog.next(time.time())
-        lock = spool.claim(found) if found else None
+        waiting = backlog.next(time.time())
+        lock = spool.claim(waiting) if waiting else None
         took = time.perf_counter() - began
-        if found is None or lock is None:
+        if waiting is None or lock is None:
             raise RuntimeError(f"nothing to claim in {home.path}")
-        spool.move(Place(State.RUNNING, found), Move.REQUEUE)
-        spool.unlock(lock)
-        backlog.put_back(found)
+        spool.move(Place(State.RUNNING, waiting), Move.REQUEUE)
+        lock.release()
+        backlog.put_back(waiting)
         return took
 
     return measure
 
 
 class _Worker:
-    """A `muxq work`. On a home that is held it takes in what is dropped, and starts nothing until it is let."""
+    """A `muxq work`. On a held home it takes in dropped files, and starts nothing until the hold is lifted."""
 
     def __init__(self, home: Home, env: Mapping[str, str]) -> None:
         self.home = home
@@ -177,9 +177,9 @@ class _Worker:
         return _claimed(new, self.home, began)
 
     def memory(self) -> float:
-        """The megabytes that it has."""
-        told = subprocess.run(["ps", "-o", "rss=", "-p", str(self._process.pid)], capture_output=True, check=True)
-        return int(told.stdout) / 1024
+        """Its memory in megabytes."""
+        listing = subprocess.run(["ps", "-o", "rss=", "-p", str(self._process.pid)], capture_output=True, check=True)
+        return int(listing.stdout) / 1024
 
     def end(self) -> float:
         """End it; returns the seconds of processor time that it took."""
@@ -257,7 +257,7 @@ def _finished(folder: Path, env: Mapping[str, str], count: int, rounds: int) -> 
         row("show", NAMED, "ID, of a job with a name"),
         row("wait", NAMED, "ID, of a job with a name"),
         row("show", NAMED, "NAME", None),
-        _row(homes, rounds, "one listing of done/, which ls and names cannot do without", _listing),
+        _row(homes, rounds, "one listing of done/, which ls and look-ups by name need", _listing),
     ]
 
 

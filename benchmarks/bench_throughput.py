@@ -1,4 +1,4 @@
-"""How fast a full queue of jobs that do nothing is worked off, against bare loops of tmux that keep no record."""
+"""The throughput of a full queue of empty jobs, against bare loops of tmux that keep no record."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ def main() -> None:
                 wait_until(lambda: len(bare.sessions()) == 1)
                 return time.perf_counter() - began
 
-            ours, one, several = take_turns(count, queue, lambda: loop(1), lambda: loop(SIDE_BY_SIDE), warm=0)
+            ours, single, several = take_turns(count, queue, lambda: loop(1), lambda: loop(SIDE_BY_SIDE), warm=0)
     ours_is = f"muxq work --jobs {SIDE_BY_SIDE} --drain"
     table(
         f"{JOBS} jobs that do nothing, {count} rounds; the queue's start-up included",
         [
-            _row(f"{ours_is} / tmux new-session … true, one after the other", ours, one),
+            _row(f"{ours_is} / tmux new-session … true, one after the other", ours, single),
             _row(f"{ours_is} / tmux new-session … true, {SIDE_BY_SIDE} at a time", ours, several),
         ],
     )

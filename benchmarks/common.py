@@ -29,7 +29,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 PYTHON = sys.executable
 MUXQ = str(Path(sys.executable).with_name("muxq"))
 LOOK = 0.0005
-"""Seconds between two looks at a file that is waited for: a tighter loop would take the program's processor away."""
+"""Seconds between two looks at an awaited file: a tighter loop would take processor time from the program."""
 NOW = "date +%s%N" if sys.platform == "linux" else "perl -MTime::HiRes=time -e 'printf \"%.0f\\n\", time * 1e9'"
 """A command that prints the time in ns since 1970."""
 
@@ -39,7 +39,7 @@ NOW = "date +%s%N" if sys.platform == "linux" else "perl -MTime::HiRes=time -e '
 
 @contextlib.contextmanager
 def sandbox() -> Iterator[Path]:
-    """A short-named folder that is gone afterwards, also when the benchmark is told to end."""
+    """A short-named folder that is gone afterwards, also when the benchmark is interrupted."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     folder = Path(tempfile.mkdtemp(prefix="muxq-bench-")).resolve()
     try:
@@ -56,7 +56,7 @@ def environment(folder: Path, **extra: str) -> dict[str, str]:
 
 
 class Tmux:
-    """A bare tmux server that runs already, as the one of a worker does."""
+    """A bare tmux server that runs already, as a worker's does."""
 
     def __init__(self, folder: Path, env: Mapping[str, str]) -> None:
         self._socket = folder / "bare.sock"
@@ -77,7 +77,7 @@ class Tmux:
         return done.stdout
 
     def launch(self, session: str, *argv: str, cwd: Path | None = None) -> None:
-        """What a script without a runner does: one process, back as soon as the session is there."""
+        """As a script without a runner does: one process, which returns as soon as the session exists."""
         place = ["-c", str(cwd)] if cwd else []
         self.run("new-session", "-d", "-s", session, "-x", "200", "-y", "50", *place, "--", *argv)
 
@@ -125,13 +125,13 @@ class Worker:
         return name, began
 
     def done(self, name: str) -> tuple[str, int]:
-        """Wait for the job's file in done/: its id, and the time in ns. RuntimeError when it comes to lie elsewhere."""
+        """Wait for the job's file in done/: its id, and the time in ns. RuntimeError when the file moves elsewhere."""
         ending = f".{name}.json"
         while True:
-            found = next((file for file in os.listdir(self.home.path / "done") if file.endswith(ending)), None)
+            finished = next((file for file in os.listdir(self.home.path / "done") if file.endswith(ending)), None)
             now = time.time_ns()
-            if found:
-                return found.partition(".")[0].partition("+")[0], now
+            if finished:
+                return finished.partition(".")[0].partition("+")[0], now
             for folder in ("failed", "rejected"):
                 if any(file.endswith((ending, f"{name}.json")) for file in os.listdir(self.home.path / folder)):
                     raise RuntimeError(f"the job {name} is {folder}; see {self.home.path}")
@@ -140,7 +140,7 @@ class Worker:
             time.sleep(LOOK)
 
     def settled(self, job_id: str) -> None:
-        """Wait until the worker has closed the session and let go of the job: the next round starts in quiet."""
+        """Wait until the worker has closed the session and released the job, before the next round."""
         lock = self.home.locks / f"{job_id}.lock"
         wait_until(lambda: not lock.exists())
 
@@ -148,13 +148,13 @@ class Worker:
 def end_server(socket: Path) -> None:
     """End the tmux server of a benchmark's own socket, if one runs there, and wait for its programs."""
     base = [find_tmux(), "-S", str(socket)]
-    told = subprocess.run(
+    panes = subprocess.run(
         [*base, "list-panes", "-a", "-F", "#{pane_pid}", ";", "kill-server"],
         capture_output=True,
         text=True,
         check=False,
     )
-    pids = [int(line) for line in told.stdout.split()]
+    pids = [int(line) for line in panes.stdout.split()]
     wait_until(lambda: not any(map(process.find, pids)))
 
 
@@ -170,12 +170,12 @@ def wait_for_file(path: Path, seconds: float = 60.0) -> int:
     """The time in ns at which the file was seen."""
     deadline = time.monotonic() + seconds
     while True:
-        found = os.access(path, os.F_OK)
+        exists = os.access(path, os.F_OK)
         now = time.time_ns()
-        if found:
+        if exists:
             return now
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{path} is not there after {seconds:g} s")
+            raise TimeoutError(f"{path} did not appear within {seconds:g} s")
         time.sleep(LOOK)
 
 
@@ -190,14 +190,14 @@ def take_turns(rounds: int, *sides: Measure, warm: int = 1) -> list[list[float]]
 
     The first `warm` rounds are not counted.
     """
-    found: list[list[float]] = [[] for _ in sides]
+    times: list[list[float]] = [[] for _ in sides]
     for number in range(-warm, rounds):
         order = list(range(len(sides)))
         for side in order if number % 2 else reversed(order):
             measured = sides[side]()
             if number >= 0:
-                found[side].append(measured)
-    return found
+                times[side].append(measured)
+    return times
 
 
 def seconds_of(*argv: str, env: Mapping[str, str], cwd: Path) -> float:
@@ -223,8 +223,8 @@ def compare(what: str, ours: Sequence[float], peer: Sequence[float], target: flo
     """Two sides that took turns: medians in seconds, and their ratio."""
     ratio = statistics.median(ours) / statistics.median(peer)
     low, high = quartiles([a / b for a, b in zip(ours, peer, strict=True)])
-    said = f"{ratio:.2f} ({low:.2f}–{high:.2f})"
-    return Row(what, span(ours), span(peer), said, "" if target is None else _met(ratio, target, f"{target:.2f}"))
+    ratios = f"{ratio:.2f} ({low:.2f}–{high:.2f})"
+    return Row(what, span(ours), span(peer), ratios, "" if target is None else _met(ratio, target, f"{target:.2f}"))
 
 
 def absolute(what: str, ours: Sequence[float], target: float | None = None) -> Row:
@@ -267,4 +267,5 @@ def rounds(default: int, about: str) -> int:
     """`--rounds N` of the command line."""
     parser = argparse.ArgumentParser(description=about)
     parser.add_argument("--rounds", type=int, default=default, metavar="N", help=f"default: {default}")
-    return max(1, parser.parse_args().rounds)
+    count: int = parser.parse_args().rounds
+    return max(1, count)

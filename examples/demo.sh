@@ -9,7 +9,7 @@ worker=
 MUXQ_HOME=$top/home
 export MUXQ_HOME
 
-# The worker drains: it ends by itself once no job is left, so nothing has to be killed, on Ctrl-C neither.
+# The worker drains: it ends by itself once no job is left, so nothing has to be killed, not even on Ctrl-C.
 clean_up() {
     status=$?
     trap '' INT TERM HUP
@@ -38,7 +38,7 @@ worker=$!
 tries=0
 until muxq ls --state running | grep hello >"$top/line"; do
     tries=$((tries + 1))
-    [ "$tries" -lt 50 ] || break # it has ended already; the next step says how
+    [ "$tries" -lt 50 ] || break # it has ended already; the next step shows how
 done
 cat "$top/line"
 
@@ -56,12 +56,12 @@ muxq logs hello
 
 cat <<'END'
 
-That was the whole of it. Next, with a real agent:
+That was all. Next, with a real agent:
 
     muxq doctor                       what is missing here for Claude Code
     muxq add "Say hello in French"    add a job; its id is printed
     muxq work --drain                 run what waits, then end
-    muxq attach JOB                   watch a running job; Ctrl-b d leaves it
+    muxq attach JOB                   watch a running job; F12 leaves it
 
 (`muxq` is in .venv/bin after `make demo`. docs/quickstart.md goes on from here.)
 END

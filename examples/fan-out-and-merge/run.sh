@@ -1,5 +1,5 @@
 #!/bin/sh
-# One job for each row of towns.csv, then one that merges their results. AGENT is echo unless you say another.
+# One job for each row of towns.csv, then one that merges their results. AGENT is echo by default.
 set -eu
 cd "$(dirname "$0")"
 : "${MUXQ_HOME:?say which home: MUXQ_HOME=\$HOME/jobs sh run.sh}" "${AGENT:=echo}"

@@ -1,11 +1,11 @@
 #!/bin/sh
-# A night: a review of each file of shop/, a page out of all of them, and the report of it. AGENT is claude unless you
-# say another, OUT the folder for the morning.
+# A night: a review of each file of shop/, one page of all reviews, and the report. AGENT is claude by default, OUT the
+# folder for the results.
 set -eu
 cd "$(dirname "$0")"
 : "${MUXQ_HOME:?say which home: MUXQ_HOME=\$HOME/jobs sh run.sh}" "${AGENT:=claude}" "${OUT:=$MUXQ_HOME/morning}"
 
-# In the evening: fill the queue. The page is made whatever becomes of the single reviews ("when": "any").
+# In the evening: fill the queue. The page is made even if a review fails ("when": "any").
 muxq ls >/dev/null # makes the home
 cp review.md morning.md "$MUXQ_HOME/prompts/"
 reviews=$(muxq batch --files 'shop/*.py' --name reviews --name-from name --template review --agent "$AGENT" \
@@ -15,7 +15,7 @@ page=$(muxq add --from - --agent "$AGENT" <<END
 END
 )
 
-# At night: cron does this. What has not begun by then is left for the next night.
+# At night: cron does this. Jobs that have not begun by the end wait for the next night.
 code=0
 muxq work --drain --jobs 3 --until "${UNTIL:-+8h}" --quiet || code=$?
 case $code in

@@ -1,6 +1,6 @@
 #!/bin/sh
-# A job for each file in notes/, its result in a file called like it. AGENT is echo unless you say another, OUT the
-# folder for the results.
+# A job for each file in notes/, with a result file of the same name. AGENT is echo by default, OUT the folder for the
+# results.
 set -eu
 cd "$(dirname "$0")"
 : "${MUXQ_HOME:?say which home: MUXQ_HOME=\$HOME/jobs sh run.sh}" "${AGENT:=echo}" "${OUT:=$MUXQ_HOME/summaries}"
