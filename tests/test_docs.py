@@ -448,11 +448,16 @@ def rooms_on_the_map() -> dict[str, list[str]]:
 
 
 def test_every_module_is_on_the_map_in_its_room() -> None:
-    rooms: dict[str, list[str]] = {}
-    for path in sorted((ROOT / "runner").rglob("*.py")):
-        if path.stem != "__init__":
-            rooms.setdefault("" if path.parent.name == "runner" else path.parent.name, []).append(path.stem)
+    top = [path for path in (ROOT / "runner").iterdir() if path.name != "__pycache__"]
+    rooms = {path.name: modules_of(path) for path in top if path.is_dir()}
+    rooms[""] = sorted(path.stem for path in top if path.suffix == ".py" and path.stem != "__init__")
     assert {room: sorted(modules) for room, modules in rooms_on_the_map().items()} == rooms
+
+
+def modules_of(room: Path) -> list[str]:
+    """Its modules and packages, by name."""
+    packages = [path.parent.name for path in room.glob("*/__init__.py")]
+    return sorted([*packages, *(path.stem for path in room.glob("*.py") if path.stem != "__init__")])
 
 
 # --- links
