@@ -452,7 +452,7 @@ def test_a_check_that_fails_sends_the_agent_back_with_what_it_said(
     output = checked(check="echo two tests failed; exit 1")
     reason = order(tell("turn-over", {"background_tasks": []}))
     assert reason.startswith("Your result is not accepted: the check `echo two tests failed; exit 1` failed")
-    assert reason.endswith(f"two tests failed\nPut right what it says. The result belongs into {output}.")
+    assert reason.endswith(f"two tests failed\nPut right what it says, and write the result to {output}.")
     assert events(run) == [("repair", {"reason": reason})]
 
 
@@ -466,7 +466,7 @@ def test_a_check_that_succeeds_ends_the_turn_and_is_written_down(
 ) -> None:
     output = checked(check="true")
     assert (order(tell("turn-over")), [name for name, _ in events(run)]) == ("", ["turn-over"])
-    assert judge.told(run, identity(output)) == ""
+    assert judge.read_verdict(run, identity(output)) == ""
 
 
 def test_after_the_last_turn_the_worker_judges(tell: Tell, run: Path, checked: Callable[..., Path]) -> None:

@@ -1,6 +1,6 @@
 """keep.json of a run folder: this attempt's session stays open after its result is there, for further questions.
 
-The job is done as any other; the session takes no slot, no worker ends it, and it goes on until it is closed.
+The job is done as any other. A kept session does not use a slot, and no worker ends it: it stands until it is closed.
 """
 
 from __future__ import annotations
@@ -48,5 +48,5 @@ def stands(run: AttemptFolder) -> bool:
 
 
 def _write(home: Home, run: AttemptFolder, program: Proc | None) -> None:
-    said = {"pid": program.pid, "started": program.started} if program else None
-    files.write_json(run.keep, {"at": clock.stamp(), "program": said}, tmp=home.tmp, durable=False)
+    holder = {"pid": program.pid, "started": program.started} if program else None
+    files.write_json(run.keep, {"at": clock.stamp(), "program": holder}, tmp=home.tmp, durable=False)

@@ -29,7 +29,7 @@ SUFFIX = {"text": ".txt", "markdown": ".md", "json": ".json"}
 
 
 def identity(path: str | Path) -> Identity | None:
-    """What stands at `path` now; None when there is no regular file."""
+    """Which version of the file is at `path` now; None where no regular file is."""
     try:
         info = os.stat(path)
     except OSError:
@@ -40,9 +40,9 @@ def identity(path: str | Path) -> Identity | None:
 
 
 def problem(contract: Contract) -> str:
-    """Why the file at the contract's path is no valid output, in words that follow "but"; "" when it is one.
+    """Why the file at the contract's path is not a valid output, in words that follow "but"; "" when it is valid.
 
-    As far as size and format go. An old or missing file is the caller's to tell apart; OSError when it cannot be read.
+    It looks at size and format alone; examine() tells an old or missing file. OSError when it cannot be read.
     """
     with open(contract.path, "rb") as file:
         data = file.read() if contract.format == "json" else b""
@@ -52,8 +52,8 @@ def problem(contract: Contract) -> str:
     if contract.format == "json":
         try:
             json.loads(data.decode("utf-8-sig"))
-        except (ValueError, RecursionError) as wrong:
-            return f"the output file is no JSON ({wrong})"
+        except (ValueError, RecursionError) as error:
+            return f"the output file is no JSON ({error})"
     return ""
 
 
@@ -67,13 +67,13 @@ def examine(contract: Contract) -> tuple[Output, str]:
         return Output.MISSING, ""
     if version == contract.before:
         return Output.OLD, ""
-    wrong = problem(contract)
-    return (Output.INVALID, wrong) if wrong else (Output.VALID, "")
+    reason = problem(contract)
+    return (Output.INVALID, reason) if reason else (Output.VALID, "")
 
 
 def repair(contract: Contract) -> str:
     """Why a turn that ends now would leave no result: for the agent, as its next instruction. "" when all is well."""
-    state, wrong = examine(contract)
+    state, reason = examine(contract)
     match state:
         case Output.MISSING:
             return f"You have not written your result. Write the whole of it to the file {contract.path} now."
@@ -82,12 +82,14 @@ def repair(contract: Contract) -> str:
                 f"The file {contract.path} is the old one. Write your own result to it now, in place of what is there."
             )
         case Output.INVALID:
-            return refused(contract, wrong)
+            return rejection(contract, reason)
     return ""
 
 
-def refused(contract: Contract, wrong: str) -> str:
-    """`wrong`, which follows "but", as the agent's next instruction."""
-    if wrong.startswith("the check"):
-        return f"Your result is not accepted: {wrong}\nPut right what it says. The result belongs into {contract.path}."
-    return f"Your result is not accepted: {wrong}. Write it to {contract.path} again, whole and right."
+def rejection(contract: Contract, reason: str) -> str:
+    """`reason`, which follows "but", as the agent's next instruction."""
+    if reason.startswith("the check"):
+        return (
+            f"Your result is not accepted: {reason}\nPut right what it says, and write the result to {contract.path}."
+        )
+    return f"Your result is not accepted: {reason}. Write it to {contract.path} again, whole and right."

@@ -1,10 +1,10 @@
-"""Judges an output by what a look at it does not settle: its schema and the job's check.
+"""Judges an output by its whole contract: what a look at the file shows, its schema, and the job's check.
 
     python -I -c JUDGE PACKAGE_PARENT RUN_DIR
 
-That is done in a process of its own, which ends with whoever asked for it, by the agent's Stop hook or else by the
-worker. Its verdict is judged.json in the run folder, with the version of the output that it is about: what the hook has
-just found out the worker need not find out again. The hook imports this module, so the rest is imported where needed.
+A process of its own does that. The agent's Stop hook starts it, or else the worker; it ends when its starter ends. It
+writes judged.json in the attempt's folder, which names the version of the output, so that the worker can use what the
+hook has found. The hook imports this module, so what only some paths need is imported in functions.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
 
-from runner.attempts.contract import identity, problem, refused
+from runner.attempts.contract import identity, problem, rejection
 from runner.home.layout import PACKAGE
 from runner.home.records import Contract, Identity
 
 JUDGE = "import sys; sys.path.append(sys.argv[1]); from runner.attempts.judge import main; main(sys.argv[2])"
 
 SCHEMA_SECONDS = 60
-"""Some patterns take for ever with some texts."""
+"""Time limit of the comparison: with some texts, some patterns never come to an end."""
 
 TAIL = 2000
-"""Bytes of the end of what a check said, for the agent and for people."""
+"""Bytes of the end of a check's output, for the agent and for people."""
 
 CHUNK = 1 << 16
 
 
-class Late(Exception):  # noqa: N818 - a limit is no fault
+class Late(Exception):  # noqa: N818 - a limit is not a fault
     """SCHEMA_SECONDS have passed."""
 
 
@@ -47,53 +47,53 @@ class Late(Exception):  # noqa: N818 - a limit is no fault
 def main(folder: str) -> None:
     """Judge the output of the attempt in `folder`, and write judged.json."""
     signal.signal(signal.SIGTERM, _end)
-    threading.Thread(target=_end_with_asker, daemon=True).start()
-    run = Path(folder)
-    record = json.loads((run / "attempt.json").read_text("utf-8"))
+    threading.Thread(target=_end_with_starter, daemon=True).start()
+    path = Path(folder)
+    record = json.loads((path / "attempt.json").read_text("utf-8"))
     contract = Contract.load(record["output"])
     before = identity(contract.path)
     try:
-        why = wrong(contract, record["workdir"])
-    except Exception as trouble:  # noqa: BLE001 - whatever it is, the output is not known to be right
-        why = f"the output could not be judged ({type(trouble).__name__}: {trouble})"
+        reason = problem_in_depth(contract, record["workdir"])
+    except Exception as trouble:  # noqa: BLE001 - the output is not known to be right, whatever the error
+        reason = f"the output could not be judged ({type(trouble).__name__}: {trouble})"
     if before == identity(contract.path):
-        _write(run, {"version": 1, "output": asdict(before) if before else None, "problem": why})
+        _write(path, {"version": 1, "output": asdict(before) if before else None, "problem": reason})
 
 
 def _end(*_: object) -> NoReturn:
-    """Once: nothing interrupts what is ended on the way out."""
+    """End this process; a second signal does not interrupt the cleaning up."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     sys.exit(1)
 
 
 @contextlib.contextmanager
-def _told_later() -> Iterator[None]:
-    """Whoever tells us to end is heard when the block is through."""
-    told: list[int] = []
-    before = signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
+def _end_later() -> Iterator[None]:
+    """A signal to end takes effect when the block is through."""
+    signals: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: signals.append(number))
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-    if told:
+    if signals:
         _end()
 
 
-def _end_with_asker() -> None:
-    """Nobody writes to our standard input: it ends when the asker does."""
+def _end_with_starter() -> None:
+    """Nobody writes to our standard input: it ends when the process that started us does."""
     os.read(0, 1)
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _write(run: Path, said: dict[str, Any]) -> None:
-    scratch = run / f"judged.{os.getpid()}.tmp"
+def _write(folder: Path, judgement: dict[str, Any]) -> None:
+    scratch = folder / f"judged.{os.getpid()}.tmp"
     fd = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     with os.fdopen(fd, "wb") as file:
-        file.write(json.dumps(said, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
-    scratch.rename(run / "judged.json")
+        file.write(json.dumps(judgement, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+    scratch.rename(folder / "judged.json")
 
 
-def wrong(contract: Contract, workdir: str) -> str:
+def problem_in_depth(contract: Contract, workdir: str) -> str:
     """Why the output is not what the job asked for, in words that follow "but"; "" when it is."""
     return problem(contract) or _misfit(contract) or _check(contract, workdir)
 
@@ -106,12 +106,12 @@ def _misfit(contract: Contract) -> str:
     signal.signal(signal.SIGALRM, _late)
     signal.alarm(SCHEMA_SECONDS)
     try:
-        found = misfit(contract.schema, json.loads(Path(contract.path).read_bytes().decode("utf-8-sig")))
+        reason = misfit(contract.schema, json.loads(Path(contract.path).read_bytes().decode("utf-8-sig")))
     except Late:
-        found = f"it could not be compared within {SCHEMA_SECONDS} seconds"
+        reason = f"it could not be compared within {SCHEMA_SECONDS} seconds"
     finally:
         signal.alarm(0)
-    return f"the output file does not fit its schema: {found}" if found else ""
+    return f"the output file does not fit its schema: {reason}" if reason else ""
 
 
 def _late(*_: object) -> NoReturn:
@@ -128,18 +128,18 @@ def _check(contract: Contract, workdir: str) -> str:
 
     how = f"failed with exit status {status}" if status is not None else "did not end within "
     how += "" if status is not None else duration.show(contract.check_timeout)
-    said = tail.decode("utf-8", "replace").strip()
-    return f"the check `{contract.check}` {how}" + (f"; the end of what it said:\n{said}" if said else "")
+    output = tail.decode("utf-8", "replace").strip()
+    return f"the check `{contract.check}` {how}" + (f"; the end of what it said:\n{output}" if output else "")
 
 
 def _run(contract: Contract, workdir: str) -> tuple[int | None, bytes]:
-    """The check's exit status, None where its time was over, and the end of what it said.
+    """The check's exit status, None where its time was over, and the end of its output.
 
-    All that it has started ends with it, with its time, or with us.
+    All processes that it has started end with it, with its time, or with us.
     """
     tail, check = bytearray(), None
     try:
-        with _told_later():  # else it might have begun, and we not know of it
+        with _end_later():  # else the check might have begun without our knowing its process
             check = subprocess.Popen(
                 ["/bin/sh", "-c", contract.check],
                 cwd=workdir,
@@ -158,7 +158,7 @@ def _run(contract: Contract, workdir: str) -> tuple[int | None, bytes]:
         if check:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(check.pid, signal.SIGKILL)
-    reader.join(1.0)  # one that has left the group may keep the pipe open
+    reader.join(1.0)  # a process that has left the group may keep the pipe open
     return status, bytes(tail)
 
 
@@ -173,87 +173,91 @@ def _keep_tail(check: subprocess.Popen[bytes], tail: bytearray) -> None:
 # --- asking it
 
 
-def command(run: Path) -> list[str]:
-    return [sys.executable, "-I", "-c", JUDGE, str(PACKAGE.parent), str(run)]
+def command(folder: Path) -> list[str]:
+    """The command line that judges the output of the attempt in `folder`."""
+    return [sys.executable, "-I", "-c", JUDGE, str(PACKAGE.parent), str(folder)]
 
 
-def forget(run: Path) -> None:
-    """What was judged is no longer so: the agent has gone on since, or will not be judged by its hook."""
-    (run / "judged.json").unlink(missing_ok=True)
+def forget(folder: Path) -> None:
+    """Take judged.json away: the agent has gone on since, or its hook will not judge."""
+    (folder / "judged.json").unlink(missing_ok=True)
 
 
-def told(run: Path, output: Identity | None) -> str | None:
-    """The verdict on this version of the output, "" for a good one; None where there is none."""
+def read_verdict(folder: Path, output: Identity | None) -> str | None:
+    """What judged.json says of this version of the output, "" for a good output; None where it says nothing of it."""
     try:
-        said = json.loads((run / "judged.json").read_bytes())
-        return str(said["problem"]) if output and said["output"] == asdict(output) else None
+        judgement = json.loads((folder / "judged.json").read_bytes())
+        return str(judgement["problem"]) if output and judgement["output"] == asdict(output) else None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
 def at_the_end_of_a_turn(folder: str, contract: Contract, *, last: bool) -> str:
-    """The Stop hook's way: have the output judged and wait; what the agent has to do, "" for nothing.
+    """For the Stop hook: have the output judged and wait; what the agent has to do, "" for nothing.
 
-    After its `last` turn it cannot be sent back, and the worker judges.
+    After its `last` turn the agent cannot be sent back, and the worker judges.
     """
-    run = Path(folder)
-    forget(run)
+    path = Path(folder)
+    forget(path)
     if last:
         return ""
-    with subprocess.Popen(command(run), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as asked:
-        asked.wait()
-    found = told(run, identity(contract.path))
-    return refused(contract, found) if found else ""
+    with subprocess.Popen(command(path), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as judging:
+        judging.wait()
+    reason = read_verdict(path, identity(contract.path))
+    return rejection(contract, reason) if reason else ""
 
 
 class Judge:
-    """The worker's way: asked again and again, never waits. One of an attempt."""
+    """For the worker: it is asked again and again, and never waits. An attempt has a judge of its own."""
 
-    def __init__(self, run: Path, path: str, env: Mapping[str, str], wake: Callable[[], None]) -> None:
-        """`path` is the output's, `env` the agent's; `wake` is called when there is a verdict."""
-        self._run, self._path, self._env, self._wake = run, path, dict(env), wake
+    def __init__(self, folder: Path, path: str, env: Mapping[str, str], wake: Callable[[], None]) -> None:
+        """`path` is the output's, `env` the agent's; `wake` is called when the judgement is known."""
+        self._folder, self._path, self._env, self._wake = folder, path, dict(env), wake
         self._of: tuple[Identity, int] | None = None
+        """The version of the output, and the work, that the judgement is about."""
         self._task: asyncio.Task[None] | None = None
         self._problem: str | None = None
 
     def problem(self, output: Identity, work: int, *, hook: bool) -> str | None:
         """What is wrong with this version of the output after so much `work` of the agent; None: not known yet.
 
-        `hook`: the agent's turn is over, so what its hook has written down at the end of it still holds.
+        `hook`: the agent's turn is over, so what its hook wrote down at the end of it still holds.
         """
         if self._of != (output, work):
             self.close()
-            self._of, self._problem = (output, work), told(self._run, output) if hook else None
+            self._of, self._problem = (output, work), read_verdict(self._folder, output) if hook else None
             if self._problem is None:
                 self._task = asyncio.create_task(self._judge(output))
         return self._problem
 
     async def _judge(self, output: Identity) -> None:
-        forget(self._run)
+        forget(self._folder)
         try:
-            self._problem = await self._asked(output)
+            self._problem = await self._run_judge(output)
         except OSError as trouble:
             self._problem = f"the output could not be judged ({trouble.strerror})"
         self._wake()
 
-    async def _asked(self, output: Identity) -> str | None:
-        asked = await asyncio.create_subprocess_exec(
-            *command(self._run),
+    async def _run_judge(self, output: Identity) -> str | None:
+        judging = await asyncio.create_subprocess_exec(
+            *command(self._folder),
             env=self._env,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.DEVNULL,
         )
         try:
-            status = await asked.wait()
+            status = await judging.wait()
         except asyncio.CancelledError:
             with contextlib.suppress(ProcessLookupError):
-                asked.terminate()
+                judging.terminate()
             raise
-        found = told(self._run, output)
-        unchanged = identity(self._path) == output
-        return f"the output could not be judged (exit status {status})" if found is None and unchanged else found
+        reason = read_verdict(self._folder, output)
+        if reason is None and identity(self._path) == output:
+            return f"the output could not be judged (exit status {status})"
+        return reason
 
     def close(self) -> None:
+        """End the judgement that is under way."""
         if self._task:
             self._task.cancel()
         self._task = None

@@ -1,6 +1,6 @@
 """What a template sees of the jobs that its job is after: `after.NAME.output`, `.path`, `.id`, `.name`, `.state`.
 
-The results are read when the template asks for them, and not before.
+A result is read when the template asks for it.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from runner.jobs.state import State
 from runner.system.files import read_bounded
 
 MAX_OUTPUT = 100_000
-"""Bytes of a result that goes into a prompt as text; an agent can read a longer one from its path."""
+"""Bytes of the longest result that goes into a prompt as text; an agent can read a longer result from its path."""
 
 
 class Result:
-    """One parent. `output` and `path` are empty where it has no result: it was only to end somehow (`when`: any)."""
+    """One parent. `output` and `path` are empty where it has no result, which `when`: any allows."""
 
     def __init__(self, home: Home, parent: dependencies.Parent) -> None:
         self.id, self.name = parent.entry.id, parent.entry.name or parent.entry.id
@@ -64,12 +64,13 @@ class Parents:
         return iter(self._results)
 
     def __getitem__(self, word: str) -> Result:
-        found = [known for known in self._results if word in (known.id, known.name)]
-        if len(found) != 1:
-            there = ", ".join(known.name for known in self._results[:10]) or "none"
-            said = f"{len(found)} jobs are called {word!r}; say the id" if found else f"no {word!r}; there are: {there}"
-            raise BadInput(f"`after`: {said}")
-        return found[0]
+        matches = [result for result in self._results if word in (result.id, result.name)]
+        if len(matches) > 1:
+            raise BadInput(f"`after`: {len(matches)} jobs are called {word!r}; say the id")
+        if not matches:
+            known = ", ".join(result.name for result in self._results[:10]) or "none"
+            raise BadInput(f"`after`: no {word!r}; there are: {known}")
+        return matches[0]
 
 
 def of(home: Home, job_id: str) -> Parents:
@@ -78,17 +79,17 @@ def of(home: Home, job_id: str) -> Parents:
 
 
 class _Later:
-    """A result that is still to come, for the check of a template."""
+    """A result that does not exist yet, for the check of a template."""
 
     def __init__(self, word: str) -> None:
         self.id, self.name, self.state, self.output, self.path = "", word, str(State.DONE), "", "/"
 
 
 class Expected:
-    """The parents before any of them has ended: as many, and by the same names, without results."""
+    """The parents before they have ended: the same number and names, without results."""
 
-    def __init__(self, said: Sequence[After]) -> None:
-        self._words = [one.job for one in said]
+    def __init__(self, after: Sequence[After]) -> None:
+        self._words = [parent.job for parent in after]
 
     def __len__(self) -> int:
         return len(self._words)

@@ -1,6 +1,8 @@
-"""What a job comes to once its template, session profile and the home's config are known. Reads; starts nothing.
+"""A job together with its template, its session profile and the home's config: all defaults applied. Reads; starts
+nothing.
 
-Made at `add`, when a drop is taken in, before a claim and at prepare: what cannot run is found before it is paid for.
+A plan is made when a job is added or taken in, and again where it starts later: a job that cannot run is refused before
+it costs anything.
 """
 
 from __future__ import annotations
@@ -34,13 +36,13 @@ BACKOFF = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """One that a new attempt goes on with, in the folder that it was held in."""
+    """A conversation that a new attempt goes on with, in the folder that it was held in."""
 
     session_id: str
     """The agent's own name of it."""
     workdir: Path
     record: AttemptRecord | None = None
-    """Of the job's earlier attempt that it was; None: it was held before the job, which is its next task."""
+    """Of the earlier attempt of the job that held it; None: it was held before the job, which is its next task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,16 +90,16 @@ class Plan:
         """Where the agent works: the job's folder, else `default`."""
         return expand(self.job.workdir) if self.job.workdir else default
 
-    def output_file(self, run: Path, workdir: Path) -> Path:
+    def output_file(self, folder: Path, workdir: Path) -> Path:
         """Where the result will be, absolute: as the job says (relative to the workdir), else in the run folder."""
-        said = self.job.output.path if self.job.output else None
-        return workdir / expand(said) if said else run / f"output{SUFFIX[self.format]}"
+        path = self.job.output.path if self.job.output else None
+        return workdir / expand(path) if path else folder / f"output{SUFFIX[self.format]}"
 
     def contract(self, output: Path, before: Identity | None) -> Contract:
         """What the output must be; `before` stood at its path already."""
-        said = self.job.output or Output()
-        limit = said.check_timeout or CHECK_TIMEOUT
-        return Contract(str(output), self.format, self.min_bytes, before, self.schema, said.check or "", limit)
+        wanted = self.job.output or Output()
+        limit = wanted.check_timeout or CHECK_TIMEOUT
+        return Contract(str(output), self.format, self.min_bytes, before, self.schema, wanted.check or "", limit)
 
     def prompt(self, *, workdir: Path, output: Path, after: Parents | Expected | None = None) -> str:
         """The text of prompt.md. BadInput when the template cannot be filled in."""
@@ -116,11 +118,11 @@ class Plan:
 
     def environment(self, env: Mapping[str, str]) -> dict[str, str]:
         """The agent's environment: what its profile lets through, then the job's own. BadInput for a missing secret."""
-        said = self.job.env or {}
-        missing = sorted(v.from_env for v in said.values() if isinstance(v, FromEnv) and v.from_env not in env)
+        added = self.job.env or {}
+        missing = sorted(v.from_env for v in added.values() if isinstance(v, FromEnv) and v.from_env not in env)
         if missing:
             raise BadInput(f"the worker's environment has no {', '.join(missing)}, which the job's `env` takes from it")
-        own = {key: env[value.from_env] if isinstance(value, FromEnv) else value for key, value in said.items()}
+        own = {key: env[value.from_env] if isinstance(value, FromEnv) else value for key, value in added.items()}
         return {**self.profile.environment(env), **own}
 
     def ready(self, env: Mapping[str, str]) -> Ready:
@@ -152,7 +154,7 @@ class Setup:
         self.template = cache(lambda name: load(name, home.prompts))
         self.schema = cache(_read_schema)
         self.plans: dict[str, Plan] = {}
-        """By job id, of jobs that have entered the queue meanwhile: who starts one at once need not plan it again."""
+        """By job id, of jobs that have just entered the queue: a job that starts at once is not planned again."""
 
     @cached_property
     def settings(self) -> config.Config:
@@ -167,8 +169,8 @@ def plan(home: Home, job: Job, setup: Setup | None = None) -> Plan:
     chosen = setup.profile(job.agent or settings.agent)
     template = setup.template(job.template or chosen.template)
     places.check(job, chosen)
-    said = job.output or Output()
-    made = Plan(
+    output = job.output or Output()
+    planned = Plan(
         job=job,
         profile=chosen,
         template=template,
@@ -180,25 +182,25 @@ def plan(home: Home, job: Job, setup: Setup | None = None) -> Plan:
         retries=job.retries or 0,
         backoff=job.backoff or BACKOFF,
         resume=job.retry != "fresh" and bool(chosen.resume),
-        format=said.format or ("json" if said.schema is not None else template.output_format) or "markdown",
-        min_bytes=chosen.min_bytes if said.min_bytes is None else said.min_bytes,
+        format=output.format or ("json" if output.schema is not None else template.output_format) or "markdown",
+        min_bytes=chosen.min_bytes if output.min_bytes is None else output.min_bytes,
         schema=_schema(job, setup),
         repairs=_repairs(job, chosen),
     )
     if job.template:
         nowhere = Path("/")
-        made.prompt(workdir=nowhere, output=nowhere)
-    return made
+        planned.prompt(workdir=nowhere, output=nowhere)
+    return planned
 
 
 def _schema(job: Job, setup: Setup) -> Any:
     """The JSON Schema that the job gives, or that lies where it says. BadInput."""
-    said = job.output.schema if job.output else None
-    if not isinstance(said, str):
-        return said
-    if not job.workdir and not expand(said).is_absolute():
-        raise BadInput(f"`output.schema`: {said!r} is relative, and the job has no workdir to start from")
-    return setup.schema((expand(job.workdir) if job.workdir else Path("/")) / expand(said))
+    schema = job.output.schema if job.output else None
+    if not isinstance(schema, str):
+        return schema
+    if not job.workdir and not expand(schema).is_absolute():
+        raise BadInput(f"`output.schema`: {schema!r} is relative, and the job has no workdir to start from")
+    return setup.schema((expand(job.workdir) if job.workdir else Path("/")) / expand(schema))
 
 
 def _read_schema(path: Path) -> Any:
@@ -216,7 +218,7 @@ def _read_schema(path: Path) -> Any:
 
 
 def _repairs(job: Job, chosen: Profile) -> int:
-    """How often the agent is sent back at most. BadInput for one that cannot be."""
+    """How many times at most the agent is sent back. BadInput where its hooks do not tell of its turns."""
     if job.repairs and not chosen.hooks:
         raise BadInput(f"`repairs`: the agent {chosen.name!r} does not tell of its turns, so it cannot be sent back")
     return chosen.repairs if job.repairs is None else job.repairs
@@ -232,12 +234,12 @@ def _permissions(job: Job, chosen: Profile, settings: config.Config) -> str:
 
 
 def _rules(job: Job, chosen: Profile, template: Template, settings: config.Config) -> dict[str, list[str]]:
-    """The rules for the agent. BadInput for a job that has some and an agent that could not be told of them."""
-    said = {"allow": job.allow or (), "deny": job.deny or ()}
-    for key, rules in said.items():
+    """The rules for the agent. BadInput where the job has rules and the agent takes none."""
+    own = {"allow": job.allow or (), "deny": job.deny or ()}
+    for key, rules in own.items():
         if rules and not chosen.takes(f"{{{key}}}"):
             raise BadInput(f"`{key}`: the agent {chosen.name!r} has no permission rules")
     return {
-        "allow": [*settings.allow, *template.allow, *said["allow"]],
-        "deny": [*settings.deny, *template.deny, *said["deny"]],
+        "allow": [*settings.allow, *template.allow, *own["allow"]],
+        "deny": [*settings.deny, *template.deny, *own["deny"]],
     }

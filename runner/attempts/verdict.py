@@ -101,11 +101,11 @@ def verdict(e: Evidence, rules: Rules) -> Wait | Outcome:
 
 
 def _hands_off(e: Evidence, rules: Rules) -> Wait | Outcome:
-    """A person drives: only a limit is acted on, and when all is to be let alone not even that."""
+    """A person drives: in the mode `manual` only a limit is acted on, in `paused` nothing."""
     if e.progress.turn is not Turn.FAILED or e.mode is not Mode.MANUAL:
         return Wait(math.inf)
-    found = _limited(e, rules) or _turn_failed(e)
-    return Wait(math.inf) if isinstance(found, Failed) else found
+    outcome = _limited(e, rules) or _turn_failed(e)
+    return Wait(math.inf) if isinstance(outcome, Failed) else outcome
 
 
 _NO_RESULT = (Output.MISSING, Output.OLD, Output.INVALID)
@@ -146,7 +146,7 @@ def _when_stable(e: Evidence, rules: Rules) -> float:
 
 
 def _ended(e: Evidence, rules: Rules) -> Wait | Outcome:
-    """The process is no more: what it left is judged. A child of it may still be writing."""
+    """The process has ended: what it left is judged. A child of it may still be writing."""
     if e.output is Output.CHANGING and e.now < e.deadline:
         return Wait(_when_stable(e, rules))
     if e.output is Output.VALID and _whole(e, rules):
@@ -155,12 +155,12 @@ def _ended(e: Evidence, rules: Rules) -> Wait | Outcome:
         return _turn_failed(e)
     if e.process is Process.GONE:
         return Requeued("lost", f"the session vanished; {_left(e)}")
-    said = f"; its last words: {e.last_line}" if e.last_line else ""
-    return Failed("agent-exited", f"the agent ended {_how(e.progress)}; {_left(e)}{said}")
+    words = f"; its last words: {e.last_line}" if e.last_line else ""
+    return Failed("agent-exited", f"the agent ended {_how(e.progress)}; {_left(e)}{words}")
 
 
 def _whole(e: Evidence, rules: Rules) -> bool:
-    """Whether a valid output can be no part of one. An agent without hooks has no other word than its output."""
+    """Whether a valid output is known to be all of it. Of an agent without hooks the output is the only sign."""
     by_itself = e.process is Process.EXITED and e.progress.status == 0
     return not rules.hooks or _over(e) or by_itself or e.parsed
 
@@ -175,10 +175,10 @@ def _limited(e: Evidence, rules: Rules) -> Wait | None:
 
 def _turn_failed(e: Evidence) -> Outcome:
     error, message = e.progress.error, e.progress.message
-    said = f"{error}: {message}" if message else error
+    reason = f"{error}: {message}" if message else error
     if e.progress.failure is Failure.OTHER:
-        return Failed("agent-error", said)
-    return Requeued(e.progress.failure.value, said)
+        return Failed("agent-error", reason)
+    return Requeued(e.progress.failure.value, reason)
 
 
 def _no_result(e: Evidence) -> Outcome:

@@ -1,4 +1,4 @@
 """Jobs and batches as dicts: what `--json`, the Python interface and the tables of the command line show.
 
-It reads and changes nothing; how a dict is printed is for `cli`. May import `attempts` and all below it.
+It changes nothing; how a dict is printed is for `cli`. May import `attempts` and all below it.
 """

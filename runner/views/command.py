@@ -1,6 +1,6 @@
 """The command that starts an attempt's session by hand: for a person who wants to see what muxq would have run.
 
-Without secrets, and without the marks by which a worker knows what is its own: it would end what bears them.
+It holds no secrets, and not the marks on a worker's own processes: a worker would end what bears them.
 """
 
 from __future__ import annotations
@@ -13,15 +13,14 @@ from runner.errors import MuxqError
 from runner.home.attempt_folder import AttemptFolder
 from runner.home.spool import Place, Spool
 from runner.jobs.env import FromEnv
-from runner.jobs.job import Job
 
 SECRET = re.compile(r"TOKEN|KEY|SECRET|PASS|CREDENTIAL|AUTH", re.IGNORECASE)
 """Names of variables whose values are not shown, even where a job file says them."""
 
 
-def command(spool: Spool, place: Place, run: AttemptFolder) -> str | None:
+def command(spool: Spool, place: Place, folder: AttemptFolder) -> str | None:
     """One line for sh: the folder, the variables that profile and job add, the program. None before the launch."""
-    record = run.attempt()
+    record = folder.attempt()
     if record is None or not (record.workdir and record.argv):
         return None
     try:
@@ -34,13 +33,12 @@ def command(spool: Spool, place: Place, run: AttemptFolder) -> str | None:
 
 
 def _added(spool: Spool, place: Place, agent: str) -> dict[str, str | FromEnv]:
-    """What an attempt's environment has besides the worker's own; of a profile that has gone, nothing."""
-    own: Job = spool.read(place)
+    """What an attempt's environment has besides the worker's own; nothing of a profile that has gone."""
+    own = dict(spool.read(place).env or {})
     try:
-        given = profile.load(agent, spool.home.sessions).env
+        return {**profile.load(agent, spool.home.sessions).env, **own}
     except MuxqError:
-        given = {}
-    return {**given, **(own.env or {})}
+        return own
 
 
 def _variable(name: str, value: str | FromEnv) -> str:

@@ -8,7 +8,7 @@
      "attention": {"kind", "detail", "since", "options", "screen"},
      "status", "mode", "kept", "command", "run_dir"}
 
-`status` (status.py) and `mode` (mode.py) are those of the session that stands, running or kept.
+`status` (progress.py) and `mode` (mode.py) belong to the session of a job that runs or keeps it.
 
 Times are RFC 3339 in UTC, paths absolute, what is absent is null.
 """
@@ -16,23 +16,41 @@ Times are RFC 3339 in UTC, paths absolute, what is absent is null.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from runner.agents import kept as keep
-from runner.agents import mode, profile, progress
-from runner.agents.progress import Progress, status
+from runner.agents import kept, mode, profile, progress
+from runner.agents.progress import Attention, Progress
 from runner.errors import MuxqError
 from runner.home import config, dependencies, events
 from runner.home.attempt_folder import AttemptFolder, runs
 from runner.home.config import Config
-from runner.home.records import AttemptRecord, Remains
+from runner.home.records import AttemptRecord, OutcomeRecord, Remains
 from runner.home.spool import Place, Spool
 from runner.jobs import ident
 from runner.jobs.outcome import Failed, Outcome, Requeued, Retry
 from runner.jobs.state import State
 from runner.system import clock
+
+
+@dataclass(frozen=True, slots=True)
+class _FileKeys:
+    """The keys of a job file that a listing shows."""
+
+    name: str | None = None
+    agent: str | None = None
+    batch: str | None = None
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Try:
+    """An attempt with its two records, each read once."""
+
+    folder: AttemptFolder
+    record: AttemptRecord | None
+    ended: OutcomeRecord | None
 
 
 def describe(
@@ -44,77 +62,84 @@ def describe(
     `settings`: config.reader(), where many jobs are described.
     """
     settings = settings or config.reader(spool.home.config)
-    said = _said(spool, place)
+    keys = _read_keys(spool, place)
     parents = dependencies.load(spool.home, place.entry.id) or ()
-    folders = runs(spool.home, place.entry.id)
-    kept = place.state is State.DONE and bool(folders) and keep.stands(folders[-1])
-    live = place.state is State.RUNNING and bool(folders) and folders[-1].outcome() is None
-    now = _progress(spool, folders[-1]) if live or kept else None
-    attempts = [_attempt(run, now if run is folders[-1] else None) for run in folders]
-    last = attempts[-1] if attempts else None
-    error = last["error"] if last and place.state is State.FAILED else None
+    tries = [_Try(folder, folder.attempt(), folder.outcome()) for folder in runs(spool.home, place.entry.id)]
+    last = tries[-1] if tries else None
+    keeps = place.state is State.DONE and last is not None and kept.stands(last.folder)
+    runs_now = place.state is State.RUNNING and last is not None and last.ended is None
+    now = _progress(spool, last.folder) if last and (keeps or runs_now) else None
+    attempts = [_attempt(attempt, now if attempt is last else None) for attempt in tries]
     return {
         "id": place.entry.id,
-        "name": said.get("name") or place.entry.name,
+        "name": keys.name or place.entry.name,
         "state": place.state.value,
-        "agent": said.get("agent") or settings().agent,
+        "agent": keys.agent or settings().agent,
         "priority": place.entry.priority,
-        "tags": said.get("tags") or [],
-        "batch": said.get("batch"),
+        "tags": list(keys.tags),
+        "batch": keys.batch,
         "after": [parent.entry.id for parent in parents],
         "waits_for": _waits_for(spool, place, parents),
         "created_at": clock.stamp(ident.created(place.entry.id)),
-        "started_at": next((a["started_at"] for a in attempts if a["started_at"]), None),
-        "finished_at": _finished(spool, place, last),
+        "started_at": next((attempt["started_at"] for attempt in attempts if attempt["started_at"]), None),
+        "finished_at": _finished(spool, place, attempts[-1] if attempts else None),
         "attempts": attempts,
-        "output_path": _output_path(folders),
-        "error": error,
-        "attention": attention(now.attention, _present(folders[-1].dialog)) if now and now.attention else None,
-        "status": status(now).value if now else None,
-        "mode": mode.current(folders[-1]).mode.value if now else None,
-        "kept": kept,
-        "command": _by_hand(spool, place, folders[-1]) if command and folders else None,
-        "run_dir": str(folders[-1].path) if folders else None,
+        "output_path": _output_path(tries),
+        "error": attempts[-1]["error"] if attempts and place.state is State.FAILED else None,
+        **_session(last.folder if last else None, now),
+        "kept": keeps,
+        "command": _by_hand(spool, place, last.folder) if command and last else None,
+        "run_dir": str(last.folder.path) if last else None,
     }
 
 
-def _by_hand(spool: Spool, place: Place, run: AttemptFolder) -> str | None:
-    from runner.views import command as byhand
+def _session(folder: AttemptFolder | None, now: Progress | None) -> dict[str, Any]:
+    """What is known of the session that stands; every key is null where there is none."""
+    if folder is None or now is None:
+        return {"attention": None, "status": None, "mode": None}
+    return {
+        "attention": attention(now.attention, _present(folder.dialog)) if now.attention else None,
+        "status": progress.status(now).value,
+        "mode": mode.current(folder).mode.value,
+    }
 
-    return byhand.command(spool, place, run)
+
+def _by_hand(spool: Spool, place: Place, folder: AttemptFolder) -> str | None:
+    from runner.views import command  # needs the whole job: a listing without it is faster
+
+    return command.command(spool, place, folder)
 
 
 def _waits_for(spool: Spool, place: Place, parents: tuple[dependencies.Parent, ...]) -> list[str]:
     """The ids of the jobs that have to end before a waiting one can start."""
     if place.state is not State.QUEUED:
         return []
-    return [one.entry.id for one in parents if dependencies.pending(spool.state(one.entry))]
+    return [parent.entry.id for parent in parents if dependencies.pending(spool.state(parent.entry))]
 
 
-def _said(spool: Spool, place: Place) -> dict[str, Any]:
-    """What the job file says of its name, agent and tags, as far as it can be understood: the rest must still show."""
+def _read_keys(spool: Spool, place: Place) -> _FileKeys:
+    """The keys of the job's file, as far as it can be understood: the rest of the job must still show."""
     from runner.jobs.jsontext import MAX_BYTES, parse
     from runner.system.files import read_bounded
 
     try:
-        said = parse(read_bounded(spool.path(place), MAX_BYTES), where=place.entry.file)
+        value = parse(read_bounded(spool.path(place), MAX_BYTES), where=place.entry.file)
     except MuxqError:
-        return {}
-    texts = {key: said[key] for key in ("name", "agent", "batch") if isinstance(said.get(key), str)}
-    tags = said.get("tags")
-    return {**texts, "tags": [tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []}
+        return _FileKeys()
+    texts = {key: value[key] for key in ("name", "agent", "batch") if isinstance(value.get(key), str)}
+    tags = value.get("tags")
+    return _FileKeys(**texts, tags=tuple(tag for tag in tags if isinstance(tag, str)) if isinstance(tags, list) else ())
 
 
-def _progress(spool: Spool, run: AttemptFolder) -> Progress:
+def _progress(spool: Spool, folder: AttemptFolder) -> Progress:
     """What the events of the attempt whose session stands say of it."""
-    return progress.fold(Progress(), events.read(run.events), profile.agent_of(run, spool.home.sessions))
+    return progress.fold(Progress(), events.read(folder.events), profile.agent_of(folder, spool.home.sessions))
 
 
-def _attempt(folder: AttemptFolder, now: Progress | None) -> dict[str, Any]:
+def _attempt(attempt: _Try, now: Progress | None) -> dict[str, Any]:
     """One attempt; `now` of the one whose session stands."""
-    record, ended = folder.attempt() or AttemptRecord(), folder.outcome()
+    folder, record, ended = attempt.folder, attempt.record or AttemptRecord(), attempt.ended
     remains = (ended and ended.remains) or Remains()
-    suffix = Path(record.output.path).suffix if record.output else ""
     return {
         "number": folder.number,
         "session": folder.session,
@@ -127,7 +152,7 @@ def _attempt(folder: AttemptFolder, now: Progress | None) -> dict[str, Any]:
         "screen": _present(folder.screen),
         "prompt": _present(folder.prompt),
         "post_mortem": _present(folder.post_mortem),
-        "invalid_output": _present(folder.invalid(suffix)) if record.output else None,
+        "invalid_output": _present(folder.invalid(Path(record.output.path).suffix)) if record.output else None,
         "usage": remains.usage,
         "branch": record.worktree.branch if record.worktree else None,
         "diff_stat": asdict(remains.diff_stat) if remains.diff_stat else None,
@@ -135,20 +160,20 @@ def _attempt(folder: AttemptFolder, now: Progress | None) -> dict[str, Any]:
     }
 
 
-def attention(found: progress.Attention, screen: str | None = None) -> dict[str, Any]:
-    """What a job waits for a person for; `screen` is kept of dialogs alone."""
-    dialog = found.kind in ("dialog", "log-in")
+def attention(request: Attention, screen: str | None = None) -> dict[str, Any]:
+    """What a job waits for a person for; `screen`, the path of the screen shown, belongs to dialogs alone."""
+    dialog = request.kind in ("dialog", "log-in")
     return {
-        "kind": found.kind,
-        "detail": found.detail,
-        "since": _time(found.since),
-        "options": list(found.options),
+        "kind": request.kind,
+        "detail": request.detail,
+        "since": _time(request.since),
+        "options": list(request.options),
         "screen": screen if dialog else None,
     }
 
 
 def _time(text: str) -> str | None:
-    """A time that a record holds, if it is one."""
+    """A time as a record holds it; None where the text does not say one."""
     try:
         clock.seconds(text)
     except ValueError:
@@ -156,18 +181,18 @@ def _time(text: str) -> str | None:
     return text
 
 
-def _error(ended: Outcome) -> dict[str, Any] | None:
-    """Why the attempt was no success; None for one that was, or that a person ended."""
-    match ended:
+def _error(outcome: Outcome) -> dict[str, Any] | None:
+    """Why the attempt was not a success; None for a success, and for an attempt that a person ended."""
+    match outcome:
         case Failed() | Retry():
-            return {"kind": ended.error, "message": ended.message}
+            return {"kind": outcome.error, "message": outcome.message}
         case Requeued():
-            return {"kind": ended.reason, "message": ended.message}
+            return {"kind": outcome.reason, "message": outcome.message}
     return None
 
 
 def _finished(spool: Spool, place: Place, last: dict[str, Any] | None) -> str | None:
-    """When the last attempt ended; for a job that had none, when its file came to where it is."""
+    """When the last attempt ended; for a job that had none, when its file came to its folder."""
     if not place.state.final:
         return None
     if last and last["finished_at"]:
@@ -178,12 +203,10 @@ def _finished(spool: Spool, place: Place, last: dict[str, Any] | None) -> str | 
         return None
 
 
-def _output_path(folders: list[AttemptFolder]) -> str | None:
-    """Where the result is or will be; null for a job that has not started and names no place."""
-    for folder in reversed(folders):
-        if record := folder.attempt():
-            return record.output.path if record.output else None
-    return None
+def _output_path(tries: list[_Try]) -> str | None:
+    """Where the result is or will be; None for a job that has not started."""
+    record = next((attempt.record for attempt in reversed(tries) if attempt.record), None)
+    return record.output.path if record and record.output else None
 
 
 def _present(path: Path) -> str | None:

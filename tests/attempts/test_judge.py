@@ -47,7 +47,7 @@ def judged(run: Path, contract: Contract) -> str | None:
     """What a process of the judge's writes down."""
     with subprocess.Popen(judge.command(run), stdin=subprocess.PIPE, env={}) as asked:
         asked.wait(30)
-    return judge.told(run, identity(contract.path))
+    return judge.read_verdict(run, identity(contract.path))
 
 
 def test_a_document_that_fits_is_right(run: Path, contract: Make) -> None:
@@ -190,7 +190,7 @@ def test_a_damaged_verdict_is_none(run: Path, contract: Make, text: str | None) 
     made = contract()
     if text is not None:
         (run / "judged.json").write_text(text)
-    assert judge.told(run, identity(made.path)) is None
+    assert judge.read_verdict(run, identity(made.path)) is None
 
 
 # --- the worker's side
