@@ -159,5 +159,7 @@ class Candidates:
 
     def elsewhere(self) -> bool:
         """Whether jobs wait for one that another worker is running: it may soon be their turn."""
-        running = {found.id for found in self.spool.entries(State.RUNNING)} if self.waiting else set()
+        if not self.waiting:
+            return False
+        running = {entry.id for entry in self.spool.entries(State.RUNNING)}
         return not self.waiting.parents.isdisjoint(running)

@@ -326,18 +326,18 @@ class Worker:
         """See how things stand; carries out what follows besides the end."""
         if self._broken:
             raise self._broken
-        if self.running and self.gate.over():
+        over = self.gate.over()
+        if self.running and over:
             self.gate.stopping = True
-        now = self._situation()
+        now = self._situation(closed=over or bool(self.summary.closed))
         if ends := ending.may_end(now):
             self.summary.hold = now.hold
-        elif ending.unsure(now):
+        elif not self._looked and ending.unsure(now):
             self._poll_due = 0.0
         return ends
 
-    def _situation(self) -> Situation:
+    def _situation(self, *, closed: bool) -> Situation:
         """What the end depends on. Unless the worker is idle, what costs a look at the disk is left out."""
-        closed = bool(self.summary.closed) or self.gate.over()
         idle = self.drain and not (self.running or self.stopping or closed)
         startable = idle and (self.backlog.left(time.time()) or bool(self.starter.outside))
         hold = self.gate.held() if startable else None
