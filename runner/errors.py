@@ -11,8 +11,6 @@
 A programmer's mistake stays a ValueError or RuntimeError and ends in exit code 3 with a report.
 """
 
-from typing import Any
-
 CLOSED = 6
 """The exit code of a run whose window closed with jobs left: neither all done nor a failure."""
 
@@ -55,14 +53,3 @@ class Busy(MuxqError):  # noqa: N818
     """Another run holds the lock of what may run only once."""
 
     exit_code = 75
-
-
-def refuse_unknown(said: dict[str, Any], known: list[str], *, where: str) -> None:
-    """BadSetup for the first key of `said` that is not `known`, with the nearest that is."""
-    for key in said:
-        if key not in known:
-            import difflib
-
-            near = difflib.get_close_matches(key, known, 1)
-            hint = f"did you mean `{near[0]}`?" if near else f"known are: {', '.join(known)}"
-            raise BadSetup(f"{where}: unknown key `{key}`; {hint}")

@@ -18,10 +18,10 @@ from typing import Any
 
 from runner.agents.agent import Agent
 from runner.agents.registry import AGENTS, PLAIN, REPORTING
-from runner.errors import BadSetup, MuxqError, NotFound, Unready, refuse_unknown
+from runner.errors import BadSetup, MuxqError, NotFound, Unready
 from runner.home.attempt_folder import AttemptFolder
 from runner.jobs.permissions import PERMISSIONS
-from runner.system.text import expand
+from runner.system.text import expand, refuse_unknown
 
 BASE_ENVIRONMENT = [
     "HOME",

@@ -8,13 +8,14 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from runner.errors import BadInput, BadSetup, refuse_unknown
+from runner.errors import BadInput, BadSetup
 from runner.home import messages, quota
 from runner.home.quota import Quota
 from runner.jobs.defaults import AGENT
 from runner.jobs.on_end import ENDS, OnEnd
 from runner.jobs.permissions import PERMISSIONS
 from runner.system.duration import seconds
+from runner.system.text import refuse_unknown
 
 ON_STOP = ("leave", "finish", "kill")
 ANSWERS = ("deny", "allow")

@@ -8,7 +8,8 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from runner.errors import BadSetup, refuse_unknown
+from runner.errors import BadSetup
+from runner.system.text import refuse_unknown
 
 if TYPE_CHECKING:
     from jinja2 import Template

@@ -12,6 +12,7 @@ from typing import Any
 from runner.errors import BadInput
 from runner.jobs.jsontext import KeyPath, Problem, dotted, shown
 from runner.jobs.shape import Shape
+from runner.system.text import nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +106,10 @@ def _of_own_names(key: Key, value: dict[str, Any], path: KeyPath, secret: bool) 
 
 
 def _unknown(path: KeyPath, known: Mapping[str, Key]) -> Problem:
-    import difflib
-
     if path == ("id",):
         return Problem(path, " is given by muxq, not by the job; remove it, or say `name`")
-    near = difflib.get_close_matches(str(path[-1]).lower(), known, 1)
-    hint = f"did you mean `{dotted((*path[:-1], near[0]))}`?" if near else f"known are {', '.join(known)}"
+    near = nearest(str(path[-1]), known)
+    hint = f"did you mean `{dotted((*path[:-1], near))}`?" if near else f"known are {', '.join(known)}"
     return Problem(path, f": {hint}", before="unknown key ")
 
 

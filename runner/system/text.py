@@ -1,11 +1,11 @@
-"""Text of others (names, reasons, what an agent says) as one line that gives a terminal no orders. Pure."""
+"""Text: others' words as one line without orders for a terminal, options and keys by their nearest word. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from runner.errors import BadInput
+from runner.errors import BadInput, BadSetup
 
 
 def plain(text: object) -> str:
@@ -14,7 +14,7 @@ def plain(text: object) -> str:
 
 
 def expand(text: str) -> Path:
-    """`text` with a leading ~ filled in. BadInput for the home of nobody."""
+    """`text` with a leading ~ filled in. BadInput if `~user` does not exist."""
     try:
         return Path(text).expanduser()
     except RuntimeError:
@@ -26,3 +26,18 @@ def pick(options: Sequence[str], text: str) -> str:
     wanted = text.lower()
     exact = next((option for option in options if option.lower() == wanted), "")
     return exact or next((option for option in options if option.lower().startswith(wanted)), "") if wanted else ""
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The one of `known`, small letters, that `word` most likely was meant to be; None where none is near."""
+    import difflib  # only a mistake needs it
+
+    return next(iter(difflib.get_close_matches(word.lower(), list(known), 1)), None)
+
+
+def refuse_unknown(table: Mapping[str, object], known: Sequence[str], *, where: str) -> None:
+    """BadSetup for the first key of `table` that is not `known`, with the nearest that is."""
+    if key := next((key for key in table if key not in known), None):
+        near = nearest(key, known)
+        hint = f"did you mean `{near}`?" if near else f"known are: {', '.join(known)}"
+        raise BadSetup(f"{where}: unknown key `{key}`; {hint}")

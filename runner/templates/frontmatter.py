@@ -10,6 +10,7 @@ from typing import Any, get_args
 from runner.errors import BadInput
 from runner.jobs.output import Format
 from runner.system import duration
+from runner.system.text import nearest
 
 BUILT_IN = frozenset(
     {"prompt", "files", "workdir", "output_path", "output_format", "output_schema", "output_check", "after"}
@@ -62,7 +63,7 @@ def _line_of_key(toml: str, key: str) -> int:
 def _wrong(key: str, value: Any) -> str | None:
     """What is wrong with a key of the front matter."""
     if key not in _KEYS:
-        return f"unknown key `{key}`{nearest(key, _KEYS)} Known are {listed(_KEYS)}"
+        return f"unknown key `{key}`{suggestion(key, _KEYS)} Known are {listed(_KEYS)}"
     if key == "description" and not isinstance(value, str):
         return "`description` must be a string"
     if key == "output_format" and value not in get_args(Format):
@@ -93,8 +94,7 @@ def listed(words: Iterable[str]) -> str:
     return ", ".join(f"`{word}`" for word in words)
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    import difflib
-
-    near = difflib.get_close_matches(name.lower(), list(known), 1)
-    return f": did you mean `{near[0]}`?" if near else "."
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """How a sentence about an unknown name goes on: with the nearest that is known, or with a full stop."""
+    near = nearest(name, known)
+    return f": did you mean `{near}`?" if near else "."

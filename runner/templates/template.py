@@ -14,7 +14,7 @@ from typing import Any
 
 from runner.errors import BadInput, NotFound
 from runner.jobs.output import Format
-from runner.templates.frontmatter import BUILT_IN, fields, listed, nearest, split
+from runner.templates.frontmatter import BUILT_IN, fields, listed, split, suggestion
 from runner.templates.render import filled_in, find, lacking
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
@@ -91,7 +91,7 @@ def render(template: Template, variables: Mapping[str, Any], *, context: Mapping
 def _no_template(name: str, folders: Sequence[Path]) -> str:
     known = names(folders)
     there = f"There are: {', '.join(known)}" if known else "There are none"
-    return f"no template `{name}`{nearest(name, known)} {there} (in {', '.join(map(str, folders))})"
+    return f"no template `{name}`{suggestion(name, known)} {there} (in {', '.join(map(str, folders))})"
 
 
 def _refuse_clashes(template: Template, variables: Mapping[str, Any]) -> None:
@@ -102,7 +102,7 @@ def _refuse_clashes(template: Template, variables: Mapping[str, Any]) -> None:
             raise BadInput(f"template `{template.name}`: `vars` cannot set `{name}`: muxq gives that itself")
         if name not in known:
             takes = f"It takes {listed(known)}" if known else "It takes none"
-            raise BadInput(f"template `{template.name}`: no variable `{name}`{nearest(name, known)} {takes}")
+            raise BadInput(f"template `{template.name}`: no variable `{name}`{suggestion(name, known)} {takes}")
 
 
 def _refuse_missing(template: Template, variables: Mapping[str, Any], given: Mapping[str, Any]) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from runner.system.text import pick, plain
+from runner.errors import BadSetup
+from runner.system.text import nearest, pick, plain, refuse_unknown
 
 
 @pytest.mark.parametrize("text", ["", "plain", "two words", "é☃𝄞", "[red]", "\\x1b"])
@@ -33,3 +34,18 @@ def test_what_a_terminal_would_obey_does_not(text: str, shown: str) -> None:
 )
 def test_an_option_is_picked_whole_or_by_its_beginning(text: str, option: str) -> None:
     assert pick(["Yes, and do not ask", "Yes", "No"][:: -1 if text == "Y" else 1], text) == option
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"), [("agnt", "agent"), ("AGENT", "agent"), ("timeout", "timeout"), ("x", None), ("", None)]
+)
+def test_a_word_is_near_to_one_that_differs_by_a_letter_or_by_capitals(word: str, meant: str | None) -> None:
+    assert nearest(word, ["agent", "timeout"]) == meant
+
+
+def test_an_unknown_key_is_refused_with_the_nearest_or_with_all_that_are_known() -> None:
+    refuse_unknown({"agent": 1}, ["agent"], where="here")
+    with pytest.raises(BadSetup, match=r"^here: unknown key `agnt`; did you mean `agent`\?$"):
+        refuse_unknown({"agent": 1, "agnt": 2}, ["agent"], where="here")
+    with pytest.raises(BadSetup, match="^here: unknown key `x`; known are: agent, jobs$"):
+        refuse_unknown({"x": 1}, ["agent", "jobs"], where="here")
