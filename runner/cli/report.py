@@ -36,7 +36,7 @@ def report(
     queue, start = Queue(home_path), period.start(since, time.time())
     record = reports.report(queue, start)
     if chosen == "json":
-        text = as_json(record, indent=2)
+        text = as_json(record.as_dict(), indent=2)
     else:
         text = {"text": page.text, "md": page.markdown, "html": page.html}[chosen](record)
     if output and output != "-":
@@ -48,7 +48,7 @@ def report(
         typer.echo(text)
     if notify:
         warn_of_no_place(queue.home)
-        notices.of_report(queue.home, {**record, "summary": page.summary(record), "text": page.text(record)})
+        notices.of_report(queue.home, {**record.as_dict(), "summary": page.summary(record), "text": page.text(record)})
 
 
 def check(form: str, output: str | None, since: str) -> None:

@@ -1,9 +1,9 @@
-"""What a home has not begun, and why: what holds it, a window that has closed, what jobs cannot start. Looks only."""
+"""The jobs of a home that have not begun, and why: a closed window, a broken config, a lack. Looks only."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from dataclasses import dataclass
 
 from runner.errors import MuxqError, NotFound
 from runner.home import config, hold, pool
@@ -14,51 +14,66 @@ from runner.queue import Queue
 from runner.system import clock
 
 
+@dataclass(frozen=True, slots=True)
+class NotBegun:
+    """One reason for which jobs wait in the queue, with the first job that waits for it."""
+
+    at: str
+    job: str | None
+    """None: no job can start."""
+    name: str | None
+    why: str
+
+
 def held(queue: Queue, now: float) -> Hold | None:
-    """The hold in force. A config.toml that is broken cannot say of a pause, and hides no hold."""
+    """The hold in force. A config.toml that is broken says nothing of a pause, and hides no hold."""
     try:
         return pool.held(queue.home, config.load(queue.home.config), now)
     except MuxqError:
         return hold.standing(queue.home)
 
 
-def not_begun(queue: Queue, happened: Iterable[Event]) -> list[dict[str, Any]]:
-    """Of a home in which jobs wait why, by these events: {"at", "job", "name", "why"}, in their order.
+def not_begun(queue: Queue, happened: Iterable[Event]) -> list[NotBegun]:
+    """Why jobs of the home wait, by these events, in their order: one for each reason.
 
-    One for each reason for which a job cannot start, with the first that waits for it; without a job what concerns all
-    of them: the window that closed on the last run, if it did, and a config.toml that is broken.
+    Without a job: the window that closed on the last run, if it did, and a config.toml that is broken.
     """
     if not queue.counts()[State.QUEUED]:
         return []
-    blocked: dict[str, Event] = {}
-    """By the job's id."""
-    closed: Event | None = None
-    for one in happened:
-        job = str(one.data.get("job"))
-        if one.name == "job.blocked":
-            blocked[job] = one
-        elif one.name == "job.running":
-            blocked.pop(job, None)
-        elif one.name in ("worker.started", "worker.closed"):
-            closed = one if one.name == "worker.closed" else None
-    first: dict[str, dict[str, Any]] = {}
+    blocked, closed = _last_of(happened)
+    first: dict[str, NotBegun] = {}
     """By the reason."""
-    for job, one in blocked.items():
-        why = str(one.data.get("why", ""))
+    for job, event in blocked.items():
+        why = str(event.data.get("why", ""))
         if why not in first and (name := _waits(queue, job)) is not None:
-            first[why] = {"at": one.at, "job": job, "name": name or None, "why": why}
-    found = [*first.values(), *_broken(queue)]
+            first[why] = NotBegun(event.at, job, name or None, why)
+    reasons = [*first.values(), *_broken(queue)]
     if closed:
-        found.append({"at": closed.at, "job": None, "name": None, "why": str(closed.data.get("why", ""))})
-    return sorted(found, key=lambda line: str(line["at"]))
+        reasons.append(NotBegun(closed.at, None, None, str(closed.data.get("why", ""))))
+    return sorted(reasons, key=lambda reason: reason.at)
 
 
-def _broken(queue: Queue) -> list[dict[str, Any]]:
+def _last_of(happened: Iterable[Event]) -> tuple[dict[str, Event], Event | None]:
+    """The jobs that were blocked and have not begun since, by id; and the last run's closed window, if it closed."""
+    blocked: dict[str, Event] = {}
+    closed: Event | None = None
+    for event in happened:
+        job = str(event.data.get("job"))
+        if event.name == "job.blocked":
+            blocked[job] = event
+        elif event.name == "job.running":
+            blocked.pop(job, None)
+        elif event.name in ("worker.started", "worker.closed"):
+            closed = event if event.name == "worker.closed" else None
+    return blocked, closed
+
+
+def _broken(queue: Queue) -> list[NotBegun]:
     """A config.toml that cannot be used: no job starts."""
     try:
         config.load(queue.home.config)
     except MuxqError as problem:
-        return [{"at": clock.stamp(), "job": None, "name": None, "why": str(problem)}]
+        return [NotBegun(clock.stamp(), None, None, str(problem))]
     return []
 
 

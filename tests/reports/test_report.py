@@ -6,6 +6,7 @@ import json
 import re
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -64,8 +65,8 @@ def _at(moment: float) -> Callable[..., str]:
     return lambda seconds=None: STAMP(moment if seconds is None else seconds)
 
 
-def names(jobs: list[dict[str, Any]]) -> list[str]:
-    return [job["name"] for job in jobs]
+def names(jobs: list[reports.JobLine]) -> list[str | None]:
+    return [job.name for job in jobs]
 
 
 def test_only_what_ended_since_then_is_told(queue: Queue, ended: Callable[..., str]) -> None:
@@ -74,15 +75,19 @@ def test_only_what_ended_since_then_is_told(queue: Queue, ended: Callable[..., s
     ended("bad", Move.FAIL, 100, 190, error="no-output", message="nothing was written")
     queue.add("x", agent="echo", name="waiting")
     found = reports.report(queue, NOON + 50, NOON + 200)
-    assert (names(found["done"]), names(found["failed"]), found["counts"]["queued"]) == (["good"], ["bad"], 1)
-    assert found["totals"] == {
+    assert (names(found.jobs[State.DONE]), names(found.jobs[State.FAILED]), found.counts["queued"]) == (
+        ["good"],
+        ["bad"],
+        1,
+    )
+    assert asdict(found.totals) == {
         "attempts": 2,
         "seconds": 150.0,
         "input_tokens": 20,
         "output_tokens": 10,
         "cost_usd": 0.5,
     }
-    assert found["failed"][0]["error"] == {"kind": "no-output", "message": "nothing was written"}
+    assert found.jobs[State.FAILED][0].error == {"kind": "no-output", "message": "nothing was written"}
 
 
 def test_attempts_side_by_side_have_lanes_of_their_own_and_others_share_one(
@@ -90,8 +95,8 @@ def test_attempts_side_by_side_have_lanes_of_their_own_and_others_share_one(
 ) -> None:
     for name, start, end in (("a", 0, 100), ("b", 50, 120), ("c", 110, 130), ("d", 125, 140)):
         ended(name, Move.FINISH, start, end)
-    found = reports.report(queue, NOON - 10, NOON + 200)["timeline"]
-    assert [(bar["name"], bar["lane"]) for bar in found] == [("a", 0), ("b", 1), ("c", 0), ("d", 1)]
+    found = reports.report(queue, NOON - 10, NOON + 200).timeline
+    assert [(bar.name, bar.lane) for bar in found] == [("a", 0), ("b", 1), ("c", 0), ("d", 1)]
 
 
 def test_holds_are_told_with_what_they_cost_and_none_is_counted_twice(
@@ -104,7 +109,7 @@ def test_holds_are_told_with_what_they_cost_and_none_is_counted_twice(
     events.emit(home.events, "hold.lifted", kind="usage-limit")
     monkeypatch.setattr(clock, "stamp", STAMP)
     found = reports.report(queue, NOON - 10, NOON + 300)
-    assert ([one["seconds"] for one in found["holds"]], found["held_seconds"]) == ([50.0, 100.0], 150.0)
+    assert ([held.seconds for held in found.holds], found.held_seconds) == ([50.0, 100.0], 150.0)
 
 
 def test_the_folders_are_listed_once_for_all_jobs(
@@ -128,7 +133,7 @@ def test_a_night_without_work_is_a_page_too(queue: Queue) -> None:
     found = reports.report(queue, NOON, NOON + 10)
     assert page.summary(found) == "nothing happened"
     assert "nothing happened" in page.html(found)
-    assert json.loads(json.dumps(found)) == found
+    assert json.loads(json.dumps(found.as_dict())) == found.as_dict()
 
 
 def test_the_page_needs_nothing_else_and_believes_no_name(queue: Queue, ended: Callable[..., str]) -> None:
@@ -161,7 +166,7 @@ def test_a_drop_that_was_no_job_is_told_with_the_reason(queue: Queue) -> None:
     (queue.home.queue / "typo.json").write_text('{"promt": "x"}')
     admit(queue.spool)
     found = reports.report(queue, time.time() - 60)
-    assert [one["file"] for one in found["rejected"]] == ["typo.json"]
+    assert [drop.file for drop in found.rejected] == ["typo.json"]
     for form in (page.text, page.markdown, page.html):
         assert all(words in form(found) for words in ("1 not taken as jobs", "typo.json", "did you mean `prompt`?"))
 
@@ -180,7 +185,7 @@ def test_where_the_changes_of_a_job_are_and_how_many_is_told_in_every_form(
     ended("none", Move.FAIL, 0, 10, worktree=_tree("drinks/none"), diff_stat=stat | {"files": 0}, **LATE)
     ended("bare", Move.FINISH, 0, 10)
     found = reports.report(queue, NOON - 10, NOON + 30)
-    told = {job["name"]: [job[key] for key in ("branch", "diff_stat", "diff")] for job in found["done"]}
+    told = {job.name: [job.branch, job.diff_stat, job.diff] for job in found.jobs[State.DONE]}
     assert told == {"tea": ["drinks/tea", stat, str(diff)], "bare": [None, None, None]}
     for form in (page.text, page.markdown):
         assert f"    branch drinks/tea, 2 files, +10 -3, diff {diff}\n" in form(found)
@@ -197,7 +202,7 @@ def test_a_hold_that_began_before_counts_from_then_on(
     events.emit(home.events, "hold.put", kind="usage-limit", reason="limit", until=STAMP(NOON + 100))
     monkeypatch.setattr(clock, "stamp", STAMP)
     found = reports.report(queue, NOON, NOON + 300)
-    assert ([(one["from"], one["seconds"]) for one in found["holds"]]) == [(STAMP(NOON), 100.0)]
+    assert ([(held["from"], held["seconds"]) for held in found.as_dict()["holds"]]) == [(STAMP(NOON), 100.0)]
 
 
 def test_a_week_has_its_days_below_it_and_a_night_its_hours(
@@ -256,7 +261,7 @@ def test_what_was_not_begun_is_told_with_why_in_every_form(queue: Queue, monkeyp
     begun(queue.home, monkeypatch, 5, "job.blocked", job=job, why="no claude on PATH")
     begun(queue.home, monkeypatch, 9, "worker.closed", why="the window closed at 07:00", running=0)
     found = reports.report(queue, NOON, NOON + 30)
-    assert found["not_begun"] == [
+    assert found.as_dict()["not_begun"] == [
         {"at": STAMP(NOON + 5), "job": job, "name": "tea", "why": "no claude on PATH"},
         {"at": STAMP(NOON + 9), "job": None, "name": None, "why": "the window closed at 07:00"},
     ]
@@ -270,20 +275,20 @@ def test_nothing_is_told_of_what_has_begun_after_all(
     job = ended("tea", Move.FINISH, 20, 30)
     begun(queue.home, monkeypatch, 5, "job.blocked", job=job, why="no claude on PATH")
     begun(queue.home, monkeypatch, 9, "worker.closed", why="the window closed at 07:00", running=1)
-    assert reports.report(queue, NOON, NOON + 30)["not_begun"] == []
+    assert reports.report(queue, NOON, NOON + 30).not_begun == []
 
 
 def test_a_job_that_is_to_be_tried_again_was_begun(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
     job = queue.add("x", agent="echo", name="tea")["id"]
     begun(queue.home, monkeypatch, 5, "job.blocked", job=job, why="no claude on PATH")
     begun(queue.home, monkeypatch, 6, "job.running", job=job)
-    assert reports.report(queue, NOON, NOON + 30)["not_begun"] == []
+    assert reports.report(queue, NOON, NOON + 30).not_begun == []
 
 
 def test_a_hold_that_a_person_must_lift_waits_for_you(queue: Queue) -> None:
     hold.put(queue.home, hold.Hold("the log-in has run out", "account"))
     found = reports.report(queue, NOON, NOON + 30)
-    assert found["hold"] == {"kind": "account", "reason": "the log-in has run out", "until": None}
+    assert found.as_dict()["hold"] == {"kind": "account", "reason": "the log-in has run out", "until": None}
     for told in (page.text(found), page.markdown(found), page.html(found)):
         assert "the log-in has run out" in told
         assert "muxq release" in told
@@ -335,5 +340,5 @@ def test_a_broken_config_is_a_reason_and_keeps_nobody_from_the_report(queue: Que
     queue.home.config.write_text('on_failed = "x')
     hold.put(queue.home, hold.Hold("away"))
     found = reports.report(queue, time.time() - 60)
-    assert found["hold"]["reason"] == "away"
-    assert [str(queue.home.config) in one["why"] for one in found["not_begun"]] == [False, True]
+    assert found.hold == hold.Hold("away")
+    assert [str(queue.home.config) in reason.why for reason in found.not_begun] == [False, True]
