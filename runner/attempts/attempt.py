@@ -17,7 +17,8 @@ from pathlib import Path
 
 from runner.agents import closing, usage
 from runner.agents.agent import Agent
-from runner.agents.lookout import Glance, Lookout
+from runner.agents.idle import IdleWatch
+from runner.agents.lookout import Lookout
 from runner.agents.mode import Mode
 from runner.agents.profile import Profile
 from runner.agents.progress import Attention, Progress, Turn
@@ -62,7 +63,7 @@ class Attempt:
         self.pid: int | None = None
         """The program's, once it is known."""
         self._observer = Observer(home, folder, terminal)
-        self._glance = Glance(terminal, folder)
+        self._idle_watch, self._slow_look_due = IdleWatch(folder, terminal), False
         self._woken = asyncio.Event()
         self._launched = math.inf
         self._invalid = False
@@ -129,7 +130,7 @@ class Attempt:
 
     def look(self, panes: Mapping[str, Pane], asked: float) -> None:
         """What tmux said of all its panes when it was asked at `asked` (monotonic): the net under its own notices."""
-        self._glance.due = True
+        self._slow_look_due = True
         pane = panes.get(self.folder.session)
         self.pid = pane.pid if pane else self.pid
         if asked >= self._launched and (pane is None or pane.dead):
@@ -165,8 +166,9 @@ class Attempt:
                     self._invalid = evidence.output is Output.INVALID
                     return outcome
                 due = await lookout.look(evidence.progress, driving=evidence.mode is Mode.DRIVING)
-                if self._glance.due:
-                    await self._glance.look(profile, evidence.progress, evidence.now - evidence.last_event)
+                if self._slow_look_due:
+                    self._slow_look_due = False
+                    await self._idle_watch.look(profile, evidence.progress, evidence.now - evidence.last_event)
                 await self._sleep(min(outcome.until, due))
 
     def _lookout(self, profile: Profile, record: AttemptRecord, limits: Limits) -> Lookout:

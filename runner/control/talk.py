@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from runner.agents import composer, mode
-from runner.agents.lookout import Glance
+from runner.agents.idle import IdleWatch
 from runner.agents.mode import Driver, Mode
 from runner.agents.profile import Profile
 from runner.agents.progress import INTERRUPTED, Progress, Turn, fold
@@ -162,7 +162,7 @@ class Talk:
 
         `ended` says what has become of a job whose session is no more ("done", …), None while it stands.
         """
-        glance = Glance(self.terminal, self.run)
+        idle_watch = IdleWatch(self.run, self.terminal)
         deadline = math.inf if timeout is None else time.monotonic() + timeout
         due = 0.0
         while True:
@@ -174,8 +174,7 @@ class Talk:
                 if (state := ended()) is not None:
                     self._read()
                     return Turned(self._over() or ("over" if state == "done" else "gone"), self._said)
-                glance.due = True
-                await glance.look(self.profile, self.progress, time.monotonic() - self._last_event)
+                await idle_watch.look(self.profile, self.progress, time.monotonic() - self._last_event)
             if time.monotonic() >= deadline:
                 raise TimeoutError(f"the turn of job {self.run.job} is not over yet")
             await asyncio.sleep(LOOK)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from runner.agents import profile
-from runner.agents.lookout import SILENCE, Glance
+from runner.agents.idle import SILENCE, IdleWatch
 from runner.agents.progress import Attention, Progress, Turn
 from runner.errors import NotFound
 from runner.home import events as event
@@ -37,12 +37,11 @@ class Screen:
 def look(tmp_path: Path, shown: list[str], *nows: Progress, agent: Any = CLAUDE, silent: float = SILENCE) -> int:
     """How often `seen-idle` was told after a look for each of `nows`."""
     run = AttemptFolder("1m7y5q8nvn2kj7", 1, tmp_path)
-    glance = Glance(Screen(*shown), run)  # type: ignore[arg-type]
+    watch = IdleWatch(run, Screen(*shown))  # type: ignore[arg-type]
 
     async def looks() -> None:
         for now in nows:
-            glance.due = True
-            await glance.look(agent, now, silent)
+            await watch.look(agent, now, silent)
 
     asyncio.run(looks())
     return len(event.read(run.events))
