@@ -24,7 +24,8 @@ from runner.home import attempt_folder, config, hold, layout, pool
 from runner.home.attempt_folder import AttemptFolder, runs
 from runner.home.hold import Hold
 from runner.home.spool import Place, Spool
-from runner.intake.drops import Drops, admit
+from runner.intake.admitted import Drops
+from runner.intake.drops import admit
 from runner.jobs.entry import Entry, is_job
 from runner.jobs.ident import is_id
 from runner.jobs.state import State

@@ -36,7 +36,8 @@ from runner.home.attempt_folder import AttemptFolder
 from runner.home.layout import FOLDERS, Home
 from runner.home.spool import Place, Spool
 from runner.intake import admission
-from runner.intake.drops import Drops, admit
+from runner.intake.admitted import Drops
+from runner.intake.drops import admit
 from runner.jobs import entry as entries
 from runner.jobs import ident
 from runner.jobs.state import State

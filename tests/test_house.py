@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
 
+import pytest
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -18,6 +22,31 @@ def toml(name: str) -> dict[str, Any]:
 
 def locked() -> dict[str, dict[str, Any]]:
     return {package["name"]: package for package in toml("uv.lock")["package"]}
+
+
+# --- rooms
+
+RUNNER = ROOT / "runner"
+ROOMS = sorted(path for path in RUNNER.iterdir() if path.is_dir() and path.name != "__pycache__")
+
+
+def test_only_errors_and_the_python_interface_lie_outside_the_rooms() -> None:
+    files = {path.name for path in RUNNER.iterdir() if path.is_file()}
+    assert files == {"__init__.py", "errors.py", "py.typed", "queue.py"}
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=lambda room: room.name)
+def test_each_room_says_what_it_holds(room: Path) -> None:
+    docstring = ast.get_docstring(ast.parse((room / "__init__.py").read_text("utf-8")))
+    assert docstring
+    assert docstring.count(". ") + docstring.count(".\n") + 1 >= 2, "what lives here, and whom it may import"
+
+
+def test_the_rooms_import_downwards_and_in_no_circle() -> None:
+    """The contracts of pyproject.toml, imports inside functions and for type checkers included."""
+    linter = [str(Path(sys.executable).with_name("lint-imports")), "--no-logo", "--no-cache"]
+    run = subprocess.run(linter, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout
 
 
 # --- what is installed

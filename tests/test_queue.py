@@ -15,7 +15,8 @@ from runner.errors import BadInput, MuxqError, NotFound
 from runner.home.attempt_folder import following
 from runner.home.records import AttemptRecord, Contract, OutcomeRecord, Remains
 from runner.home.spool import Place, Spool
-from runner.intake.drops import Drops, admit
+from runner.intake.admitted import Drops
+from runner.intake.drops import admit
 from runner.jobs.outcome import Done
 from runner.jobs.state import Move, State
 

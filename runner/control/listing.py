@@ -6,7 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from runner.home.spool import Place, Spool
-from runner.intake.drops import Drops, admit
+from runner.intake.admitted import Drops
+from runner.intake.drops import admit
 from runner.jobs.entry import is_job
 from runner.jobs.state import State
 

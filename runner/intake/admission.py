@@ -22,7 +22,7 @@ from runner.home import dependencies
 from runner.home.dependencies import Node, Parent
 from runner.home.spool import Spool
 from runner.intake import add as intake
-from runner.intake.drops import Drops, Rejection
+from runner.intake.admitted import Drops, Rejection
 from runner.jobs import entry as entries
 from runner.jobs import ident
 from runner.jobs.entry import Entry

@@ -5,35 +5,16 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from runner.home.layout import Home
 from runner.home.spool import Spool
+from runner.intake.admitted import Drops
 from runner.jobs import entry as entries
-from runner.jobs.entry import Entry
 from runner.jobs.state import State
 
 if TYPE_CHECKING:
     from runner.attempts.plan import Setup
-
-
-class Rejection(NamedTuple):
-    file: str
-    """The name that the file had, as it is shown."""
-    why: str
-
-
-@dataclass(slots=True)
-class Drops:
-    """What happened to the files dropped since the last look."""
-
-    admitted: list[Entry] = field(default_factory=list)
-    rejected: list[Rejection] = field(default_factory=list)
-    unfinished: list[str] = field(default_factory=list)
-    """Names of files that may still be written to."""
-    left: list[str] = field(default_factory=list)
-    """Names of files beyond the limit, the oldest first."""
 
 
 def admit(

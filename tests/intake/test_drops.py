@@ -17,7 +17,8 @@ from runner.home.layout import Home
 from runner.home.spool import Spool
 from runner.intake import admission
 from runner.intake.admission import Admission
-from runner.intake.drops import Drops, admit
+from runner.intake.admitted import Drops
+from runner.intake.drops import admit
 from runner.jobs.entry import Entry
 from runner.jobs.jsontext import MAX_BYTES
 from tests.racing import at_once, processes
