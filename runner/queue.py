@@ -21,7 +21,7 @@ from runner.agents import kept
 from runner.agents.mode import Mode
 from runner.errors import BadInput, NotFound
 from runner.home import attempt_folder, config, hold, layout, pool
-from runner.home.attempt_folder import AttemptFolder, runs
+from runner.home.attempt_folder import AttemptFolder, folders_of
 from runner.home.hold import Hold
 from runner.home.spool import Place, Spool
 from runner.intake.admitted import Drops
@@ -111,7 +111,7 @@ class Queue:
         if job["state"] != State.DONE:
             why = f": {job['error']['message']}" if job["error"] else ""
             raise BadInput(f"job {job['id']} has no result: it is {job['state']}{why}")
-        return attempt_folder.file(self.home, job["id"])
+        return attempt_folder.result_file(self.home, job["id"])
 
     def screen(self, reference: str) -> str:
         """The last screen of the job's last attempt that has ended. NotFound when there is none."""
@@ -231,7 +231,7 @@ class Queue:
     def _asking(self, reference: str) -> AttemptFolder:
         """The attempt whose session stands. BadInput for a job without one."""
         place = self.find(reference)
-        attempts = runs(self.home, place.entry.id)
+        attempts = folders_of(self.home, place.entry.id)
         done = place.state is State.DONE
         if not attempts or not (place.state is State.RUNNING or (done and kept.stands(attempts[-1]))):
             raise BadInput(f"job {place.entry.id} is {place.state}; only a running one waits for a person")

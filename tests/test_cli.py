@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 from runner import Queue
 from runner.cli.app import COMMANDS, app
 from runner.home import events, hold
-from runner.home.attempt_folder import following
+from runner.home.attempt_folder import next_folder
 from runner.home.layout import Home
 from runner.home.records import AttemptRecord, Contract, OutcomeRecord, Remains
 from runner.jobs.ident import is_id
@@ -72,7 +72,7 @@ def told(done: Done) -> tuple[int, str, str]:
 def finish(queue: Queue, job: str, text: str = "result\n") -> None:
     """Be the worker."""
     place, started = queue.spool.move(queue.find(job), Move.CLAIM), clock.stamp()
-    run = following(queue.home, place.entry.id)
+    run = next_folder(queue.home, place.entry.id)
     (run.path / "output.md").write_text(text)
     run.screen.write_text("the last screen\n")
     events.emit(run.events, "tool-started", tool_name="Bash", tool_input={"command": "make"})

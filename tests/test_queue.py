@@ -12,7 +12,7 @@ import runner
 from runner import Queue
 from runner.control.cancel import cancel_at
 from runner.errors import BadInput, MuxqError, NotFound
-from runner.home.attempt_folder import following
+from runner.home.attempt_folder import next_folder
 from runner.home.records import AttemptRecord, Contract, OutcomeRecord, Remains
 from runner.home.spool import Place, Spool
 from runner.intake.admitted import Drops
@@ -31,7 +31,7 @@ def queue(tmp_path: Path) -> Queue:
 def finish(queue: Queue, reference: str, text: str = "result", output: Path | None = None) -> None:
     """Be the worker: claim the job, write its result, and finish it."""
     place = queue.spool.move(queue.find(reference), Move.CLAIM)
-    run = following(queue.home, place.entry.id)
+    run = next_folder(queue.home, place.entry.id)
     path = output or run.path / "output.md"
     path.write_text(text)
     run.begin(queue.home, AttemptRecord(started_at="2026-11-21T03:00:00.000Z", output=Contract(str(path))))

@@ -16,29 +16,29 @@ if TYPE_CHECKING:
     from runner.system.process import Proc
 
 
-def ask(home: Home, run: AttemptFolder) -> None:
+def ask(home: Home, folder: AttemptFolder) -> None:
     """Have the session stay open once the result is there."""
-    _write(home, run, None)
+    _write(home, folder, None)
 
 
-def settle(home: Home, run: AttemptFolder, program: Proc) -> None:
+def settle(home: Home, folder: AttemptFolder, program: Proc) -> None:
     """The result is there, and the session stays: `program` is the agent's own process."""
-    _write(home, run, program)
+    _write(home, folder, program)
 
 
-def asked(run: AttemptFolder) -> bool:
+def asked(folder: AttemptFolder) -> bool:
     """Whether the session is to stay open, or does."""
-    return run.keep.exists()
+    return folder.keep.exists()
 
 
-def forget(run: AttemptFolder) -> None:
-    run.keep.unlink(missing_ok=True)
+def forget(folder: AttemptFolder) -> None:
+    folder.keep.unlink(missing_ok=True)
 
 
-def stands(run: AttemptFolder) -> bool:
+def stands(folder: AttemptFolder) -> bool:
     """Whether the session of an attempt with a result stays open and its program still runs."""
     try:
-        program = (files.read_json(run.keep) or {})["program"]
+        program = (files.read_json(folder.keep) or {})["program"]
         pid, started = int(program["pid"]), float(program["started"])
     except (MuxqError, KeyError, TypeError, ValueError):
         return False
@@ -47,6 +47,6 @@ def stands(run: AttemptFolder) -> bool:
     return process.alive(process.Proc(pid, started))
 
 
-def _write(home: Home, run: AttemptFolder, program: Proc | None) -> None:
+def _write(home: Home, folder: AttemptFolder, program: Proc | None) -> None:
     holder = {"pid": program.pid, "started": program.started} if program else None
-    files.write_json(run.keep, {"at": clock.stamp(), "program": holder}, tmp=home.tmp, durable=False)
+    files.write_json(folder.keep, {"at": clock.stamp(), "program": holder}, tmp=home.tmp, durable=False)

@@ -17,27 +17,28 @@ from runner.home.records import AttemptRecord, DiffStat
 from runner.system import files, git
 
 GIT_SECONDS = 10.0
+"""Time limit of the diff; a job without one is done all the same."""
 
 
-def result(home: Home, run: AttemptFolder, output: Path) -> None:
-    """Make the result last before its job is called done, and keep a copy of one that lies elsewhere."""
+def result(home: Home, folder: AttemptFolder, output: Path) -> None:
+    """Make the result last before its job counts as done, and keep a copy of a result that lies elsewhere."""
     fd = os.open(output, os.O_RDONLY)
     try:
         os.fsync(fd)
     finally:
         os.close(fd)
     files.sync_folder(output.parent)
-    if output.parent != run.path:
-        files.write_whole(run.path / f"output{output.suffix}", output.read_bytes(), tmp=home.tmp)
+    if output.parent != folder.path:
+        files.write_whole(folder.path / f"output{output.suffix}", output.read_bytes(), tmp=home.tmp)
 
 
-def invalid(home: Home, run: AttemptFolder, output: Path) -> None:
-    """Keep what stands where the result should, to be looked at; the next attempt may write there."""
+def invalid(home: Home, folder: AttemptFolder, output: Path) -> None:
+    """Keep an output that is not a result, for people to look at: the next attempt may write over it."""
     try:
         data = files.read_bounded(output.resolve(), files.MAX_RECORD)
     except (OSError, BadInput):
         return
-    files.write_whole(run.invalid(output.suffix), data, tmp=home.tmp, durable=False)
+    files.write_whole(folder.invalid(output.suffix), data, tmp=home.tmp, durable=False)
 
 
 async def diff(home: Home, folder: AttemptFolder, workdir: Path, base: str = "HEAD") -> DiffStat | None:
@@ -83,17 +84,19 @@ async def changes(home: Home, folder: AttemptFolder, record: AttemptRecord, *, d
     return Changes(tree.branch, await diff(home, folder, Path(tree.path), tree.base))
 
 
-def post_mortem(home: Home, run: AttemptFolder, why: str, shown: str, tree: list[str], transcript: str | None) -> None:
-    """post-mortem.txt: why, the processes, the last events, the end of the transcript, the last screen."""
+def post_mortem(
+    home: Home, folder: AttemptFolder, reason: str, shown: str, processes: list[str], transcript: str | None
+) -> None:
+    """Write post-mortem.txt: the reason, the processes, the last events, the end of the transcript, the last screen."""
     parts = {
-        "why": [why],
-        "processes": tree or ["none"],
-        "last events": _last_lines(run.events, 20),
+        "why": [reason],
+        "processes": processes or ["none"],
+        "last events": _last_lines(folder.events, 20),
         f"end of the transcript ({transcript})": _last_lines(transcript, 5) if transcript else ["none"],
         "last screen": shown.rstrip().splitlines(),
     }
     text = "\n\n".join(f"== {title}\n" + "\n".join(lines) for title, lines in parts.items())
-    files.write_whole(run.post_mortem, text.encode("utf-8", "replace") + b"\n", tmp=home.tmp, durable=False)
+    files.write_whole(folder.post_mortem, text.encode("utf-8", "replace") + b"\n", tmp=home.tmp, durable=False)
 
 
 def _last_lines(path: str | Path | None, count: int) -> list[str]:

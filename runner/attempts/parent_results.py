@@ -32,7 +32,7 @@ class Result:
     def path(self) -> str:
         """Where the result lies."""
         try:
-            return str(attempt_folder.file(self._home, self.id)) if self.state == State.DONE else ""
+            return str(attempt_folder.result_file(self._home, self.id)) if self.state == State.DONE else ""
         except NotFound:
             return ""
 
@@ -42,7 +42,7 @@ class Result:
         if self.state != State.DONE:
             return ""
         try:
-            return read_bounded(attempt_folder.file(self._home, self.id), MAX_OUTPUT).decode("utf-8", "replace")
+            return read_bounded(attempt_folder.result_file(self._home, self.id), MAX_OUTPUT).decode("utf-8", "replace")
         except NotFound as problem:
             raise BadInput(str(problem)) from None
         except BadInput as problem:

@@ -46,13 +46,20 @@ class Conversation:
 
 
 @dataclass(frozen=True, slots=True)
+class PermissionRules:
+    """What the agent may do unasked, and may not do: the rules of the home, then the template's, then the job's."""
+
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     job: Job
     profile: Profile
     template: Template
     permissions: str
-    rules: dict[str, list[str]]
-    """`allow` and `deny`: the home's, the template's, the job's."""
+    rules: PermissionRules
     answer: AnswerRule
     timeout: float
     """Seconds for one attempt."""
@@ -233,13 +240,12 @@ def _permissions(job: Job, chosen: Profile, settings: config.Config) -> str:
     return wanted
 
 
-def _rules(job: Job, chosen: Profile, template: Template, settings: config.Config) -> dict[str, list[str]]:
+def _rules(job: Job, chosen: Profile, template: Template, settings: config.Config) -> PermissionRules:
     """The rules for the agent. BadInput where the job has rules and the agent takes none."""
     own = {"allow": job.allow or (), "deny": job.deny or ()}
     for key, rules in own.items():
         if rules and not chosen.takes(f"{{{key}}}"):
             raise BadInput(f"`{key}`: the agent {chosen.name!r} has no permission rules")
-    return {
-        "allow": [*settings.allow, *template.allow, *own["allow"]],
-        "deny": [*settings.deny, *template.deny, *own["deny"]],
-    }
+    return PermissionRules(
+        (*settings.allow, *template.allow, *own["allow"]), (*settings.deny, *template.deny, *own["deny"])
+    )

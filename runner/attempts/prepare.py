@@ -57,14 +57,29 @@ def prepare(
     _write_settings(home, folder, plan, places)
     if plan.job.keep or any(folder.path.parent.glob(f"*/{folder.keep.name}")):
         kept.ask(home, folder)
-    record = AttemptRecord(
+    argv = _argv(ready, places, resume=conversation is not None)
+    record = _record(folder, plan, argv, contract, places, conversation, tree)
+    folder.begin(home, record)
+    return record
+
+
+def _record(
+    folder: AttemptFolder,
+    plan: Plan,
+    argv: tuple[str, ...],
+    contract: Contract,
+    places: Mapping[str, str],
+    conversation: Conversation | None,
+    tree: Worktree | None,
+) -> AttemptRecord:
+    return AttemptRecord(
         job=folder.job,
         attempt=folder.number,
         agent=plan.profile.name,
         session=folder.session,
-        session_id=session_id,
-        argv=_argv(ready, places, resume=conversation is not None),
-        workdir=str(workdir),
+        session_id=places["session_id"],
+        argv=argv,
+        workdir=places["workdir"],
         permissions=plan.permissions,
         answer=plan.answer,
         timeout=plan.timeout,
@@ -78,8 +93,6 @@ def prepare(
         worktree=tree.record() if tree else None,
         commit=_message(folder, plan) if tree and plan.job.changes != "leave" else None,
     )
-    folder.begin(home, record)
-    return record
 
 
 def _workdir(folder: AttemptFolder, plan: Plan, conversation: Conversation | None, tree: Worktree | None) -> Path:
@@ -99,7 +112,7 @@ def _stood_before(output: Path, conversation: Conversation | None) -> Identity |
 
 def _write_settings(home: Home, folder: AttemptFolder, plan: Plan, places: Mapping[str, str]) -> None:
     if plan.profile.settings:
-        rules = {"{allow}": plan.rules["allow"], "{deny}": plan.rules["deny"]}
+        rules = {"{allow}": list(plan.rules.allow), "{deny}": list(plan.rules.deny)}
         settings = json.dumps(fill(plan.profile.settings, places, rules), ensure_ascii=False, indent=2)
         files.write_whole(folder.settings, settings.encode(), tmp=home.tmp, durable=False)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from runner.agents.kept import stands
 from runner.attempts import worktree
 from runner.home import dependencies
-from runner.home.attempt_folder import runs
+from runner.home.attempt_folder import folders_of
 from runner.home.spool import Place, Spool
 from runner.jobs.state import State
 from runner.system import files
@@ -46,7 +46,7 @@ def clear_merged(spool: Spool, *, dry_run: bool = False) -> list[str]:
         if not worktree.merged(spool.home, job_id) or (lock := spool.lock(job_id)) is None:
             continue
         try:
-            if any(stands(run) for run in runs(spool.home, job_id)):
+            if any(stands(run) for run in folders_of(spool.home, job_id)):
                 continue
             if not dry_run:
                 worktree.remove(spool.home, job_id)

@@ -6,7 +6,7 @@ import contextlib
 
 from runner.errors import BadInput
 from runner.home import dependencies
-from runner.home.attempt_folder import following, runs
+from runner.home.attempt_folder import folders_of, next_folder
 from runner.home.spool import Place, Spool
 from runner.jobs.entry import Entry
 from runner.jobs.state import TRANSITIONS, Move, State
@@ -20,7 +20,7 @@ def retry(spool: Spool, entry: Entry) -> None:
 def _retry(spool: Spool, place: Place) -> None:
     if Move.RETRY not in TRANSITIONS[place.state]:
         raise BadInput(f"job {place.entry.id} is {place.state}; only a failed or cancelled job can be tried again")
-    attempt = following(spool.home, place.entry.id)
+    attempt = next_folder(spool.home, place.entry.id)
     spool.home.request(place.entry.id).unlink(missing_ok=True)  # it came too late, and was not meant for this try
     try:
         spool.move(place, Move.RETRY)
@@ -42,7 +42,7 @@ def failed_children(spool: Spool, entry: Entry) -> list[str]:
 
 def _skipped(spool: Spool, job_id: str) -> bool:
     """Whether the job has ended because a parent was not done."""
-    attempts = runs(spool.home, job_id)
+    attempts = folders_of(spool.home, job_id)
     record = attempts[-1].outcome() if attempts else None
     if record is None or not record.parent:
         return False

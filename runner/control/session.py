@@ -18,7 +18,7 @@ from runner.agents.mode import Driver, Mode
 from runner.agents.profile import Profile
 from runner.errors import BadInput, NotFound, Refused
 from runner.home import events
-from runner.home.attempt_folder import AttemptFolder, runs
+from runner.home.attempt_folder import AttemptFolder, folders_of
 from runner.home.layout import Home
 from runner.home.records import AttemptRecord
 from runner.home.spool import Place, Spool
@@ -186,7 +186,7 @@ class Session:
 
 def _last(home: Home, place: Place) -> tuple[AttemptFolder, AttemptRecord]:
     """The last attempt that was prepared, and its record. NotFound where there is none."""
-    for folder in reversed(runs(home, place.entry.id)):
+    for folder in reversed(folders_of(home, place.entry.id)):
         if record := folder.attempt():
             return folder, record
     raise NotFound(f"job {place.entry.id} is {place.state}, so it has no session yet")
@@ -194,6 +194,6 @@ def _last(home: Home, place: Place) -> tuple[AttemptFolder, AttemptRecord]:
 
 def put_away(spool: Spool, place: Place) -> None:
     """Close the session of a done job that keeps one: its files are about to go."""
-    for run in runs(spool.home, place.entry.id):
+    for run in folders_of(spool.home, place.entry.id):
         if keep.asked(run) and place.state is State.DONE and run.attempt():
             Session(spool, place).close()

@@ -1,6 +1,6 @@
-"""The run folder of one attempt, runs/JOB/N/: its paths, and the two records in it.
+"""The folder of one attempt, runs/JOB/N/: its paths, and the two records in it.
 
-attempt.json is written before the launch and tells whoever comes next what was started; outcome.json ends it.
+attempt.json is written before the launch, so that any worker can go on with the attempt; outcome.json ends it.
 """
 
 from __future__ import annotations
@@ -44,17 +44,17 @@ class AttemptFolder:
 
     @property
     def status(self) -> Path:
-        """What the agent's status line last said: model, cost, limits."""
+        """What the agent gave its status line last: model, cost, limits."""
         return self.path / "status.json"
 
     @property
     def mode(self) -> Path:
-        """Who drives: muxq, a person, or nobody."""
+        """Says who drives: muxq, a person, or nobody."""
         return self.path / "mode.json"
 
     @property
     def keep(self) -> Path:
-        """There while the session is to stay open after the result is there."""
+        """Exists while the session is to stay open after the result."""
         return self.path / "keep.json"
 
     @property
@@ -107,36 +107,36 @@ class AttemptFolder:
         files.write_json(self.path / "outcome.json", record.dump(), tmp=home.tmp)
 
 
-def runs(home: Home, job_id: str) -> list[AttemptFolder]:
+def folders_of(home: Home, job_id: str) -> list[AttemptFolder]:
     """The attempts of a job, first to last."""
-    folder = home.runs / job_id
+    path = home.runs / job_id
     try:
-        numbers = sorted(int(item.name) for item in folder.iterdir() if item.name.isdecimal())
+        numbers = sorted(int(item.name) for item in path.iterdir() if item.name.isdecimal())
     except (FileNotFoundError, NotADirectoryError):
         return []
-    return [AttemptFolder(job_id, number, folder / str(number)) for number in numbers]
+    return [AttemptFolder(job_id, number, path / str(number)) for number in numbers]
 
 
-def following(home: Home, job_id: str) -> AttemptFolder:
-    """The attempt after the last; its folder is made. One that was neither prepared nor ended is taken up again."""
-    before = runs(home, job_id)
-    if before and before[-1].attempt() is None and before[-1].outcome() is None:
-        return before[-1]
-    number = before[-1].number + 1 if before else 1
-    run = AttemptFolder(job_id, number, home.runs / job_id / str(number))
-    files.make_folder(run.path)
-    return run
+def next_folder(home: Home, job_id: str) -> AttemptFolder:
+    """The folder of the next attempt, which is made; a last one that was neither prepared nor ended is used again."""
+    folders = folders_of(home, job_id)
+    if folders and folders[-1].attempt() is None and folders[-1].outcome() is None:
+        return folders[-1]
+    number = folders[-1].number + 1 if folders else 1
+    folder = AttemptFolder(job_id, number, home.runs / job_id / str(number))
+    files.make_folder(folder.path)
+    return folder
 
 
-def file(home: Home, job_id: str) -> Path:
-    """Where the job wanted it, else the copy in its run folder. NotFound when both are gone."""
+def result_file(home: Home, job_id: str) -> Path:
+    """The result of a done job: where the job wanted it, else the copy in its folder. NotFound when both are gone."""
     wanted = None
-    for run in reversed(runs(home, job_id)):
-        record = run.attempt()
+    for folder in reversed(folders_of(home, job_id)):
+        record = folder.attempt()
         if record is None or record.output is None:
             continue
         wanted = Path(record.output.path)
-        for path in (wanted, run.path / f"output{wanted.suffix}"):
+        for path in (wanted, folder.path / f"output{wanted.suffix}"):
             if path.is_file():
                 return path
         break

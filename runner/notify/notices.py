@@ -81,7 +81,7 @@ def _result(home: Home, job: dict[str, Any]) -> str:
     """The path of the result; "" for none."""
     if job["state"] == State.DONE:
         with suppress(NotFound):
-            return str(attempt_folder.file(home, job["id"]))
+            return str(attempt_folder.result_file(home, job["id"]))
     return ""
 
 

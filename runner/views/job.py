@@ -24,7 +24,7 @@ from runner.agents import kept, mode, profile, progress
 from runner.agents.progress import Attention, Progress
 from runner.errors import MuxqError
 from runner.home import config, dependencies, events
-from runner.home.attempt_folder import AttemptFolder, runs
+from runner.home.attempt_folder import AttemptFolder, folders_of
 from runner.home.config import Config
 from runner.home.records import AttemptRecord, OutcomeRecord, Remains
 from runner.home.spool import Place, Spool
@@ -64,7 +64,7 @@ def describe(
     settings = settings or config.reader(spool.home.config)
     keys = _read_keys(spool, place)
     parents = dependencies.load(spool.home, place.entry.id) or ()
-    tries = [_Try(folder, folder.attempt(), folder.outcome()) for folder in runs(spool.home, place.entry.id)]
+    tries = [_Try(folder, folder.attempt(), folder.outcome()) for folder in folders_of(spool.home, place.entry.id)]
     last = tries[-1] if tries else None
     keeps = place.state is State.DONE and last is not None and kept.stands(last.folder)
     runs_now = place.state is State.RUNNING and last is not None and last.ended is None

@@ -11,7 +11,7 @@ from typing import Any
 from runner.agents import profile
 from runner.agents.agent import Agent
 from runner.home import events
-from runner.home.attempt_folder import AttemptFolder, runs
+from runner.home.attempt_folder import AttemptFolder, folders_of
 from runner.home.events import Event
 from runner.home.records import AttemptRecord
 from runner.home.spool import Spool
@@ -67,7 +67,7 @@ class Story:
     def new(self) -> list[Step]:
         """All that has happened since the last call, in order of time."""
         home = self._home()
-        attempts = [self._attempt(run) for run in runs(self._spool.home, self._entry.id)]
+        attempts = [self._attempt(run) for run in folders_of(self._spool.home, self._entry.id)]
         return list(heapq.merge(home, *attempts, key=_order))
 
     def follow(self) -> Iterator[list[Step]]:

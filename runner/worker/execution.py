@@ -24,7 +24,7 @@ from runner.attempts.plan import plan as plan_of
 from runner.attempts.worktree import Worktree
 from runner.errors import MuxqError, Unready, describe_error
 from runner.home import hold, pool
-from runner.home.attempt_folder import AttemptFolder, following, runs
+from runner.home.attempt_folder import AttemptFolder, folders_of, next_folder
 from runner.home.hold import Hold
 from runner.home.spool import Place, Spool
 from runner.jobs.entry import Entry
@@ -84,7 +84,7 @@ class Execution:
         last = self._last()
         self._unseen = last is None
         """Nothing of it was ever begun, as far as its run folders say."""
-        self.attempt = self._attempt(last or following(spool.home, claim.entry.id))
+        self.attempt = self._attempt(last or next_folder(spool.home, claim.entry.id))
         self.ended: Outcome | None = None
         self.since = time.monotonic()
         self.settling = False
@@ -127,7 +127,7 @@ class Execution:
             conversation = (self._conversation() if plan.resume else None) or plan.conversation()
             if not fresh:
                 await self._end_earlier()
-                self.attempt = self._attempt(following(self.spool.home, self.id))
+                self.attempt = self._attempt(next_folder(self.spool.home, self.id))
             tree = await self._worktree(plan) if plan.job.worktree else None
             self.attempt.prepare(ready, conversation, tree)
             await self.attempt.launch(ready)
@@ -165,7 +165,7 @@ class Execution:
 
     def _conversation(self) -> Conversation | None:
         """That of the last attempt in which the agent said a word, if it is still there to go on with."""
-        for run in reversed(runs(self.spool.home, self.id)):
+        for run in reversed(folders_of(self.spool.home, self.id)):
             record, ended = run.attempt(), run.outcome()
             transcript = ended.transcript if ended else None
             refused = ended is not None and _reason(ended.outcome) == "not-resumed"
@@ -195,7 +195,7 @@ class Execution:
 
     def _last(self) -> AttemptFolder | None:
         """The attempt to go on with: one that was begun and not judged, else the youngest."""
-        before = runs(self.spool.home, self.id)
+        before = folders_of(self.spool.home, self.id)
         begun = [run for run in before if run.outcome() is None and run.attempt() is not None]
         return next(reversed(begun or before), None)
 
@@ -206,7 +206,7 @@ class Execution:
 
     async def _end_earlier(self) -> None:
         """End what an attempt has left whose worker died while it closed: no two of them ever run side by side."""
-        for run in runs(self.spool.home, self.id):
+        for run in folders_of(self.spool.home, self.id):
             await closing.end_strays(run)
 
     # -- settling ---------------------------------------------------------------------------------------------
@@ -246,7 +246,7 @@ class Execution:
     def _since_a_person(self) -> list[Outcome]:
         """The outcomes of the attempts before this one, back to where a person last put the job into the queue."""
         outcomes: list[Outcome] = []
-        for run in reversed(runs(self.spool.home, self.id)):
+        for run in reversed(folders_of(self.spool.home, self.id)):
             record = run.outcome() if run.number != self.attempt.folder.number else None
             if record and isinstance(record.outcome, Failed | Cancelled):
                 break
@@ -284,7 +284,7 @@ class Execution:
         """Take one step; returns the outcome, which a person may have changed."""
         match step:
             case Step.ANEW:
-                self.attempt = self._attempt(following(self.spool.home, self.id))
+                self.attempt = self._attempt(next_folder(self.spool.home, self.id))
             case Step.RECORD:
                 await self._record(ended)
             case Step.MOVE:

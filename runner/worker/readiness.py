@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from runner.attempts.plan import Ready, Setup, plan
 from runner.errors import BadSetup, MuxqError, Unready
 from runner.home import dependencies
-from runner.home.attempt_folder import following, runs
+from runner.home.attempt_folder import folders_of, next_folder
 from runner.home.dependencies import Parent
 from runner.home.records import OutcomeRecord
 from runner.home.spool import Place, Spool
@@ -74,7 +74,7 @@ class Candidates:
 
     def _again(self, found: Entry) -> tuple[float, bool]:
         """When a job that was tried may be tried again, in seconds since 1970 (0: now); and whether a drain waits."""
-        before = runs(self.home, found.id)
+        before = folders_of(self.home, found.id)
         record = before[-1].outcome() if before else None
         if record is None or not isinstance(record.outcome, Retry | Requeued):
             return 0.0, False
@@ -89,7 +89,7 @@ class Candidates:
         lock = self.spool.lock(place.entry.id)
         if lock is None:
             return
-        run = following(self.home, place.entry.id)
+        run = next_folder(self.home, place.entry.id)
         run.end(self.home, OutcomeRecord(ended, clock.stamp(), message=why, parent=parent))
         try:
             self.spool.move(place, Move.CLAIM)

@@ -8,7 +8,7 @@ import stat
 import pytest
 
 from runner.agents import kept
-from runner.home.attempt_folder import AttemptFolder, following
+from runner.home.attempt_folder import AttemptFolder, next_folder
 from runner.home.layout import Home
 from runner.system import process
 from runner.system.process import Proc
@@ -16,7 +16,7 @@ from runner.system.process import Proc
 
 @pytest.fixture
 def run(home: Home) -> AttemptFolder:
-    return following(home, "1m7y5q8nvn2kj7")
+    return next_folder(home, "1m7y5q8nvn2kj7")
 
 
 def test_a_wish_is_no_kept_session_yet(home: Home, run: AttemptFolder) -> None:

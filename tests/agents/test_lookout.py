@@ -14,7 +14,7 @@ from runner.agents import claude, profile
 from runner.agents.lookout import Lookout
 from runner.agents.progress import INTERRUPTED, Attention, Progress, Turn, fold
 from runner.home import events
-from runner.home.attempt_folder import following
+from runner.home.attempt_folder import next_folder
 from runner.home.layout import Home
 
 CLAUDE = profile.load("claude", [Path(__file__).parents[2] / "sessions"])
@@ -43,7 +43,7 @@ class Scene:
 
     def __init__(self, home: Home, shown: str) -> None:
         self.terminal, self.alerts = Screen(shown), list[str]()
-        self.run = following(home, "1m7y5q8nvn2kj7")
+        self.run = next_folder(home, "1m7y5q8nvn2kj7")
         self.lookout = Lookout(
             home,
             self.run,

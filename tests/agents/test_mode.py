@@ -10,7 +10,7 @@ import pytest
 
 from runner.agents import mode
 from runner.agents.mode import Driver, Mode
-from runner.home.attempt_folder import AttemptFolder, following
+from runner.home.attempt_folder import AttemptFolder, next_folder
 from runner.home.layout import Home
 from runner.system import process
 from runner.system.process import Proc
@@ -21,7 +21,7 @@ NOBODY = Proc(os.getpid(), -1.0)
 
 @pytest.fixture
 def run(home: Home) -> AttemptFolder:
-    return following(home, "1m7y5q8nvn2kj7")
+    return next_folder(home, "1m7y5q8nvn2kj7")
 
 
 def me() -> Proc:

@@ -13,7 +13,7 @@ from runner.agents.profile import Dialog, Profile, agent_of
 from runner.agents.registry import AGENTS
 from runner.errors import BadSetup, NotFound, Unready
 from runner.home import layout
-from runner.home.attempt_folder import following
+from runner.home.attempt_folder import next_folder
 from runner.home.layout import Home
 from runner.home.records import AttemptRecord
 from runner.jobs.permissions import PERMISSIONS
@@ -235,7 +235,7 @@ def test_a_profile_of_before_the_key_has_the_protocol_that_it_needs(
 
 
 def test_the_agent_of_an_attempt_is_known_even_when_its_profile_has_gone(home: Home) -> None:
-    attempt = following(home, "1kq2vd6w8s3f5h")
+    attempt = next_folder(home, "1kq2vd6w8s3f5h")
     for name, agent in (("shell", AGENTS["plain"]), ("claude", AGENTS["claude"]), ("gone", AGENTS["claude"])):
         attempt.begin(home, AttemptRecord(agent=name))
         assert agent_of(attempt, home.sessions) is agent

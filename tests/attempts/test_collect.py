@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from runner.attempts import collect
-from runner.home.attempt_folder import following
+from runner.home.attempt_folder import next_folder
 from runner.home.layout import Home
 
 
@@ -20,5 +20,5 @@ def test_an_interrupt_from_the_keyboard_does_not_reach_the_git_that_tells_what_w
     (tmp_path / "git").write_text(f"#!/bin/sh\nps -o pgid= -p $$ > {group}\n")
     (tmp_path / "git").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    asyncio.run(collect.diff(home, following(home, "1kq2vd6w8s3f5h"), tmp_path))
+    asyncio.run(collect.diff(home, next_folder(home, "1kq2vd6w8s3f5h"), tmp_path))
     assert int(group.read_text()) != os.getpgid(0)

@@ -10,7 +10,7 @@ import pytest
 from runner.attempts import parent_results, plan
 from runner.errors import BadInput
 from runner.home import dependencies
-from runner.home.attempt_folder import following
+from runner.home.attempt_folder import next_folder
 from runner.home.dependencies import Parent
 from runner.home.layout import Home
 from runner.home.records import AttemptRecord, Contract
@@ -24,7 +24,7 @@ Add = Callable[..., Entry]
 
 def done(spool: Spool, entry: Entry, text: str) -> Entry:
     """Be the worker: end the job with this result."""
-    run = following(spool.home, entry.id)
+    run = next_folder(spool.home, entry.id)
     (run.path / "output.md").write_text(text)
     run.begin(spool.home, AttemptRecord(output=Contract(str(run.path / "output.md"))))
     spool.move(spool.move(Place(State.QUEUED, entry), Move.CLAIM), Move.FINISH)

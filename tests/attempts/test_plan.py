@@ -11,10 +11,10 @@ import pytest
 
 from runner.attempts import places
 from runner.attempts import plan as plans
-from runner.attempts.plan import Conversation, Plan, Ready
+from runner.attempts.plan import Conversation, PermissionRules, Plan, Ready
 from runner.attempts.prepare import prepare
 from runner.errors import BadInput, BadSetup, NotFound, Unready
-from runner.home.attempt_folder import following
+from runner.home.attempt_folder import next_folder
 from runner.home.layout import Home
 from runner.home.records import AnswerRule
 from runner.jobs.job import Job
@@ -154,7 +154,7 @@ def test_rules_of_home_template_and_job_add_up(plan: Callable[..., Plan], home: 
         'command = ["sh"]\ntemplate = "mine"\n[settings.permissions]\nallow = ["{allow}"]\ndeny = ["{deny}"]\n'
     )
     made = plan(agent="ruled", allow=["C"], deny=["Z"])
-    assert made.rules == {"allow": ["A", "B", "C"], "deny": ["X", "Y", "Z"]}
+    assert made.rules == PermissionRules(("A", "B", "C"), ("X", "Y", "Z"))
 
 
 @pytest.mark.parametrize("key", ["allow", "deny"])
@@ -166,7 +166,7 @@ def test_rules_for_an_agent_that_has_none_are_refused(plan: Callable[..., Plan],
 
 
 def test_the_rules_stand_in_the_sessions_settings_as_they_were_written(plan: Callable[..., Plan], home: Home) -> None:
-    run = following(home, "1m7y5q8nvn2kj7")
+    run = next_folder(home, "1m7y5q8nvn2kj7")
     made = plan(agent="claude", allow=["Bash({workdir} *)"], deny=["Bash(git push *)"], permissions="ask")
     record = prepare(home, run, Ready(made, "/bin/claude", {}))
     rules = json.loads(run.settings.read_text())["permissions"]
@@ -179,7 +179,7 @@ def test_questions_are_switched_off_where_nobody_said_to_be_there(
     plan: Callable[..., Plan], home: Home, permissions: str
 ) -> None:
     made = plan(agent="claude", permissions=permissions)
-    argv = prepare(home, following(home, "1m7y5q8nvn2kj7"), Ready(made, "/bin/claude", {})).argv
+    argv = prepare(home, next_folder(home, "1m7y5q8nvn2kj7"), Ready(made, "/bin/claude", {})).argv
     assert argv[argv.index("--disallowedTools") + 1] == "AskUserQuestion"
 
 

@@ -11,7 +11,7 @@ from runner.agents.agent import Decision
 from runner.control import answers
 from runner.errors import BadInput, Unready
 from runner.home import events
-from runner.home.attempt_folder import following
+from runner.home.attempt_folder import next_folder
 from runner.home.layout import Home
 from runner.tmux.terminal import Tmux
 
@@ -69,7 +69,7 @@ def test_a_dialog_that_does_not_obey_is_left_alone(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("decision", [Decision("allow"), Decision("deny"), Decision("answer", texts=("x",))])
 def test_an_interrupted_turn_is_answered_by_a_message(home: Home, decision: Decision) -> None:
-    run = following(home, "1m7y5q8nvn2kj7")
+    run = next_folder(home, "1m7y5q8nvn2kj7")
     for name in ("prompt-accepted", "seen-idle"):
         events.emit(run.events, name)
     with pytest.raises(BadInput, match="send it one: muxq send 1m7y5q8nvn2kj7 TEXT"):

@@ -195,7 +195,7 @@ def test_a_job_that_a_person_drives_can_be_cancelled(site: Site, wait_until: Wai
 
 
 def test_an_unknown_mode_is_refused_with_the_known_ones(kept: Site) -> None:
-    with pytest.raises(BadInput, match="'auto' is no mode; there are: driving, manual, paused"):
+    with pytest.raises(BadInput, match="'auto' is not a mode; there are: driving, manual, paused"):
         kept.queue.mode("chat", "auto")
 
 

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from runner.cli.app import app
 from runner.errors import BadInput
 from runner.home import events, hold
-from runner.home.attempt_folder import following
+from runner.home.attempt_folder import next_folder
 from runner.home.layout import Home
 from runner.home.records import AttemptRecord, OutcomeRecord
 from runner.home.spool import Place, Spool
@@ -42,7 +42,7 @@ def ended(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     def make(name: str, move: Move, start: float, end: float, worktree: Any = None, **record: Any) -> str:
         job = queue.add("x", agent="echo", name=name)["id"]
         place = queue.spool.move(queue.find(job), Move.CLAIM)
-        run = following(queue.home, job)
+        run = next_folder(queue.home, job)
         output = {"path": str(run.path / "output.md")}
         begun = {"started_at": clock.stamp(NOON + start), "output": output, "worktree": worktree}
         run.begin(queue.home, AttemptRecord.load(begun))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from runner.home.attempt_folder import AttemptFolder, following
+from runner.home.attempt_folder import AttemptFolder, next_folder
 from runner.home.layout import Home
 from runner.home.records import AttemptRecord
 from runner.home.spool import Place, Spool
@@ -22,7 +22,7 @@ def made(
     spool: Spool, add: Add, home: Home, record: dict[str, Any] | None = None, **keys: Any
 ) -> tuple[Place, AttemptFolder]:
     place = Place(State.QUEUED, add(**keys))
-    run = following(home, place.entry.id)
+    run = next_folder(home, place.entry.id)
     said = {"agent": "echo", "workdir": "/a b", "argv": ["/bin/x", "--", "it's $HOME"]}
     run.begin(home, AttemptRecord.load(said if record is None else record))
     return place, run

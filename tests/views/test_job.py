@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from runner.home import events
-from runner.home.attempt_folder import AttemptFolder, following
+from runner.home.attempt_folder import AttemptFolder, next_folder
 from runner.home.layout import Home
 from runner.home.records import AttemptRecord, OutcomeRecord
 from runner.home.spool import Place, Spool
@@ -36,7 +36,7 @@ def running(spool: Spool, add: Add) -> Place:
 
 @pytest.fixture
 def run(home: Home, running: Place) -> AttemptFolder:
-    made = following(home, running.entry.id)
+    made = next_folder(home, running.entry.id)
     made.begin(home, AttemptRecord.load(RECORD))
     return made
 
@@ -164,7 +164,7 @@ def test_a_job_back_in_the_queue_has_the_reason_in_its_attempt_alone(
 def test_a_second_attempt_keeps_the_first_start_of_the_job(spool: Spool, running: Place, run: AttemptFolder) -> None:
     end(spool, run, running, Move.REQUEUE, outcome="requeued", reason="lost", message="gone")
     place = spool.move(Place(State.QUEUED, running.entry), Move.CLAIM)
-    again = following(spool.home, running.entry.id)
+    again = next_folder(spool.home, running.entry.id)
     again.begin(spool.home, AttemptRecord.load({**RECORD, "started_at": FINISHED, "output": {"path": "/second.md"}}))
     told = describe(spool, place)
     assert (told["started_at"], told["output_path"], told["run_dir"], [a["number"] for a in told["attempts"]]) == (
