@@ -119,6 +119,12 @@ def fields(text: str) -> Fields:
     return Fields(minutes, hours, days, months, weekday, either=not sim.day_and)
 
 
+def quarters(expression: str) -> str:
+    """An expression that comes due whenever the given one does in any zone: zones differ by quarters of an hour."""
+    minutes = {(minute + 15 * step) % 60 for minute in fields(expression).minutes for step in range(4)}
+    return ("*" if len(minutes) == 60 else ",".join(map(str, sorted(minutes)))) + " * * * *"
+
+
 def _sim(text: str, moment: datetime) -> CronSim:
     from cronsim import CronSim
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from runner.errors import BadInput, Unready
 from runner.schedules import cron
+from runner.schedules.wake import Owner, Wake
 from runner.system import locks
 
 SECONDS = 20
@@ -31,7 +32,7 @@ def marks(name: str, home: str) -> tuple[str, str]:
     return f"# muxq {name} begin {home}", f"# muxq {name} end {home}"
 
 
-def put(text: str, name: str, home: str, lines: Sequence[str]) -> str:
+def insert(text: str, name: str, home: str, lines: Sequence[str]) -> str:
     """The crontab with these lines for the schedule, in place of those it had, else at the end."""
     first, last = marks(name, home)
     block = "".join(f"{line}\n" for line in (first, *lines, last))
@@ -45,7 +46,7 @@ def without(text: str, name: str, home: str) -> str:
     return before + after
 
 
-def has(text: str, name: str, home: str) -> bool:
+def holds(text: str, name: str, home: str) -> bool:
     return _split(text, name, home) is not None
 
 
@@ -71,15 +72,9 @@ def lines(expression: str, argv: Sequence[str], *, tz: str | None, due: bool, on
         raise BadInput("no line of a crontab can hold a path with a line break")
     if any(re.search(r"\\[\\%]", word) for word in argv):
         raise BadInput("no line of a crontab can hold a path with a backslash before another or before a %")
-    when = quarters(expression) if tz else expression
-    found = [f"{when} {_command([*argv, '--due'] if due or tz else argv)}"]
-    return [*found, f"@reboot {_command([*argv, '--due'])}"] if once else found
-
-
-def quarters(expression: str) -> str:
-    """An expression that comes due whenever the given one does in any zone: zones differ by quarters of an hour."""
-    minutes = {(minute + 15 * step) % 60 for minute in cron.fields(expression).minutes for step in range(4)}
-    return ("*" if len(minutes) == 60 else ",".join(map(str, sorted(minutes)))) + " * * * *"
+    when = cron.quarters(expression) if tz else expression
+    entries = [f"{when} {_command([*argv, '--due'] if due or tz else argv)}"]
+    return [*entries, f"@reboot {_command([*argv, '--due'])}"] if once else entries
 
 
 def _command(argv: Sequence[str]) -> str:
@@ -95,10 +90,10 @@ def load() -> str:
     done = _run("-l")
     if done.returncode == 0:
         return _text(done.stdout)
-    told = _text(done.stderr).strip()
-    if _NONE_YET.search(told):
+    reason = _text(done.stderr).strip()
+    if _NONE_YET.search(reason):
         return ""
-    raise Unready(f"the crontab cannot be read: {told or f'crontab -l ended with {done.returncode}'}")
+    raise Unready(f"the crontab cannot be read: {reason or f'crontab -l ended with {done.returncode}'}")
 
 
 def save(text: str) -> None:
@@ -133,3 +128,19 @@ def _run(word: str, given: bytes = b"") -> subprocess.CompletedProcess[bytes]:
 
 def _text(data: bytes) -> str:
     return data.decode("utf-8", "surrogateescape")
+
+
+# ---- the timer
+
+
+def put(owner: Owner, wake: Wake) -> None:
+    block = lines(wake.cron, wake.argv, tz=wake.tz, due=wake.look, once=wake.once)
+    change(lambda text: insert(text, owner.name, str(owner.home), block))
+
+
+def drop(owner: Owner) -> None:
+    change(lambda text: without(text, owner.name, str(owner.home)))
+
+
+def has(owner: Owner) -> bool:
+    return holds(load(), owner.name, str(owner.home))

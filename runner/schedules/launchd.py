@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import itertools
 import plistlib
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 from runner.errors import BadInput, Unready
-from runner.schedules import cron
+from runner.schedules import cron, program
+from runner.schedules.wake import Owner, Wake
 
 MOST = 2000
 """Times that one list may name."""
-
-SECONDS = 30
-"""How long launchctl may take."""
 
 
 # ---- the text
@@ -23,19 +20,17 @@ SECONDS = 30
 
 def plist(unit: str, argv: Sequence[str], expression: str, *, tz: str | None, once: bool) -> bytes:
     """launchd wakes at any of the times, and again after sleep; muxq sees whether one is due (--due)."""
-    from runner.schedules.crontab import quarters
-
-    said = {
+    keys = {
         "Label": unit,
         "ProgramArguments": [*argv, "--due"],
-        "StartCalendarInterval": intervals(quarters(expression) if tz else expression),
+        "StartCalendarInterval": intervals(cron.quarters(expression) if tz else expression),
         "RunAtLoad": once,
         "AbandonProcessGroup": True,  # sessions outlive the run that began them
     }
     try:
-        return plistlib.dumps(said, sort_keys=False)
+        return plistlib.dumps(keys, sort_keys=False)
     except ValueError as problem:
-        raise BadInput(f"launchd cannot be told these words: {problem}") from None
+        raise BadInput(f"launchd cannot hold these words: {problem}") from None
 
 
 def intervals(expression: str) -> list[dict[str, int]]:
@@ -44,10 +39,10 @@ def intervals(expression: str) -> list[dict[str, int]]:
     keys = [("Minute", named.minutes, 60), ("Hour", named.hours, 24), ("Month", named.months, 12)]
     days, weekdays = ("Day", named.days, 31), ("Weekday", named.weekdays, 7)
     alternatives = [[days], [weekdays]] if named.either else [[days, weekdays]]
-    found = [entry for more in alternatives for entry in _product([*keys, *more])]
-    if len(found) > MOST:
-        raise BadInput(f"{expression!r} is {len(found)} times to launchd, and {MOST} are possible; use --cron")
-    return found
+    entries = [entry for more in alternatives for entry in _product([*keys, *more])]
+    if len(entries) > MOST:
+        raise BadInput(f"{expression!r} is {len(entries)} times to launchd, and {MOST} are possible; use --cron")
+    return entries
 
 
 def _product(keys: Sequence[tuple[str, tuple[int, ...], int]]) -> list[dict[str, int]]:
@@ -88,10 +83,19 @@ def installed(unit: str) -> bool:
 
 
 def _launchctl(*words: str) -> None:
-    try:
-        done = subprocess.run(["launchctl", *words], capture_output=True, text=True, check=False, timeout=SECONDS)
-    except (OSError, subprocess.TimeoutExpired) as problem:
-        raise Unready(f"launchctl {words[0]}: {problem}") from None
-    if done.returncode:
-        why = " ".join(done.stderr.split()) or f"it ended with {done.returncode}"
-        raise Unready(f"launchctl {words[0]}: {why}")
+    program.run(("launchctl",), *words)
+
+
+# ---- the timer
+
+
+def put(owner: Owner, wake: Wake) -> None:
+    install(owner.unit, plist(owner.unit, wake.argv, wake.cron, tz=wake.tz, once=wake.once))
+
+
+def drop(owner: Owner) -> None:
+    remove(owner.unit)
+
+
+def has(owner: Owner) -> bool:
+    return installed(owner.unit)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 from runner.errors import CLOSED, BadInput, Unready
-from runner.schedules import cron
+from runner.schedules import cron, program
+from runner.schedules.wake import Owner, Wake
 
 DAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")
-SECONDS = 30
-"""How long systemctl may take."""
 
 # ---- the text
 
@@ -103,12 +101,21 @@ def _take_away(unit: str) -> None:
 
 
 def _systemctl(*words: str) -> None:
-    try:
-        done = subprocess.run(
-            ["systemctl", "--user", *words], capture_output=True, text=True, check=False, timeout=SECONDS
-        )
-    except (OSError, subprocess.TimeoutExpired) as problem:
-        raise Unready(f"systemctl --user {words[0]}: {problem}") from None
-    if done.returncode:
-        why = " ".join(done.stderr.split()) or f"it ended with {done.returncode}"
-        raise Unready(f"systemctl --user {words[0]}: {why} (a log-in session of your own is needed, or: use --cron)")
+    program.run(("systemctl", "--user"), *words, hint=" (a log-in session of your own is needed, or: use --cron)")
+
+
+# ---- the timer
+
+
+def put(owner: Owner, wake: Wake) -> None:
+    label = f"{owner.name} ({owner.home})".replace("%", "%%")
+    files = {"service": service(label, wake.argv), "timer": timer(label, wake.cron, tz=wake.tz, once=wake.once)}
+    install(owner.unit, files)
+
+
+def drop(owner: Owner) -> None:
+    remove(owner.unit)
+
+
+def has(owner: Owner) -> bool:
+    return installed(owner.unit)

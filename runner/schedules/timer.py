@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import sys
@@ -15,7 +14,11 @@ from runner.home import config
 from runner.home.layout import Home
 from runner.schedules import crontab, launchd, systemd
 from runner.schedules.schedule import Schedule
+from runner.schedules.wake import Owner, Timer, Wake
 from runner.tmux.setup import find_tmux
+
+KINDS: dict[str, Timer] = {"cron": crontab, "systemd": systemd, "launchd": launchd}
+"""By the `timer` of a schedule."""
 
 STANDARD = ("/usr/local/bin", "/usr/bin", "/bin")
 
@@ -47,7 +50,7 @@ def muxq() -> str:
     return str(Path(found).absolute())
 
 
-def argv(home: Home, name: str) -> list[str]:
+def argv_of(home: Home, name: str) -> list[str]:
     """What a timer runs: it needs no PATH, no variable and no terminal."""
     return [muxq(), "schedule", "run", name, "--home", str(home.path), "--logged"]
 
@@ -71,47 +74,25 @@ def _folders(home: Home, env: Mapping[str, str]) -> list[str]:
     return found
 
 
-def unit(home: Home, name: str) -> str:
-    """The name of the schedule among all of the user's units: two homes may have one of the same name."""
-    return f"muxq-{name}-{hashlib.sha256(os.fsencode(home.path)).hexdigest()[:8]}"
-
-
 def install(home: Home, new: Schedule) -> None:
     """Have the schedule's timer wake it. MuxqError and OSError say why not; nothing is left behind then."""
-    words, label, once = argv(home, new.name), unit(home, new.name), new.made_up_for == "once"
-    if new.timer == "systemd":
-        there = f"{new.name} ({home.path})".replace("%", "%%")
-        files = {
-            "service": systemd.service(there, words),
-            "timer": systemd.timer(there, new.cron, tz=new.tz, once=once),
-        }
-        systemd.install(label, files)
-    elif new.timer == "launchd":
-        launchd.install(label, launchd.plist(label, words, new.cron, tz=new.tz, once=once))
-    elif new.timer == "cron":
-        lines = crontab.lines(new.cron, words, tz=new.tz, due=new.job is not None, once=once)
-        crontab.change(lambda text: crontab.put(text, new.name, str(home.path), lines))
+    if new.timer is not None:
+        argv, once = argv_of(home, new.name), new.made_up_for == "once"
+        wake = Wake(argv=argv, cron=new.cron, tz=new.tz, look=new.job is not None, once=once)
+        KINDS[new.timer].put(Owner(new.name, home.path), wake)
 
 
 def remove(home: Home, name: str, timer: str | None) -> bool:
     """Take the schedule's lines or units away, and nothing else; returns whether there were any."""
     if timer is None or not installed(home, name, timer):
         return False
-    if timer == "systemd":
-        systemd.remove(unit(home, name))
-    elif timer == "launchd":
-        launchd.remove(unit(home, name))
-    else:
-        crontab.change(lambda text: crontab.without(text, name, str(home.path)))
+    KINDS[timer].drop(Owner(name, home.path))
     return True
 
 
 def installed(home: Home, name: str, timer: str | None) -> bool:
-    """Whether the system knows of it (true where no timer is wanted)."""
-    if timer == "cron":
-        return crontab.has(crontab.load(), name, str(home.path))
-    where = {"systemd": systemd.installed, "launchd": launchd.installed}.get(timer or "")
-    return where is None or where(unit(home, name))
+    """Whether the system knows the schedule (true where no timer is wanted)."""
+    return timer is None or KINDS[timer].has(Owner(name, home.path))
 
 
 def log(home: Home, name: str) -> Path:

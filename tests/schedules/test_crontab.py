@@ -26,22 +26,22 @@ OTHERS = [
 
 @pytest.mark.parametrize("others", OTHERS)
 def test_what_is_put_in_and_taken_out_again_leaves_every_other_byte(others: str) -> None:
-    made = crontab.put(others, "nightly", "/home/q", ["0 1 * * * muxq"])
-    assert crontab.has(made, "nightly", "/home/q")
+    made = crontab.insert(others, "nightly", "/home/q", ["0 1 * * * muxq"])
+    assert crontab.holds(made, "nightly", "/home/q")
     assert made.startswith(others)
     assert crontab.without(made, "nightly", "/home/q") in (others, f"{others}\n")
 
 
 def test_a_block_is_replaced_where_it_stands() -> None:
-    made = crontab.put("before\n", "nightly", "/q", ["old", "older"]) + "after\n"
-    made = crontab.put(made, "nightly", "/q", ["new"])
+    made = crontab.insert("before\n", "nightly", "/q", ["old", "older"]) + "after\n"
+    made = crontab.insert(made, "nightly", "/q", ["new"])
     assert made == "before\n# muxq nightly begin /q\nnew\n# muxq nightly end /q\nafter\n"
     assert crontab.without(made, "nightly", "/q") == "before\nafter\n"
 
 
 def test_nothing_changes_where_there_is_no_such_block() -> None:
     for others in OTHERS:
-        assert (crontab.without(others, "nightly", "/q"), crontab.has(others, "nightly", "/q")) == (others, False)
+        assert (crontab.without(others, "nightly", "/q"), crontab.holds(others, "nightly", "/q")) == (others, False)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,10 @@ def test_nothing_changes_where_there_is_no_such_block() -> None:
     ],
 )
 def test_marks_that_do_not_fit_are_left_to_a_person(broken: str) -> None:
-    for act in (lambda: crontab.put(broken, "nightly", "/q", ["x"]), lambda: crontab.without(broken, "nightly", "/q")):
+    for act in (
+        lambda: crontab.insert(broken, "nightly", "/q", ["x"]),
+        lambda: crontab.without(broken, "nightly", "/q"),
+    ):
         with pytest.raises(BadInput, match="crontab -e"):
             act()
 
@@ -81,8 +84,8 @@ def test_what_was_missed_is_looked_for_when_the_machine_starts() -> None:
 def test_with_a_zone_cron_wakes_at_every_quarter_that_it_could_be() -> None:
     told = crontab.lines("20 7 * * mon", ["muxq"], tz="Asia/Kathmandu", due=False, once=False)
     assert told == ["5,20,35,50 * * * * muxq --due"]
-    assert crontab.quarters("*/5 1 * * *") == f"{','.join(map(str, range(0, 60, 5)))} * * * *"
-    assert crontab.quarters("* 1 * * *") == "* * * * *"
+    assert cron.quarters("*/5 1 * * *") == f"{','.join(map(str, range(0, 60, 5)))} * * * *"
+    assert cron.quarters("* 1 * * *") == "* * * * *"
 
 
 @pytest.mark.parametrize("name", ["Asia/Kathmandu", "Australia/Lord_Howe", "America/St_Johns", "Pacific/Chatham"])
@@ -90,7 +93,7 @@ def test_a_time_of_any_zone_is_one_at_which_cron_wakes(name: str) -> None:
     start = 1795262400.0
     for _ in range(50):
         start = cron.following("17 7 * * *", cron.zone(name), start)
-        assert int(start) // 60 % 60 in cron.fields(crontab.quarters("17 7 * * *")).minutes
+        assert int(start) // 60 % 60 in cron.fields(cron.quarters("17 7 * * *")).minutes
 
 
 # --- the door, to a crontab command of the test's own
@@ -122,7 +125,7 @@ def test_a_user_without_a_crontab_has_an_empty_one(fake: Path) -> None:
 def test_what_is_saved_is_there_byte_for_byte_and_gone_when_empty(fake: Path) -> None:
     fake.write_bytes(b"# \xff\r\n0 5 * * * x\n")
     before = crontab.load()
-    crontab.save(crontab.put(before, "n", "/q", ["0 1 * * * y"]))
+    crontab.save(crontab.insert(before, "n", "/q", ["0 1 * * * y"]))
     crontab.save(crontab.without(crontab.load(), "n", "/q"))
     assert fake.read_bytes() == b"# \xff\r\n0 5 * * * x\n"
     crontab.save("")
@@ -167,6 +170,6 @@ def test_many_changes_at_once_are_all_there(fake: Path) -> None:
     script = fake.parent / "bin" / "crontab"
     script.write_text(script.read_text().replace('cat "$t"', 'cat "$t"; sleep 0.05').replace("$t.new", "$t.$$"))
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda name: crontab.change(lambda text: crontab.put(text, name, "/q", ["x"])), "abcdefgh"))
-    assert [name for name in "abcdefgh" if not crontab.has(crontab.load(), name, "/q")] == []
+        list(pool.map(lambda name: crontab.change(lambda text: crontab.insert(text, name, "/q", ["x"])), "abcdefgh"))
+    assert [name for name in "abcdefgh" if not crontab.holds(crontab.load(), name, "/q")] == []
     assert fake.read_text().startswith("# mine\n")

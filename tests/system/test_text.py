@@ -47,5 +47,5 @@ def test_an_unknown_key_is_refused_with_the_nearest_or_with_all_that_are_known()
     refuse_unknown({"agent": 1}, ["agent"], where="here")
     with pytest.raises(BadSetup, match=r"^here: unknown key `agnt`; did you mean `agent`\?$"):
         refuse_unknown({"agent": 1, "agnt": 2}, ["agent"], where="here")
-    with pytest.raises(BadSetup, match="^here: unknown key `x`; known are: agent, jobs$"):
+    with pytest.raises(BadSetup, match=r"^here: unknown key `x`; known are: agent, jobs$"):
         refuse_unknown({"x": 1}, ["agent", "jobs"], where="here")
