@@ -35,6 +35,8 @@ WAITING = [
     "worker.POLL = 3600.0; from runner.cli import main; main()",
 ]
 """muxq whose worker does not look around by itself, for tests of what events tell it."""
+CRONTAB = '#!/bin/sh\nif [ "$1" = -l ]; then cat "$HOME/crontab" 2>/dev/null; exit 0; else cat > "$HOME/crontab"; fi\n'
+"""A crontab of the user in $HOME, in a file there."""
 Worker = subprocess.Popen[bytes]
 
 
@@ -59,6 +61,10 @@ class Site:
             "HOME": str(self.folder / "user"),
             "MUXQ_HOME": str(self.home.path),
         }
+
+    def give_crontab(self) -> None:
+        """A `crontab` that works, in place of the one that refuses."""
+        (self.folder / "doors" / "crontab").write_text(CRONTAB)
 
     def work(self, *words: str, **env: str) -> Worker:
         """Start `muxq work WORDS` beside the test."""

@@ -238,9 +238,10 @@ def jobs_in_the_docs() -> Iterator[Any]:
 
 @pytest.mark.parametrize("text", list(jobs_in_the_docs()))
 def test_every_json_example_is_json_and_every_job_in_it_is_one(text: str) -> None:
-    said = json.loads(text)
-    if "prompt" in said or "template" in said:
-        job.Job.read(text.encode(), where="example")
+    example = json.loads(text)
+    if "prompt" in example or "template" in example:
+        read = job.Job.read(text.encode(), where="example").as_dict()
+        assert {key for key, value in example.items() if value is not None} <= {"version", *read}
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=named)

@@ -313,11 +313,12 @@ def refused_at_most(*words: str) -> Iterator[None]:
             raise AssertionError(f"{problem!r} does not name {missing}") from problem
 
 
-def commands(home: Home, *words: tuple[str, ...]) -> None:
+def commands(home: Home, *words: tuple[str, ...]) -> list[str]:
     """Commands of people: each ends, and none with anything but an error that a person can put right.
 
-    What they print can be printed in UTF-8, and nothing in it is an order to the terminal.
+    What they print (it is returned) can be printed in UTF-8, and nothing in it is an order to the terminal.
     """
+    printed = []
     for said in words:
         out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", "strict", newline="") for _ in range(2))
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -327,6 +328,8 @@ def commands(home: Home, *words: tuple[str, ...]) -> None:
             err.flush()
         told = (out.buffer.getvalue() + err.buffer.getvalue()).decode()  # type: ignore[attr-defined]
         assert [char for char in told if not char.isprintable() and char != "\n" and "--json" not in said] == []
+        printed.append(told)
+    return printed
 
 
 LOOKS = (("ls",), ("ls", "--json"), ("show", ID), ("logs", ID))
@@ -338,7 +341,7 @@ LOOKS = (("ls",), ("ls", "--json"), ("show", ID), ("logs", ID))
 def test_a_file_with_the_name_of_a_job_can_be_listed_whatever_is_in_it(place: Home, data: bytes, state: State) -> None:
     home = emptied(place)
     (home.folder(state) / f"{ID}.json").write_bytes(data)
-    commands(home, *LOOKS)
+    assert ID in commands(home, *LOOKS)[0]
 
 
 RECORD_VALUES = {
@@ -370,7 +373,7 @@ def test_a_job_with_damaged_records_still_shows(place: Home, attempt: bytes, out
     (run.path / "attempt.json").write_bytes(attempt)
     (run.path / "outcome.json").write_bytes(outcome)
     home.folder(state).joinpath(f"{ID}.json").write_bytes(b'{"prompt": "x", "agent": "echo"}')
-    commands(home, *LOOKS)
+    assert all(ID in text for text in commands(home, *LOOKS)[:3])
 
 
 EVENT_NAMES = st.sampled_from(
@@ -445,8 +448,8 @@ def test_no_line_of_the_homes_events_is_too_odd(place: Home, lines: list[bytes])
     home.events.write_bytes(b"\n".join(lines) + b"\n")
     (home.folder(State.RUNNING) / f"{ID}.json").write_bytes(b'{"prompt": "x", "agent": "echo"}')
     for step in Queue(home.path).story(ID).new():
-        as_json(step.as_dict())
-        step.line()
+        assert json.dumps(json.loads(as_json(step.as_dict()))) == json.dumps(step.as_dict())
+        assert "\n" not in step.line()
 
 
 HOLDS = st.fixed_dictionaries(

@@ -82,7 +82,7 @@ def _muxq() -> Check:
         binary = timer.muxq()
     except MuxqError as problem:
         return Check("muxq", "broken", str(problem))
-    done = _from_cron(f"{shlex.quote(binary)} --version", BARE)
+    done = run_from_cron(f"{shlex.quote(binary)} --version", BARE)
     if done.returncode == 0:
         return Check("muxq", "ok", f"{binary} ({done.stdout.strip()})")
     return Check("muxq", "broken", f"{binary}: {_last(done.stderr)}", "install muxq anew: pipx install .")
@@ -91,7 +91,7 @@ def _muxq() -> Check:
 def _rehearsed(home: Home, agent: str | None, path: str) -> list[Check]:
     """The doctor's checks and a session, by a process of sh in that environment."""
     words = [sys.executable, "-c", "from runner.control.rehearsal import main; main()", str(home.path), agent or ""]
-    done = _from_cron(shlex.join(words), path)
+    done = run_from_cron(shlex.join(words), path)
     try:
         said = json.loads(done.stdout)
     except ValueError:
@@ -121,7 +121,7 @@ def _installed(home: Home, one: schedule.Schedule) -> Check:
     return Check("schedule", "broken", f"{one.name}: by {one.timer}, but {why}", again)
 
 
-def _from_cron(command: str, path: str) -> subprocess.CompletedProcess[str]:
+def run_from_cron(command: str, path: str) -> subprocess.CompletedProcess[str]:
     """`command` as cron runs it: by sh, in the user's home, with no terminal to be had."""
     env = environment(path)
     try:

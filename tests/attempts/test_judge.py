@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import signal
 import subprocess
-from collections.abc import Callable, Coroutine, Iterator
+import sys
+from collections.abc import Callable, Coroutine
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -130,54 +130,44 @@ def test_the_judge_and_the_check_end_with_whoever_asked(
     assert not (run / "judged.json").exists()
 
 
-@pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[subprocess.Popen[bytes]]]:
-    """This process is a judge: it takes SIGTERM as one. The checks that it has started; closed in the end."""
-    checks: list[subprocess.Popen[bytes]] = []
-    real = subprocess.Popen
-    monkeypatch.setattr(subprocess, "Popen", lambda *given, **how: checks.append(real(*given, **how)) or checks[-1])
-    before = signal.signal(signal.SIGTERM, judge._end)
-    yield checks
-    signal.signal(signal.SIGTERM, before)
-    for check in checks:
-        with check:
-            check.kill()
-
-
-def end_us() -> None:
+TOLD_WHILE_IT_STARTS_THE_CHECK = """
+import os, signal, subprocess, sys
+start = subprocess.Popen
+class Told(start):
+    def __init__(self, *given, **how):
+        super().__init__(*given, **how)
+        open("pid", "w").write(str(self.pid))
+        os.kill(os.getpid(), signal.SIGTERM)
+subprocess.Popen = Told
+"""
+TOLD_TWICE = """
+import os, signal, sys
+end_group = os.killpg
+def told_again(group, number):
     os.kill(os.getpid(), signal.SIGTERM)
+    end_group(group, number)
+os.killpg = told_again
+"""
+"""By who asked it, and by the end of its standard input."""
 
 
-def test_a_check_ends_with_a_judge_that_was_told_to_end_while_it_started_it(
-    contract: Make, tmp_path: Path, started: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("world", "check"),
+    [
+        pytest.param(TOLD_WHILE_IT_STARTS_THE_CHECK, "sleep 600", id="while-it-starts-the-check"),
+        pytest.param(TOLD_TWICE, "echo $$ > pid; kill $PPID; sleep 600", id="twice"),
+    ],
+)
+def test_a_check_ends_with_a_judge_that_is_told_to_end(
+    run: Path, contract: Make, tmp_path: Path, wait_until: Wait, world: str, check: str
 ) -> None:
-    start = subprocess.Popen
-
-    def told_to_end(*given: Any, **how: Any) -> subprocess.Popen[bytes]:
-        check = start(*given, **how)
-        end_us()
-        return check
-
-    monkeypatch.setattr(subprocess, "Popen", told_to_end)
-    with pytest.raises(SystemExit):
-        judge._check(contract(check="sleep 600"), str(tmp_path))
-    assert [check.wait(30) for check in started] == [-signal.SIGKILL]
-
-
-def test_a_check_ends_with_a_judge_that_is_told_to_end_twice(
-    contract: Make, tmp_path: Path, started: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """By who asked it, and by the end of its standard input."""
-    end_group = os.killpg
-
-    def told_again(group: int, number: int) -> None:
-        end_us()
-        end_group(group, number)
-
-    monkeypatch.setattr(os, "killpg", told_again)
-    with pytest.raises(SystemExit):
-        judge._check(contract(check="kill $PPID; sleep 600"), str(tmp_path))
-    assert [check.wait(30) for check in started] == [-signal.SIGKILL]
+    contract(check=check)
+    program = f"{world}\nfrom runner.attempts import judge\njudge.main(sys.argv[1])"
+    words = [sys.executable, "-c", program, str(run)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, cwd=tmp_path) as asked:
+        assert asked.wait(30) == 1
+    wait_until(lambda: not running(tmp_path / "pid"))
+    assert not (run / "judged.json").exists()
 
 
 def test_an_output_that_changes_meanwhile_is_not_judged(run: Path, contract: Make) -> None:

@@ -192,8 +192,10 @@ def test_a_worktree_goes_though_its_repository_has_gone(home: Home, repository: 
     assert not Path(made.path).exists()
 
 
-def test_a_job_without_one_has_nothing_to_remove(home: Home) -> None:
+def test_removing_the_worktree_of_a_job_without_one_changes_nothing(home: Home) -> None:
+    before = sorted(home.path.rglob("*"))
     worktree.remove(home, JOB)
+    assert sorted(home.path.rglob("*")) == before
 
 
 def test_numbers_are_added_up_and_binary_files_have_no_lines() -> None:

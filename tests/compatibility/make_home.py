@@ -1,6 +1,6 @@
 """Make the home of a release: what it leaves on disk when it is killed with jobs in every state.
 
-    python tests/compatibility/make_home.py MUXQ FOLDER
+    python -m tests.compatibility.make_home MUXQ FOLDER
 
 MUXQ is the command of that release, FOLDER is written anew: `home/`, `user/` and `expected.json`, the answers of that
 release about that home. Absolute paths become @HOME@, @USER@, @PYTHON@, @COMMAND@ and
@@ -25,11 +25,11 @@ from typing import Any
 
 import psutil
 
+from tests.site import CRONTAB
+
 WAIT_FOR_GO = 'until [ -e "$HOME/go" ]; do sleep 0.1; done; echo finished'
 """Never ends while the home is made; ends at once where it is loaded."""
 STATUS = '{"rate_limits": {"five_hour": {"used_percentage": 41.5, "resets_at": 4102444800}}}'
-CRONTAB = '#!/bin/sh\nif [ "$1" = -l ]; then cat "$HOME/crontab" 2>/dev/null; exit 0; else cat > "$HOME/crontab"; fi\n'
-"""A crontab of this folder's own."""
 CONFIG = """\
 version = 1
 agent = "echo"

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from tests.compatibility.make_home import CRONTAB
 from tests.site import REPOSITORY, Site
 
 pytestmark = pytest.mark.lifecycle
@@ -36,7 +35,7 @@ class Release:
         self._copy(stored / "home", self.home)
         self._copy(stored / "user", self.user)
         (self.user / "project").mkdir()
-        (site.folder / "doors" / "crontab").write_text(CRONTAB)
+        site.give_crontab()
         self.expected: dict[str, Any] = json.loads(self._absolute((stored / "expected.json").read_text("utf-8")))
 
     def _copy(self, stored: Path, target: Path) -> None:

@@ -25,7 +25,7 @@ def levels(home: Home, agent: str = "echo") -> dict[str, str]:
 
 
 def test_cron_gives_four_variables_and_no_more() -> None:
-    told = rehearsal._from_cron("env; test -t 0 || echo no terminal; pwd", rehearsal.BARE)
+    told = rehearsal.run_from_cron("env; test -t 0 || echo no terminal; pwd", rehearsal.BARE)
     names = {line.partition("=")[0] for line in told.stdout.splitlines()}
     assert names <= {"HOME", "LOGNAME", "SHELL", "PATH", "PWD", "SHLVL", "_", "no terminal", os.environ["HOME"]}
     assert "PATH=/usr/bin:/bin\n" in told.stdout

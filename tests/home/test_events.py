@@ -79,7 +79,9 @@ def test_an_event_without_time_still_counts() -> None:
 
 
 def test_an_event_that_cannot_be_written_is_all_that_is_lost(tmp_path: Path) -> None:
-    events.emit(tmp_path / "no such folder" / "events.jsonl", "started")
+    folder = tmp_path / "no such folder"
+    events.emit(folder / "events.jsonl", "started")
+    assert not folder.exists()
 
 
 @pytest.mark.parametrize("kind", ["fifo", "folder"])

@@ -16,11 +16,11 @@ from runner.home import dependencies
 from runner.home.layout import Home
 from runner.home.spool import Spool
 from runner.intake import admission
-from runner.intake.admission import Admission
 from runner.intake.admitted import Drops
 from runner.intake.drops import admit
 from runner.jobs.entry import Entry
 from runner.jobs.jsontext import MAX_BYTES
+from runner.system import files
 from tests.racing import at_once, processes
 
 Add = Callable[..., Entry]
@@ -315,15 +315,23 @@ def test_a_file_that_can_never_be_a_job_is_rejected_byte_for_byte_with_line_and_
 def test_a_bad_drop_is_moved_only_once_its_reason_can_be_read(spool: Spool, drop: Callable[..., Path]) -> None:
     drop("bad.json", b"[]")
     spool.home.tmp.rmdir()
-    with pytest.raises(FileNotFoundError):
-        Admission(spool)._reject(spool.home.queue / "bad.json", "why")
+    admit(spool)
     assert (names(spool.home.queue), names(spool.home.rejected)) == (["bad.json"], [])
 
 
-def test_a_bad_drop_that_another_process_has_taken_leaves_no_reason(spool: Spool) -> None:
-    with pytest.raises(FileNotFoundError):
-        Admission(spool)._reject(spool.home.queue / "bad.json", "why")
-    assert names(spool.home.rejected) == []
+def test_a_bad_drop_that_another_process_has_taken_leaves_no_reason(
+    spool: Spool, drop: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, read = drop("bad.json", b"[]"), files.read_bounded
+
+    def taken_meanwhile(*args: Any) -> bytes:
+        data = read(*args)
+        path.unlink()
+        return data
+
+    monkeypatch.setattr(files, "read_bounded", taken_meanwhile)
+    admit(spool)
+    assert (names(spool.home.queue), names(spool.home.rejected)) == ([], [])
 
 
 def test_a_symbolic_link_is_rejected_as_a_link_and_not_followed(spool: Spool, tmp_path: Path) -> None:

@@ -65,4 +65,6 @@ def test_what_is_no_schema_is_refused(schema: dict[str, Any], says: str) -> None
 
 
 def test_values_are_no_references() -> None:
-    refuse({"const": {"$ref": "https://example.org"}, "enum": [{"$ref": "x"}]}, "it")
+    schema = {"const": {"$ref": "https://example.org"}, "enum": [{"$ref": "https://example.org"}]}
+    refuse(schema, "it")
+    assert misfit(schema, {"$ref": "https://example.org"}) == ""

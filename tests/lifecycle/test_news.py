@@ -9,11 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-import typer
 
-from runner.cli import schedule as schedule_command
-from runner.cli.app import app
-from runner.schedules import schedule
 from tests.site import HASTY, Ears, Site
 
 pytestmark = pytest.mark.lifecycle
@@ -279,9 +275,8 @@ def test_a_second_run_is_told_of_unless_it_may_find_another(site: Site, wait_unt
 
 def test_a_run_that_a_timer_starts_may_have_wishes(site: Site, wait_until: Wait) -> None:
     words = ["work", "--drain", "--notify", "--on-done", noting(site, "run"), "--on-failed", noting(site, "wrong")]
-    schedule_command._check(typer.main.get_command(app).make_context("muxq", [*words]), words)
-    said = {"cron": "* * * * *", "command": words, "path": site.env["PATH"]}
-    schedule.file(site.home, "nightly").write_text(json.dumps(said))
+    site.give_crontab()
+    assert site.muxq("schedule", "add", "* * * * *", "--cron", "--name", "nightly", "--", *words).returncode == 0
     assert site.muxq("schedule", "run", "nightly", "--logged").returncode == 0
     wait_until(lambda: told(site, "run") and site.events("notify.failed"))
     assert told(site, "wrong") == []

@@ -26,7 +26,8 @@ def test_nothing_is_written_into_the_folder(tmp_path: Path) -> None:
 
 
 def test_a_workdir_that_is_not_there_holds_up_no_job(tmp_path: Path) -> None:
-    locks.take_workdir(tmp_path / "gone").release()
+    first, second = (locks.take_workdir(tmp_path / "gone") for _ in range(2))
+    assert (first.fd, second.fd) == (None, None)
 
 
 def test_a_released_lock_leaves_no_file(tmp_path: Path) -> None:

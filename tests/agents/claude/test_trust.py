@@ -174,8 +174,9 @@ def test_the_clients_own_folder_is_used_where_one_is_named(file: Path, work: Pat
     assert [str(work) in projects(file), list(projects(tmp_path / "conf" / ".claude.json"))] == [False, [str(work)]]
 
 
-def test_an_environment_without_home_is_no_error(file: Path, work: Path) -> None:
+def test_an_environment_without_home_means_the_users_own(file: Path, work: Path) -> None:
     mark_trusted(work, {})
+    assert str(work) in projects(file)
 
 
 def test_many_at_once_each_get_their_folder_in(file: Path, tmp_path: Path, trust: Callable[[Path], None]) -> None:
