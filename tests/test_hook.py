@@ -397,6 +397,28 @@ def test_an_agent_that_ends_the_hook_was_refused_on_its_screen(ask: Callable[...
     assert answers(run) == [(asked(run)[0], "screen", "deny")]
 
 
+REFUSED_AT_ONCE = """
+import os, signal, sys
+from pathlib import Path
+sys.path.append(sys.argv[1])
+from runner.agents import claude, permission
+from runner.home import events
+emit = events.emit
+def refused_at_once(path, name, **data):
+    emit(path, name, **data)
+    if name == "permission-asked":
+        os.kill(os.getpid(), signal.SIGTERM)
+events.emit = refused_at_once
+permission.hold(Path(sys.argv[2]), claude, {}, record={"tool_name": "Bash"}, within=30.0, default="deny")
+"""
+
+
+def test_a_request_that_is_refused_as_soon_as_it_is_seen_was_refused_on_the_screen(run: Path) -> None:
+    argv = [sys.executable, "-c", REFUSED_AT_ONCE, str(layout.PACKAGE.parent), str(run)]
+    assert subprocess.run(argv, env={}, stdout=subprocess.PIPE, check=False, timeout=30).returncode == 0
+    assert answers(run) == [(asked(run)[0], "screen", "deny")]
+
+
 def test_a_hook_that_is_ended_with_its_attempt_says_nothing(ask: Callable[..., Asking], run: Path) -> None:
     process = ask()
     (run / "outcome.json").write_text("{}")

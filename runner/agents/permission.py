@@ -67,13 +67,13 @@ def hold(
     tail = events.Tail(run / "events.jsonl")
     tail.skip()
     ident = os.urandom(4).hex()
-    events.emit(tail.path, "permission-asked", **{**record, "id": ident})
     request = progress.asked(agent.read_report(record), ident, "")
 
     def told(by: str, decision: str | None) -> None:
         events.emit(tail.path, "permission-answered", id=ident, by=by, decision=decision)
 
-    _on_interrupt(run, told)
+    _on_interrupt(run, told)  # before a person can see the request, and refuse it
+    events.emit(tail.path, "permission-asked", **{**record, "id": ident})
     by, word = _wait(run, agent, request, tail, time.monotonic() + within)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     unasked = "deny" if request.kind == "question" else default  # nobody knows the answer to a question
