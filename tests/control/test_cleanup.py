@@ -124,13 +124,13 @@ def test_a_job_that_was_put_away_while_it_was_to_be_tried_again_leaves_nothing(
     spool: Spool, ended: list[Entry], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queue, failed = Queue(spool.home.path), ended[1]
-    real = retry.following
+    real = retry.next_folder
 
     def put_away(home: Home, job_id: str) -> AttemptFolder:
         sweep(spool, 0, dry_run=False, purge=True)
         return real(home, job_id)
 
-    monkeypatch.setattr(retry, "following", put_away)
+    monkeypatch.setattr(retry, "next_folder", put_away)
     with pytest.raises(NotFound, match="taken away"):
         queue.retry(failed.id)
     assert failed.id not in [path.name for path in spool.home.runs.iterdir()]
