@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from runner.attempts.plan import Setup
 from runner.home.attempt_folder import AttemptFolder
 from runner.jobs.state import Move
 from runner.worker.backlog import Backlog
@@ -288,7 +289,7 @@ def test_a_worker_killed_while_it_ends_the_child_of_a_failed_job_never_has_it_ru
     site.queue.add("true", agent="shell", name="b", after=["a"])
     candidates = Candidates(site.queue.spool, Backlog(), site.env, Summary(), lambda: None)
     with killed(killed_at, (Path, "rename")):
-        candidates.examine(site.queue.find("b").entry)
+        candidates.examine(site.queue.find("b").entry, Setup(site.home))
         pytest.fail("it was not killed")
     assert site.drain() == 1
     assert [error(site, name) for name in "ab"] == ["agent-exited", "parent-failed"]
@@ -310,5 +311,5 @@ def test_a_job_that_is_cancelled_while_its_end_is_written_down_has_no_attempt(
 
     with monkeypatch.context() as patched:
         patched.setattr(AttemptFolder, "end", end)
-        assert candidates.examine(site.queue.find("b").entry) is None
+        assert candidates.examine(site.queue.find("b").entry, Setup(site.home)) is None
     assert (site.state("b"), site.job("b")["attempts"]) == ("cancelled", [])
