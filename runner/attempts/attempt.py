@@ -250,7 +250,8 @@ class Attempt:
         shown = await screen_of(self._terminal, self.folder.session)
         pane = (await self._terminal.panes()).get(self.folder.session)
         pids = [pane.pid, *(proc.pid for proc in process.descendants(pane.pid))] if pane and not pane.dead else []
-        collect.post_mortem(self.home, self.folder, reason, shown, process.told(pids), self.progress.transcript)
+        processes = process.describe_processes(pids)
+        collect.post_mortem(self.home, self.folder, reason, shown, processes, self.progress.transcript)
 
     async def close(self) -> None:
         """End the session and every process of the attempt."""

@@ -1,4 +1,4 @@
-"""What this machine can carry: cores and memory, by the container's own limits where there are any. Only looks."""
+"""What this machine can carry: cores and memory, within the container's own limits. Reads only."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pathlib import Path
 import psutil
 
 PER_CORE = 2
-"""Agents a core can carry: most of their time they wait for an answer."""
+"""Agents that one core can carry: most of the time they wait for an answer."""
 
 LEAST_SESSION = 300 << 20
-"""Bytes an agent is taken to need until one was seen to need more (240 to 285 MB measured, idle)."""
+"""Bytes that an agent is assumed to need until one needs more (240 to 285 MB measured, idle)."""
 
 SPARE = 0.1
-"""Share of the memory that is left to everything else."""
+"""Share of the memory that is left for everything else."""
 
 _CGROUP = Path("/sys/fs/cgroup")
 
@@ -37,7 +37,7 @@ def cores(cgroup: Path = _CGROUP) -> float:
 
 
 def memory(cgroup: Path = _CGROUP) -> tuple[int, int]:
-    """Bytes that can still be used without swapping, and all there are; the control group's where that is less."""
+    """Bytes usable without swapping, and bytes in all; those of the control group where they are less."""
     system = psutil.virtual_memory()
     available, total = system.available, system.total
     with suppress(OSError, ValueError, KeyError):
@@ -50,32 +50,32 @@ def memory(cgroup: Path = _CGROUP) -> tuple[int, int]:
 
 
 def sizes(pids: Iterable[int]) -> list[int]:
-    """Resident bytes of each process with its descendants; one that is gone is left out. One look at all processes."""
+    """Resident bytes of each process with its descendants; one that has ended is left out. Lists processes once."""
     known, below = dict[int, psutil.Process](), defaultdict[int, list[psutil.Process]](list)
-    for one in psutil.process_iter():
+    for process in psutil.process_iter():
         with suppress(psutil.Error):
-            known[one.pid] = one
-            below[one.ppid()].append(one)
-    found = []
+            known[process.pid] = process
+            below[process.ppid()].append(process)
+    totals = []
     for root in (known[pid] for pid in pids if pid in known):
         family = [root]
-        for one in family:  # grows while it is gone through
-            family += below.pop(one.pid, ())  # each once: a number may be another's by now
-        found.append(sum(map(_resident, family)))
-    return found
+        for process in family:  # grows while it is iterated over
+            family += below.pop(process.pid, ())  # each once: a pid may be another process's by now
+        totals.append(sum(map(_resident, family)))
+    return totals
 
 
-def _resident(one: psutil.Process) -> int:
+def _resident(process: psutil.Process) -> int:
     with suppress(psutil.Error):
-        return int(one.memory_info().rss)
+        return int(process.memory_info().rss)
     return 0
 
 
 def lack(available: int, total: int, running: list[int]) -> int:
     """Bytes that are missing to start one more agent beside `running` (the bytes each has now); 0: it may start.
 
-    Pure. A new one is taken to grow as large as the largest so far, and so are those that are still small.
+    Pure. Each agent is assumed to grow as large as the largest so far.
     """
     size = max([LEAST_SESSION, *running])
-    needed = size + sum(size - one for one in running) + int(SPARE * total)
+    needed = size + sum(size - used for used in running) + int(SPARE * total)
     return max(0, needed - available)

@@ -1,6 +1,6 @@
 """Which processes are ours, and how they end: a tree by its root, strays by a mark in their environment.
 
-It starts nothing, and it knows nothing of sessions or jobs: whoever starts a process says how it is marked.
+It starts nothing and knows neither sessions nor jobs: the caller marks its processes and passes the mark.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def alive(proc: Proc) -> bool:
 def descendants(root: Proc | int) -> list[Proc]:
     """The children of `root`, theirs, and so on, parents first; [] when it is gone.
 
-    A process whose parent has ended is nobody's descendant any more: look before the root ends, and see `marked`.
+    A process whose parent has ended is no longer a descendant: call this before the root ends, and see `marked`.
     """
     proc = find(root) if isinstance(root, int) else root
     if proc is None or not alive(proc):
@@ -60,67 +60,66 @@ def descendants(root: Proc | int) -> list[Proc]:
         children = psutil.Process(proc.pid).children(recursive=True)
     except psutil.Error:
         return []
-    found = [find(child.pid) for child in children]
-    return [child for child in found if child is not None]
+    return [proc for child in children if (proc := find(child.pid))]
 
 
 def marked(name: str, value: str) -> list[Proc]:
-    """This user's processes, but for this one, that were started with NAME=VALUE in their environment.
+    """This user's processes, except this one, that were started with NAME=VALUE in their environment.
 
     It finds what `descendants` cannot: children of a killed parent, daemons, processes of another session.
     """
-    pids = dict.fromkeys(pid for pid, found in _all_with(name) if found == value)
+    pids = dict.fromkeys(pid for pid, marked_as in _all_with(name) if marked_as == value)
     return [proc for pid in pids if (proc := find(pid))]
 
 
 def values(name: str) -> set[str]:
-    """Every value that the variable `name` has in the environments of this user's processes, but for this one's."""
+    """Every value of the variable `name` in the environments of this user's processes, except this one."""
     return {value for _, value in _all_with(name)}
 
 
 def _all_with(name: str) -> Iterator[tuple[int, str]]:
-    """(pid, value) of this user's processes, but for this one, that have the variable `name`."""
+    """(pid, value) of this user's processes, except this one, that have the variable `name`."""
     if sys.platform != "linux":
         yield from ((process.pid, value) for process in _mine() if (value := _environment(process).get(name)))
         return
-    # What psutil would find, in a tenth of the time: one read for each process, of which there may be thousands.
-    # bash takes its variables apart in their place as it starts: for a moment there is a NUL between name and value.
-    said = re.compile(rb"\0" + re.escape(os.fsencode(name)) + rb"[=\0]([^\0]*)(?=\0)")
+    # The same as by psutil, in a tenth of the time: one read for each process, and a machine may have thousands.
+    # bash splits its variables in place as it starts: for a moment a NUL stands between name and value.
+    variable = re.compile(rb"\0" + re.escape(os.fsencode(name)) + rb"[=\0]([^\0]*)(?=\0)")
     for pid in os.listdir("/proc"):
         if pid.isdecimal() and int(pid) != os.getpid():
-            yield from ((int(pid), os.fsdecode(value)) for value in said.findall(b"\0" + _raw(pid)))
+            yield from ((int(pid), os.fsdecode(value)) for value in variable.findall(b"\0" + _raw(pid)))
 
 
 def _raw(pid: str) -> bytes:
     """/proc/PID/environ; b"" for others' processes.
 
-    Of one that becomes another program while it is read, nothing comes, or half: it is read again until it is as long
-    as the process's memory says. That it has none is believed where its memory says so for a while at one address.
+    While a process executes another program, the file is empty or incomplete: it is read again until it is as long as
+    the process's memory map says. An empty one is accepted once the map has said so for a while at one address.
     """
-    deadline, found, empty = time.monotonic() + EXEC_SECONDS, b"", (0, 0.0)
+    deadline, data, empty = time.monotonic() + EXEC_SECONDS, b"", (0, 0.0)
     with suppress(OSError, IndexError):
         while (now := time.monotonic()) < deadline:
             with open(f"/proc/{pid}/environ", "rb") as file:
-                found = file.read()
-            if found.endswith(b"\0"):
+                data = file.read()
+            if data.endswith(b"\0"):
                 break
             os.readlink(f"/proc/{pid}/exe")  # kernel threads and the dead have neither
             with open(f"/proc/{pid}/stat", "rb") as file:
                 begins, ends = map(int, file.read().rpartition(b")")[2].split()[47:49])  # its environment; 0: not yet
-            if found and len(found) == ends - begins:
+            if data and len(data) == ends - begins:
                 break
             if begins != ends or ends != empty[0]:
                 empty = (ends, now)
             elif ends and now - empty[1] > EMPTY_SECONDS:
                 break
             time.sleep(0.002)
-    return found
+    return data
 
 
 async def end(procs: Collection[Proc], *, grace: float = 5.0) -> list[Proc]:
-    """TERM, up to `grace` seconds, KILL: returns those that still run, as soon as none does or nothing more helps.
+    """TERM, up to `grace` seconds, then KILL; returns those that still run, as soon as none does or the time is up.
 
-    Never raises for a process that is gone, whose pid is another's by now, or that is not ours to signal.
+    Does not raise for a process that has ended, whose pid is another's by now, or that we may not signal.
     """
     for number, seconds in ((signal.SIGTERM, grace), (signal.SIGKILL, KILL_SECONDS)):
         signalled = [proc for proc in procs if _send(proc, number)]
@@ -129,23 +128,23 @@ async def end(procs: Collection[Proc], *, grace: float = 5.0) -> list[Proc]:
 
 
 async def gone(pid: int) -> None:
-    """Wait until the process that has `pid` now has ended, reaped or not: Linux tells, elsewhere we look."""
+    """Wait until the process that has `pid` now has ended, reaped or not: by pidfd on Linux, elsewhere by polling."""
     proc = find(pid)
     if proc is None:
         return
     try:
-        told = os.pidfd_open(pid)  # type: ignore[attr-defined,unused-ignore]
+        handle = os.pidfd_open(pid)  # type: ignore[attr-defined,unused-ignore]
     except (AttributeError, OSError):  # not Linux, an old kernel, or it has just ended
         await _gone([proc], math.inf, LONGEST_LOOK)
         return
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
-    loop.add_reader(told, ended.set)
+    loop.add_reader(handle, ended.set)
     try:
-        if alive(proc):  # and not another that was given the pid meanwhile
+        if alive(proc):  # and not another process that was given the pid meanwhile
             await ended.wait()
     finally:
-        loop.remove_reader(told)
-        os.close(told)
+        loop.remove_reader(handle)
+        os.close(handle)
 
 
 async def _gone(procs: Collection[Proc], seconds: float, longest: float = LONGEST_PAUSE) -> None:
@@ -158,7 +157,7 @@ async def _gone(procs: Collection[Proc], seconds: float, longest: float = LONGES
 
 
 def _send(proc: Proc, number: signal.Signals) -> bool:
-    """Whether the process was there and took the signal. Never this process itself, nor pid 1."""
+    """Whether the process ran and took the signal. Never this process itself, nor pid 1."""
     if proc.pid in (0, 1, os.getpid()) or not alive(proc):
         return False
     with suppress(ProcessLookupError, PermissionError):
@@ -177,7 +176,7 @@ def _mine() -> Iterator[psutil.Process]:
 def _environment(process: psutil.Process) -> dict[str, str]:
     try:
         return process.environ()
-    except (psutil.Error, OSError):  # it has ended, or is another's although its real user is ours
+    except (psutil.Error, OSError):  # it has ended, or is another user's although its real user is ours
         return {}
 
 
@@ -204,25 +203,26 @@ def _started_elsewhere(pid: int) -> float | None:
 
 def serving(*words: str) -> list[Proc]:
     """Processes of this user that lead a session of their own and have all of `words` on their command line."""
-    found = []
-    for one in _mine():
+    servers = []
+    for process in _mine():
         try:
-            if os.getsid(one.pid) == one.pid and set(words) <= set(one.cmdline()) and (proc := find(one.pid)):
-                found.append(proc)
+            pid = process.pid
+            if os.getsid(pid) == pid and set(words) <= set(process.cmdline()) and (proc := find(pid)):
+                servers.append(proc)
         except (psutil.Error, OSError):
             continue
-    return found
+    return servers
 
 
-def told(pids: list[int]) -> list[str]:
-    """Processes in words, for people: pid, parent, age, state and command line, one a line."""
+def describe_processes(pids: list[int]) -> list[str]:
+    """Processes for a person to read: pid, parent, age, state and command line, one a line."""
     lines = []
     for pid in pids:
         try:
-            one = psutil.Process(pid)
-            age = int(time.time() - one.create_time())
-            command = " ".join(one.cmdline())[:200] or one.name()
-            lines.append(f"{pid} (parent {one.ppid()}, {age} s, {one.status()}) {command}")
+            process = psutil.Process(pid)
+            age = int(time.time() - process.create_time())
+            command = " ".join(process.cmdline())[:200] or process.name()
+            lines.append(f"{pid} (parent {process.ppid()}, {age} s, {process.status()}) {command}")
         except psutil.Error:
             continue
     return lines

@@ -1,7 +1,7 @@
-"""File events for the event loop: watchdog on a few folders, each with a callback in the loop's thread.
+"""File events for the event loop: watchdog on a few folders, with callbacks in the loop's thread.
 
-Says only that something happened at a path; what is there now the caller looks up. Nothing here is trusted to be
-complete: a network file system says nothing, an overflow loses events. The worker's slow poll is the safety net.
+A callback gets the path at which something happened; the caller looks at the file itself. Events can be missing: a
+network file system sends none, and an overflow loses some. The worker's slow look is the safety net.
 """
 
 from __future__ import annotations
@@ -34,25 +34,25 @@ log = logging.getLogger(__name__)
 
 
 class OnlyOverflows(logging.Filter):
-    """Of what watchdog logs, lets one line pass: that events were lost. It complains of its own threads as they end."""
+    """Passes one line of watchdog's log: that events were lost. The others are about its threads as they end."""
 
-    told = False
+    reported = False
 
     def filter(self, record: logging.LogRecord) -> bool:
         if not record.name.startswith("watchdog"):
             return True
-        if self.told or "overflow" not in record.getMessage():
+        if self.reported or "overflow" not in record.getMessage():
             return False
-        record.msg = "file events were lost (too many at once); the next slow look finds what they told"
+        record.msg = "file events were lost (too many at once); the next slow look finds what they reported"
         record.args = ()
-        self.told = True
+        self.reported = True
         return True
 
 
-def _no_waiting_for_the_other_half_of_a_move() -> None:
-    """watchdog holds back every event of a folder for 0.5 s behind a file that was moved out of it.
+def _report_moves_at_once() -> None:
+    """Switch off a delay: watchdog holds back all events of a folder for 0.5 s after a file was moved out of it.
 
-    Each claim moves a file out of queue/. A move reported as two events serves us as well.
+    Each claim moves a file out of queue/. A move that is reported as two events is as good.
     """
     with contextlib.suppress(ImportError):
         from watchdog.observers.inotify_move_event_grouper import InotifyMoveEventGrouper
@@ -64,12 +64,12 @@ class Watcher:
     """One observer for a process; `watch()` adds a folder. Use as a context manager inside a running loop."""
 
     def __init__(self, *, enabled: bool = True) -> None:
-        """`enabled=False` watches nothing: for file systems that tell nothing, where the poll must do."""
+        """`enabled=False` watches nothing: for file systems that send no events."""
         self._enabled = enabled
-        _no_waiting_for_the_other_half_of_a_move()
+        _report_moves_at_once()
         self._loop = asyncio.get_running_loop()
         self._folders: dict[Path, _Folder] = {}
-        self._told = False
+        self._warned = False
         self._observer: BaseObserver | None = None
 
     def __enter__(self) -> Watcher:
@@ -79,7 +79,7 @@ class Watcher:
                 observer.start()
                 self._observer = observer
         except (OSError, RuntimeError) as problem:
-            self._tell("files", problem)
+            self._warn("files", problem)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -93,7 +93,7 @@ class Watcher:
 
         Of several events of one file before the loop has its turn, one is reported. `names`: only of these files.
 
-        Where the system refuses to watch (no watches left, no such folder), says so once and lets the poll do it.
+        Where the system refuses to watch (no watches left, no such folder), one warning is logged, and nothing raised.
         """
         folder = self._folders.get(path) or self._begin(path)
         listener = (on_change, frozenset(names))
@@ -111,14 +111,14 @@ class Watcher:
             if self._observer:
                 folder.watch = self._observer.schedule(folder, str(path), event_filter=KINDS)
         except (OSError, RuntimeError) as problem:
-            self._tell(path, problem)
+            self._warn(path, problem)
         return folder
 
-    def _tell(self, what: object, problem: Exception) -> None:
-        """Say once that the slow look must do."""
-        if not self._told:
+    def _warn(self, what: object, problem: Exception) -> None:
+        """Warn once that only the slow look finds changes."""
+        if not self._warned:
             log.warning("cannot watch %s (%s); looking at everything every few seconds instead", what, problem)
-        self._told = True
+        self._warned = True
 
     def _end(self, path: Path) -> None:
         folder = self._folders.pop(path)

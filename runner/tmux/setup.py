@@ -1,4 +1,4 @@
-"""What is settled before tmux is talked to: which tmux, on which socket, in what words, and how a server is set.
+"""What is decided before tmux is called: which binary, which socket, how words are quoted, and a server's settings.
 
 Starts nothing but `tmux -V`.
 """
@@ -40,18 +40,18 @@ def find_tmux() -> str:
         raise Unready(f"tmux is not installed: {install_line()}")
     version = tmux_version(binary)
     if version < OLDEST:
-        found, needed = (".".join(map(str, v)) for v in (version, OLDEST))
-        raise Unready(f"{binary} is tmux {found}, and {needed} or newer is needed: {install_line()}")
+        actual, needed = (".".join(map(str, v)) for v in (version, OLDEST))
+        raise Unready(f"{binary} is tmux {actual}, and {needed} or newer is needed: {install_line()}")
     return str(Path(binary).absolute())
 
 
 def tmux_version(binary: str) -> tuple[int, int]:
     """`(3, 3)` for "tmux 3.3a" or "tmux next-3.3"; a build that names no number ("tmux master") counts as newest."""
     try:
-        told = subprocess.run([binary, "-V"], capture_output=True, text=True, timeout=ANSWER_SECONDS, check=True).stdout
+        text = subprocess.run([binary, "-V"], capture_output=True, text=True, timeout=ANSWER_SECONDS, check=True).stdout
     except (OSError, subprocess.SubprocessError) as error:
-        raise Unready(f"{binary} does not tell its version ({error}): {install_line()}") from error
-    number = re.search(r"(\d+)\.(\d+)", told) if "openbsd" not in told else None
+        raise Unready(f"{binary} does not print its version ({error}): {install_line()}") from error
+    number = re.search(r"(\d+)\.(\d+)", text) if "openbsd" not in text else None
     return (int(number[1]), int(number[2])) if number else (sys.maxsize, 0)
 
 
@@ -87,7 +87,7 @@ def quote(word: str) -> str:
     """`word` as one word of tmux's command language, whatever it holds but NUL (ValueError).
 
     Inside double quotes tmux expands `$` and `~`, drops blanks after a newline and joins lines at a backslash;
-    an octal escape is the one form that is never looked at again.
+    only octal escapes are left alone.
     """
     raw = os.fsencode(word)
     if 0 in raw:
@@ -100,8 +100,8 @@ def command(*words: str) -> str:
     return " ".join(map(quote, words))
 
 
-# Run by tmux when a program has ended, as `sh -c REPORT PATH STATUS SIGNAL`. It must say nothing and end with 0: tmux
-# would show the words over the last screen. No single quote, no `#`: it stands in both a shell's and tmux's quotes.
+# Run by tmux when a program has ended, as `sh -c REPORT PATH STATUS SIGNAL`. It prints nothing and exits with 0: tmux
+# would show its output over the last screen. No single quote, no `#`: it is quoted for a shell and for tmux.
 # On macOS tmux names the signal ("kill"), and `kill -l` turns a name into its number.
 _LINE = r"{\"version\":1,\"at\":\"%s\",\"event\":\"exited\",\"data\":{\"status\":%s,\"signal\":%s}}\n"
 _REPORT = (
@@ -114,7 +114,7 @@ _REPORT = (
 _ENDED = f"/bin/sh -c '{_REPORT}' '#{{@events}}' '#{{pane_dead_status}}' '#{{pane_dead_signal}}'"
 _HOOK = f"run-shell -b {quote(_ENDED)}"
 
-# Said before every launch too: another worker's server, or one that died and starts again, is set the same.
+# Sent before every launch too: the server may be another worker's, or a new one in place of one that died.
 # default-shell runs the hook, and a service account's own may be /usr/sbin/nologin.
 SETTINGS = "\n".join(
     [
@@ -154,7 +154,7 @@ def escaped(path: Path) -> str:
 
 
 def clean_environment() -> dict[str, str]:
-    """What a server and its sessions get of the caller's environment: enough to run, in UTF-8, and nothing else."""
+    """The part of the caller's environment that a server and its sessions get: enough to run, in UTF-8."""
     kept = {name: os.environ[name] for name in _KEPT if os.environ.get(name)}
     spoken = {name: os.environ[name] for name in ("LANG", "LC_ALL") if _is_utf8(os.environ.get(name, ""))}
     fallback = "en_US.UTF-8" if sys.platform == "darwin" else "C.UTF-8"

@@ -1,7 +1,7 @@
 """The door to tmux: sessions on a server of our own socket, each with one program, and their screens and ends.
 
-It knows nothing of jobs, agents or files of the home but two paths it is given: the socket and a session's events file.
-tmux itself reports a program's end, by one JSON line in the events file, whether or not anybody waits for it here.
+It knows no jobs and no agents, and of the home only two paths: the socket and a session's events file. tmux itself
+reports a program's end, by one JSON line in the events file, whether or not a process of ours waits for it.
 
 Every command that carries a value (environment, argv) goes to tmux through stdin, in tmux's own command language,
 so no value is ever seen in `ps`.
@@ -44,7 +44,7 @@ _SESSION = re.compile(r"[0-9a-z][0-9a-z-]*")
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _UNHEARD = ("no server running on", "(No such file or directory)")
 _NO_SERVER = (*_UNHEARD, "no current target")  # the last: it has no session
-# The server ended while it was asked, perhaps without a word: asking again is right, it took all its sessions along.
+# The server ended during the request, perhaps without a message. Asking again is right: its sessions have ended too.
 _LOST = ("server exited", "lost server", "[server exited", "[lost server")
 PAUSE = 0.05  # seconds between two tries to reach a server that runs
 _NO_SESSION = ("can't find session", "can't find pane", "can't find window")
@@ -55,7 +55,7 @@ _NO_SESSION = ("can't find session", "can't find pane", "can't find window")
 
 @dataclass(frozen=True, slots=True)
 class Pane:
-    """One session as tmux tells it. `pid` is the program's; `status` and `signal` are None while it runs.
+    """One session as tmux reports it. `pid` is the program's; `status` and `signal` are None while it runs.
 
     `dead`: the program has ended, and how is known if it ever will be.
 
@@ -78,7 +78,7 @@ class View:
 
 
 class Terminal(Protocol):
-    """What the rest asks of a terminal multiplexer. A session is named by digits, small letters and dashes."""
+    """What muxq needs of a terminal multiplexer. A session's name is digits, small letters and dashes."""
 
     async def start(self) -> None: ...
 
@@ -164,8 +164,8 @@ class Tmux:
         new = command("new-session", "-d", "-E", "-P", "-F", "#{pane_pid}", *place, *settings, "--", *begin)
         # One line is one group: tmux looks at no ended program before it is through, so the hook always finds its file.
         mark = command("set-option", "-t", f"={session}:", "@events", escaped(events.absolute()))
-        told = await self._tell(f"{SETTINGS}{new} ; {mark}\n")
-        return Pane(session=session, pid=int(told), dead=False, status=None, signal=None)
+        pid = await self._tell(f"{SETTINGS}{new} ; {mark}\n")
+        return Pane(session=session, pid=int(pid), dead=False, status=None, signal=None)
 
     async def panes(self) -> dict[str, Pane]:
         """Every session of the server by its name; {} when no server runs. One call, unless tmux missed an end."""
@@ -194,12 +194,12 @@ class Tmux:
             pause = min(2 * pause + 0.002, 1.0)
 
     async def _panes(self) -> tuple[int, dict[str, Pane], bool]:
-        """The server's pid, its sessions, and whether tmux has missed the end of one: that is not told as dead yet.
+        """The server's pid, its sessions, and whether tmux missed the end of one, which is not reported as dead yet.
 
         A tmux built with libutempter (Debian's and Ubuntu's, 3.3a and 3.4 measured) has no handler for SIGCHLD while it
         removes its record of a closed terminal, which is just when the program ends: up to one end in three is missed.
-        It stays a zombie, without a status, until the next SIGCHLD. One whose pid is gone was reaped, and if that was
-        just after tmux spoke, tmux knows more by now.
+        It stays a zombie, without a status, until the next SIGCHLD. One whose pid is gone was reaped; if that was just
+        after tmux answered, tmux knows more by now.
         """
         reaped: set[int] = set()
         while True:
@@ -212,8 +212,8 @@ class Tmux:
                 break
             reaped |= gone
         missed = wordless - reaped
-        told = {name: replace(pane, dead=False) if pane.pid in missed else pane for name, pane in panes.items()}
-        return server, told, bool(missed)
+        known = {name: replace(pane, dead=False) if pane.pid in missed else pane for name, pane in panes.items()}
+        return server, known, bool(missed)
 
     async def _list(self) -> tuple[int, dict[str, Pane]]:
         fields = "#{pid}:#{session_name}:#{pane_pid}:#{pane_dead}:#{pane_dead_status}:#{pane_dead_signal}"
@@ -228,7 +228,7 @@ class Tmux:
     async def screen(self, session: str) -> str:
         """The lines on the session's screen now, or when its program ended.
 
-        tmux 3.3 drops what it has not read yet when a program ends: the very last words may be missing (measured: one
+        tmux 3.3 drops output that it has not read when a program ends: the last words may be missing (measured: one
         screen in eight of programs that print and end at once, eight side by side).
         """
         return await self._run("capture-pane", "-p", "-t", _target(session))
@@ -283,7 +283,7 @@ class Tmux:
         return [self.binary, "-u", "-S", str(self.socket), "-f", "/dev/null"]
 
     async def _tell(self, script: str) -> str:
-        """Have a server (started if none runs) obey `script`; returns what it prints."""
+        """Have a server (started if none runs) run the commands of `script`; returns their output."""
         return await self._run("start-server", ";", "source-file", "-", given=script)
 
     async def _run(self, *words: str, given: str = "") -> str:
@@ -291,27 +291,27 @@ class Tmux:
         return await asyncio.to_thread(self._call, words, given)
 
     def _call(self, words: Sequence[str], given: str) -> str:
-        """Ask the server; one is started only where none of this socket runs, whether or not the socket is there."""
+        """Ask the server; one is started only where none runs for this socket, whether or not the socket exists."""
         deadline, start = time.monotonic() + ANSWER_SECONDS, False
         while True:
             if not self.socket.exists():
                 self._revive()
-            code, told, said = self._ask(words, given, start=start)
+            code, output, complaint = self._ask(words, given, start=start)
             if code == 0:
-                return told
-            unheard, lost = any(mark in said for mark in _UNHEARD), not said or said.startswith(_LOST)
+                return output
+            unheard, lost = any(mark in complaint for mark in _UNHEARD), not complaint or complaint.startswith(_LOST)
             hidden = unheard and bool(process.serving("start-server", str(self.socket)))
             if unheard and not hidden and not start and words[0] == "start-server":
                 start = True
             elif not (hidden or lost):
-                raise self._error(words, said)
+                raise self._error(words, complaint)
             elif time.monotonic() > deadline:
-                raise Unready(f"the tmux server of {self.socket} runs, and does not answer: {said}")
+                raise Unready(f"the tmux server of {self.socket} runs, and does not answer: {complaint}")
             else:
                 time.sleep(PAUSE)
 
     def _revive(self) -> None:
-        """Have a server whose socket was deleted make it anew: without, its sessions can be neither seen nor ended."""
+        """Have a server whose socket was deleted make a new one: without it nobody can see or end its sessions."""
         for server in process.serving("start-server", str(self.socket)):
             with suppress(OSError):
                 os.kill(server.pid, signal.SIGUSR1)
@@ -320,7 +320,7 @@ class Tmux:
                 time.sleep(0.005)
 
     def _ask(self, words: Sequence[str], given: str, *, start: bool) -> tuple[int, str, str]:
-        """One tmux process: its exit code, what it printed, and what it complained of."""
+        """Run one tmux process; returns its exit code, its output, and its complaint (stderr and output)."""
         try:
             done = subprocess.run(
                 [*self._client(), *([] if start else ["-N"]), *words],
@@ -335,15 +335,15 @@ class Tmux:
             raise Unready(f"tmux does not answer on {self.socket} within {ANSWER_SECONDS:g} s") from error
         except OSError as error:
             raise Unready(f"{self.binary} does not start ({error}): {install_line()}") from error
-        told = done.stdout.decode(errors="replace")
-        return done.returncode, told, (done.stderr.decode(errors="replace") + told).strip()
+        output = done.stdout.decode(errors="replace")
+        return done.returncode, output, (done.stderr.decode(errors="replace") + output).strip()
 
-    def _error(self, words: Sequence[str], said: str) -> MuxqError:
-        if any(mark in said for mark in _NO_SERVER):
-            return _NoServer(f"no tmux server on {self.socket}: {said}")
-        if any(mark in said for mark in _NO_SESSION):
-            return NotFound(f"no such session on {self.socket}: {said}")
-        return Unready(f"tmux refused {words[0]} on {self.socket}: {said}")
+    def _error(self, words: Sequence[str], complaint: str) -> MuxqError:
+        if any(mark in complaint for mark in _NO_SERVER):
+            return _NoServer(f"no tmux server on {self.socket}: {complaint}")
+        if any(mark in complaint for mark in _NO_SESSION):
+            return NotFound(f"no such session on {self.socket}: {complaint}")
+        return Unready(f"tmux refused {words[0]} on {self.socket}: {complaint}")
 
 
 async def screen_of(terminal: Terminal, session: str) -> str:
@@ -354,12 +354,12 @@ async def screen_of(terminal: Terminal, session: str) -> str:
 
 
 def of_home(path: Path) -> Tmux:
-    """The server of the home at `path`. Nothing is started. Unready where there is no tmux that is new enough."""
+    """The server of the home at `path`; it is not started. Unready where no tmux is installed that is new enough."""
     return Tmux(socket_path(path), find_tmux())
 
 
 class _NoServer(NotFound):
-    """Nobody listens on the socket, or the server there has no session at all."""
+    """No server listens on the socket, or it has no session at all."""
 
 
 def _target(session: str) -> str:
@@ -374,11 +374,11 @@ def _pane(line: str) -> Pane:
     return Pane(session, int(pid), over, int(status) if status else None, _signal(signalled))
 
 
-def _signal(told: str) -> int | str | None:
-    """tmux tells a number on Linux and a name on macOS and the BSDs."""
-    if not told:
+def _signal(text: str) -> int | str | None:
+    """A signal from tmux: a number on Linux, a name on macOS and the BSDs."""
+    if not text:
         return None
-    if told.isdigit():
-        return int(told)
-    name = f"SIG{told.upper().removeprefix('SIG')}"
-    return int(signal.Signals[name]) if name in signal.Signals.__members__ else told
+    if text.isdigit():
+        return int(text)
+    name = f"SIG{text.upper().removeprefix('SIG')}"
+    return int(signal.Signals[name]) if name in signal.Signals.__members__ else text

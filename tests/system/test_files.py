@@ -175,8 +175,8 @@ def test_a_folder_is_not_read(folder: Path) -> None:
 
 def test_a_socket_is_not_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
-    with socket.socket(socket.AF_UNIX) as made:
-        made.bind("s")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("s")
         with pytest.raises(BadInput, match="it cannot be read"):
             files.read_bounded(folder / "s", 100)
 

@@ -133,10 +133,10 @@ def test_a_process_that_is_just_becoming_another_program_is_found(mark: str, bas
     for _ in range(4):
         chain = f"exec bash -c {shlex.quote(chain)}"
     for _ in range(20):
-        one = bash(chain)
-        assert [[proc.pid for proc in marked(MARK, mark)] for _ in range(5)] == 5 * [[one.pid]]
-        one.kill()
-        one.wait()
+        process = bash(chain)
+        assert [[proc.pid for proc in marked(MARK, mark)] for _ in range(5)] == 5 * [[process.pid]]
+        process.kill()
+        process.wait()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc/PID/environ")
@@ -144,19 +144,19 @@ def test_a_process_that_is_just_becoming_another_program_is_found(mark: str, bas
 def test_a_process_is_found_however_often_it_becomes_another_while_it_is_looked_at(
     mark: str, bash: Callable, tmp_path: Path, wait_until: Wait, monkeypatch: pytest.MonkeyPatch, part: int
 ) -> None:
-    one, looks = bash("echo $$ > ready; exec sleep 60"), 0
+    becoming, looks = bash("echo $$ > ready; exec sleep 60"), 0
     pid_in(tmp_path / "ready", wait_until)
 
     def disturbed(path: str, mode: str) -> io.BufferedIOBase:
         """What the kernel gives to a reader whose process has just become another: its memory is not that any more."""
         nonlocal looks
-        if path != f"/proc/{one.pid}/environ" or looks == 10:
+        if path != f"/proc/{becoming.pid}/environ" or looks == 10:
             return open(path, mode)  # type: ignore[return-value]
         looks += 1
         return io.BytesIO(b"x" * part)
 
     monkeypatch.setattr(process, "open", disturbed, raising=False)
-    assert ([proc.pid for proc in marked(MARK, mark)], looks) == ([one.pid], 10)
+    assert ([proc.pid for proc in marked(MARK, mark)], looks) == ([becoming.pid], 10)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc/PID/environ")
@@ -211,9 +211,9 @@ def test_a_zombie_is_not_alive(bash: Callable, wait_until: Wait) -> None:
     assert psutil.pid_exists(zombie.pid)
 
 
-@pytest.mark.parametrize("told", [True, False])
-def test_the_end_of_a_process_is_waited_for(bash: Callable, monkeypatch: pytest.MonkeyPatch, told: bool) -> None:
-    if not told:
+@pytest.mark.parametrize("pidfd", [True, False])
+def test_the_end_of_a_process_is_waited_for(bash: Callable, monkeypatch: pytest.MonkeyPatch, pidfd: bool) -> None:
+    if not pidfd:
         monkeypatch.delattr(os, "pidfd_open", raising=False)  # as on macOS
     sleeper = bash("exec sleep 60")
 

@@ -59,8 +59,8 @@ def works(site: Site, wait_until: Wait) -> None:
 def test_without_any_file_events_all_is_found_and_it_is_said_once(site: Site, wait_until: Wait, name: str) -> None:
     site.start(*limited(name), *HASTY, "work", "--jobs", "2")
     works(site, wait_until)
-    told = [line for line in site.log().splitlines() if "limit reached" in line]
-    assert (len(told), "cannot watch" in told[0], "looking at everything every few seconds" in told[0]) == (
+    lines = [line for line in site.log().splitlines() if "limit reached" in line]
+    assert (len(lines), "cannot watch" in lines[0], "looking at everything every few seconds" in lines[0]) == (
         1,
         True,
         True,

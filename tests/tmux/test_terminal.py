@@ -45,19 +45,19 @@ print(ascii(got), file=open(sys.argv[1], 'w'))"""
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """A short path: the tests' own are too long for a socket on some systems."""
-    made = Path(tempfile.mkdtemp(prefix="muxq-", dir="/tmp")).resolve()
-    yield made
-    shutil.rmtree(made)
+    path = Path(tempfile.mkdtemp(prefix="muxq-", dir="/tmp")).resolve()
+    yield path
+    shutil.rmtree(path)
 
 
 @pytest.fixture
 def tmux(folder: Path, wait_until: Wait) -> Iterator[Tmux]:
-    made = Tmux(folder / "tmux.sock", find_tmux())
-    yield made
-    for session in panes(made):
-        run(made.kill(session))
-    run(made.stop_if_empty())
-    wait_until(lambda: b"no server" in plain(made, "list-sessions").stderr or not made.socket.exists())
+    server = Tmux(folder / "tmux.sock", find_tmux())
+    yield server
+    for session in panes(server):
+        run(server.kill(session))
+    run(server.stop_if_empty())
+    wait_until(lambda: b"no server" in plain(server, "list-sessions").stderr or not server.socket.exists())
 
 
 def run(awaitable: Any) -> Any:
@@ -93,7 +93,7 @@ def ended(tmux: Tmux, path: Path, wait_until: Wait, session: str = "a-1") -> dic
     return event["data"]
 
 
-def told(path: Path, wait_until: Wait) -> Any:
+def reported(path: Path, wait_until: Wait) -> Any:
     wait_until(lambda: path.exists() and path.read_text().endswith("\n"))
     return json.loads(path.read_text())
 
@@ -113,12 +113,12 @@ def test_a_word_with_a_nul_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "version"),
+    ("line", "version"),
     [("tmux 3.3a", (3, 3)), ("tmux 3.2", (3, 2)), ("tmux next-3.6", (3, 6)), ("tmux 2.9a", (2, 9)),
      ("tmux master", (sys.maxsize, 0)), ("tmux openbsd-7.4", (sys.maxsize, 0))],
 )  # fmt: skip
-def test_the_version_is_read_whatever_it_looks_like(tmp_path: Path, said: str, version: tuple[int, int]) -> None:
-    assert tmux_version(fake(tmp_path, f"echo {said}")) == version
+def test_the_version_is_read_whatever_it_looks_like(tmp_path: Path, line: str, version: tuple[int, int]) -> None:
+    assert tmux_version(fake(tmp_path, f"echo {line}")) == version
 
 
 def test_a_tmux_that_is_too_old_is_refused_with_what_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,7 +128,7 @@ def test_a_tmux_that_is_too_old_is_refused_with_what_is_needed(tmp_path: Path, m
 
 
 def test_a_binary_that_is_no_tmux_is_unready(tmp_path: Path) -> None:
-    with pytest.raises(Unready, match="does not tell its version"):
+    with pytest.raises(Unready, match="does not print its version"):
         tmux_version(str(tmp_path / "none"))
 
 
@@ -197,7 +197,7 @@ def test_argv_environment_and_folder_reach_the_program_as_they_are(tmux: Tmux, f
     argv = [sys.executable, "-c", TELL, str(out), *NASTY]
     env = {"VALUES": "\n".join(NASTY), "EMPTY": ""}
     run(tmux.launch("a-1", argv, cwd=place, env=env, events=folder / "events.jsonl"))
-    words, environ, cwd = told(out, wait_until)
+    words, environ, cwd = reported(out, wait_until)
     assert words == NASTY
     assert cwd == str(place)
     added = {"TMUX", "TMUX_PANE", "TERM_PROGRAM", "TERM_PROGRAM_VERSION", "PWD", "LC_CTYPE", "SHLVL", "_"}
@@ -217,7 +217,7 @@ def test_a_program_of_one_word_meets_no_shell(tmux: Tmux, folder: Path, wait_unt
 @lifecycle
 def test_the_pid_of_a_launch_is_the_programs(tmux: Tmux, folder: Path, wait_until: Wait) -> None:
     pane = launch(tmux, "a-1", "/bin/sh", "-c", 'echo $$ > "$0"; exec sleep 60', str(folder / "pid"), folder=folder)
-    assert told(folder / "pid", wait_until) == pane.pid
+    assert reported(folder / "pid", wait_until) == pane.pid
     assert panes(tmux) == {"a-1": Pane("a-1", pane.pid, dead=False, status=None, signal=None)}
 
 
@@ -229,7 +229,7 @@ def test_a_session_does_not_depend_on_who_started_the_server(
     monkeypatch.setenv("USER", "someone-else")
     monkeypatch.setenv("SHELL", "/bin/of-mine")
     launch(tmux, "a-1", sys.executable, "-c", TELL, str(folder / "out"), folder=folder)
-    environ = told(folder / "out", wait_until)[1]
+    environ = reported(folder / "out", wait_until)[1]
     assert (environ["USER"], environ["SHELL"]) == ("someone-else", "/bin/of-mine")
 
 
@@ -239,7 +239,7 @@ def test_argv_longer_than_tmux_takes_on_its_own_command_line_arrives(
 ) -> None:
     long = "x" * 100_000
     launch(tmux, "a-1", sys.executable, "-c", TELL, str(folder / "out"), long, folder=folder)
-    assert told(folder / "out", wait_until)[0] == [long]
+    assert reported(folder / "out", wait_until)[0] == [long]
 
 
 @lifecycle
@@ -326,7 +326,7 @@ def test_a_program_that_is_killed_leaves_its_signal_although_a_child_holds_its_t
 ) -> None:
     script = "trap '' HUP; sleep 60 & echo $! > \"$0\"; wait"
     pane = launch(tmux, "a-1", "/bin/sh", "-c", script, str(folder / "child"), folder=folder)
-    child = told(folder / "child", wait_until)
+    child = reported(folder / "child", wait_until)
     os.kill(pane.pid, signal.SIGKILL)
     number = 9 if tmux_version(tmux.binary) >= (3, 3) else None
     assert ended(tmux, folder / "events.jsonl", wait_until) == {"status": None, "signal": number}
@@ -341,8 +341,8 @@ def test_programs_that_end_at_once_are_all_reported_whole(tmux: Tmux, folder: Pa
     async def many() -> None:
         for number in range(100):
             await tmux.launch(f"a-{number}", ["/bin/sh", "-c", "exit 4"], cwd=folder, env={}, events=path)
-        found = await asyncio.gather(*(tmux.ended(f"a-{number}") for number in range(100)))
-        assert {(pane.dead, pane.status) for pane in found} == {(True, 4)}
+        ends = await asyncio.gather(*(tmux.ended(f"a-{number}") for number in range(100)))
+        assert {(pane.dead, pane.status) for pane in ends} == {(True, 4)}
 
     run(many())
     wait_until(lambda: len(path.read_text().splitlines()) == 100, timeout=30)
@@ -351,14 +351,14 @@ def test_programs_that_end_at_once_are_all_reported_whole(tmux: Tmux, folder: Pa
 
 @lifecycle
 def test_an_end_is_noticed_and_reported_although_tmux_may_miss_it(tmux: Tmux, folder: Path) -> None:
-    async def one(number: int) -> tuple[int | None, bool]:
+    async def end_of(number: int) -> tuple[int | None, bool]:
         path = folder / f"events-{number}"
         await tmux.launch(f"a-{number}", ["/bin/sh", "-c", "sleep 0.05; exit 9"], cwd=folder, env={}, events=path)
         pane = await asyncio.wait_for(tmux.ended(f"a-{number}"), 10)
         return pane.status, pane.dead
 
     async def one_by_one() -> list[tuple[int | None, bool]]:
-        return [await one(number) for number in range(15)]
+        return [await end_of(number) for number in range(15)]
 
     assert run(one_by_one()) == [(9, True)] * 15
 
@@ -367,7 +367,7 @@ def test_an_end_is_noticed_and_reported_although_tmux_may_miss_it(tmux: Tmux, fo
 def test_a_program_that_closes_its_terminal_and_goes_on_is_not_dead(tmux: Tmux, folder: Path, wait_until: Wait) -> None:
     script = "trap '' HUP; exec <&- >&- 2>&-; echo $$ > closed; exec sleep 60"
     pane = launch(tmux, "a-1", "/bin/sh", "-c", script, folder=folder)
-    told(folder / "closed", wait_until)
+    reported(folder / "closed", wait_until)
     wait_until(lambda: plain(tmux, "display-message", "-p", "-t", "=a-1:", "#{pane_dead}").stdout.strip() == b"1")
     assert panes(tmux) == {"a-1": pane}
     os.kill(pane.pid, signal.SIGKILL)
@@ -414,13 +414,13 @@ def test_a_report_that_cannot_be_written_spoils_no_screen(tmux: Tmux, folder: Pa
 
 
 @lifecycle
-@pytest.mark.parametrize(("program", "said"), [("/no/such", "not found"), ("/", "denied|directory")])
+@pytest.mark.parametrize(("program", "words"), [("/no/such", "not found"), ("/", "denied|directory")])
 def test_a_program_that_cannot_start_says_why(
-    tmux: Tmux, folder: Path, wait_until: Wait, program: str, said: str
+    tmux: Tmux, folder: Path, wait_until: Wait, program: str, words: str
 ) -> None:
     launch(tmux, "a-1", program, folder=folder)
     assert ended(tmux, folder / "events.jsonl", wait_until)["status"] in (126, 127)
-    wait_until(lambda: any(word in run(tmux.screen("a-1")).lower() for word in [*said.split("|"), "no such file"]))
+    wait_until(lambda: any(word in run(tmux.screen("a-1")).lower() for word in [*words.split("|"), "no such file"]))
 
 
 @lifecycle
@@ -557,10 +557,10 @@ def test_a_launch_while_the_server_stops_is_never_lost(tmux: Tmux, folder: Path)
         await tmux.start()
         new = tmux.launch("a-1", ["/bin/sleep", "60"], cwd=folder, env={}, events=folder / "events.jsonl")
         await asyncio.gather(tmux.stop_if_empty(), new, tmux.stop_if_empty())
-        found = await tmux.panes()
+        panes = await tmux.panes()
         await tmux.kill("a-1")
         await tmux.stop_if_empty()
-        return found
+        return panes
 
     for _ in range(20):
         assert list(run(race())) == ["a-1"]
@@ -612,11 +612,11 @@ def fake(folder: Path, script: str) -> str:
 def test_how_a_program_ended_is_asked_again_where_tmux_learned_it_meanwhile(folder: Path, ask: Any) -> None:
     program = subprocess.Popen(["true"])
     program.wait()
-    told = iter([f"{os.getpid()}:s:{program.pid}:1::", *10 * [f"{os.getpid()}:s:{program.pid}:1:7:"]])
+    answers = iter([f"{os.getpid()}:s:{program.pid}:1::", *10 * [f"{os.getpid()}:s:{program.pid}:1:7:"]])
 
     class Slow(Tmux):
         async def _run(self, *words: str, given: str = "") -> str:
-            return next(told)
+            return next(answers)
 
     assert run(ask(Slow(folder / "tmux.sock"))).status == 7
 
