@@ -113,7 +113,7 @@ _NO_RESULT = (Output.MISSING, Output.OLD, Output.INVALID)
 
 def _stalled_at(e: Evidence) -> float:
     """When the silence will have been too long. Not where a person was asked, or where a result is already there."""
-    if e.progress.attention or e.output is Output.VALID or e.stall == math.inf:
+    if e.stall == math.inf or e.output is Output.VALID or e.progress.attention:
         return math.inf
     return max(e.launched, e.last_event, e.output_since, e.driven_since) + e.stall
 

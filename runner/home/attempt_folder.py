@@ -6,6 +6,7 @@ attempt.json is written before the launch, so that any worker can go on with the
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,58 +16,60 @@ from runner.home.records import AttemptRecord, OutcomeRecord
 from runner.system import files
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class AttemptFolder:
+    """The paths of one attempt. Makes nothing."""
+
     job: str
     number: int
     path: Path
 
-    @property
+    @cached_property
     def session(self) -> str:
         """The tmux session's name, and the mark on every process of the attempt (MUXQ_ATTEMPT)."""
         return f"{self.job}-{self.number}"
 
-    @property
+    @cached_property
     def prompt(self) -> Path:
         return self.path / "prompt.md"
 
-    @property
+    @cached_property
     def settings(self) -> Path:
         return self.path / "settings.json"
 
-    @property
+    @cached_property
     def events(self) -> Path:
         return self.path / "events.jsonl"
 
-    @property
+    @cached_property
     def screen(self) -> Path:
         return self.path / "screen.txt"
 
-    @property
+    @cached_property
     def status(self) -> Path:
         """What the agent gave its status line last: model, cost, limits."""
         return self.path / "status.json"
 
-    @property
+    @cached_property
     def mode(self) -> Path:
         """Says who drives: muxq, a person, or nobody."""
         return self.path / "mode.json"
 
-    @property
+    @cached_property
     def keep(self) -> Path:
         """Exists while the session is to stay open after the result."""
         return self.path / "keep.json"
 
-    @property
+    @cached_property
     def diff(self) -> Path:
         return self.path / "diff.patch"
 
-    @property
+    @cached_property
     def dialog(self) -> Path:
         """The screen on which a dialog waits for a person."""
         return self.path / "dialog.txt"
 
-    @property
+    @cached_property
     def post_mortem(self) -> Path:
         """What stood still, after a timeout or a stall."""
         return self.path / "post-mortem.txt"
@@ -75,7 +78,7 @@ class AttemptFolder:
         """The copy of an output that was not what the job asked for."""
         return self.path / f"invalid-output{suffix}"
 
-    @property
+    @cached_property
     def work(self) -> Path:
         """The workdir of a job that names none."""
         return self.path / "work"
