@@ -12,8 +12,8 @@ from runner.attempts.contract import identity, problem, repair
 from runner.home.records import Contract, Identity
 
 
-def contract(path: Path, **said: object) -> Contract:
-    return Contract(str(path), **said)  # type: ignore[arg-type]
+def contract(path: Path, **keys: object) -> Contract:
+    return Contract(str(path), **keys)  # type: ignore[arg-type]
 
 
 def test_the_identity_is_inode_size_and_time(tmp_path: Path) -> None:
@@ -44,17 +44,17 @@ def test_a_file_of_the_same_size_and_time_in_its_place_is_another_version(tmp_pa
 
 
 def test_a_contract_survives_being_written_as_json(tmp_path: Path) -> None:
-    made = Contract("/x", "json", 5, Identity(1, 2, 3))
-    assert Contract.load(asdict(made)) == made
+    original = Contract("/x", "json", 5, Identity(1, 2, 3))
+    assert Contract.load(asdict(original)) == original
 
 
 def test_a_contract_without_an_old_file_survives_being_written_as_json() -> None:
-    made = Contract("/x", "text", 0)
-    assert Contract.load(asdict(made)) == made
+    original = Contract("/x", "text", 0)
+    assert Contract.load(asdict(original)) == original
 
 
 @pytest.mark.parametrize(
-    ("data", "said", "words"),
+    ("data", "keys", "words"),
     [
         (b"x", {}, ""),
         (b"", {}, "the output file has 0 bytes, fewer than the 1 asked for"),
@@ -70,9 +70,9 @@ def test_a_contract_without_an_old_file_survives_being_written_as_json() -> None
         (b" ", {"format": "json"}, "the output file is no JSON (Expecting value: line 1 column 2 (char 1))"),
     ],
 )  # fmt: skip
-def test_an_output_is_judged_by_its_contract(tmp_path: Path, data: bytes, said: dict[str, object], words: str) -> None:
+def test_an_output_is_judged_by_its_contract(tmp_path: Path, data: bytes, keys: dict[str, object], words: str) -> None:
     (tmp_path / "o").write_bytes(data)
-    assert problem(contract(tmp_path / "o", **said)) == words
+    assert problem(contract(tmp_path / "o", **keys)) == words
 
 
 @pytest.mark.parametrize("data", [b"\xff\xfe", b"[" * 100_000])
@@ -82,20 +82,22 @@ def test_bytes_that_can_never_be_json_are_a_problem_and_no_crash(tmp_path: Path,
 
 
 def test_the_agent_is_told_when_it_has_written_nothing(tmp_path: Path) -> None:
-    told = repair(contract(tmp_path / "o"))
-    assert told == f"You have not written your result. Write the whole of it to the file {tmp_path / 'o'} now."
+    instruction = repair(contract(tmp_path / "o"))
+    assert instruction == f"You have not written your result. Write the whole of it to the file {tmp_path / 'o'} now."
 
 
 def test_the_agent_is_told_when_only_the_old_file_is_there(tmp_path: Path) -> None:
     (tmp_path / "o").write_bytes(b"old")
-    told = repair(contract(tmp_path / "o", before=identity(tmp_path / "o")))
-    assert told.startswith(f"The file {tmp_path / 'o'} is the old one.")
+    instruction = repair(contract(tmp_path / "o", before=identity(tmp_path / "o")))
+    assert instruction.startswith(f"The file {tmp_path / 'o'} is the old one.")
 
 
 def test_the_agent_is_told_what_is_wrong_with_its_result(tmp_path: Path) -> None:
     (tmp_path / "o").write_bytes(b"")
-    told = repair(contract(tmp_path / "o"))
-    assert told.startswith("Your result is not accepted: the output file has 0 bytes, fewer than the 1 asked for.")
+    instruction = repair(contract(tmp_path / "o"))
+    assert instruction.startswith(
+        "Your result is not accepted: the output file has 0 bytes, fewer than the 1 asked for."
+    )
 
 
 def test_the_agent_is_told_nothing_when_all_is_well(tmp_path: Path) -> None:

@@ -34,11 +34,11 @@ def run(tmp_path: Path) -> Path:
 def contract(run: Path, tmp_path: Path) -> Make:
     """`contract(data, check=…)`: an attempt with this contract, and its output written."""
 
-    def make(data: str = "{}", **said: Any) -> Contract:
-        made = Contract(str(run / "output.json"), **said)
-        (run / "attempt.json").write_text(json.dumps({"workdir": str(tmp_path), "output": asdict(made)}))
+    def make(data: str = "{}", **keys: Any) -> Contract:
+        wanted = Contract(str(run / "output.json"), **keys)
+        (run / "attempt.json").write_text(json.dumps({"workdir": str(tmp_path), "output": asdict(wanted)}))
         (run / "output.json").write_text(data)
-        return made
+        return wanted
 
     return make
 
@@ -64,8 +64,8 @@ def test_a_document_that_fits_is_right(run: Path, contract: Make) -> None:
     ],
 )
 def test_what_is_wrong_with_a_document_is_said(run: Path, contract: Make, data: str, says: str) -> None:
-    made = contract(data, format="json", schema={"properties": {"a": {"type": "number"}}})
-    assert str(judged(run, made)).startswith(says)
+    wanted = contract(data, format="json", schema={"properties": {"a": {"type": "number"}}})
+    assert str(judged(run, wanted)).startswith(says)
 
 
 def test_a_schema_that_cannot_be_worked_off_is_no_crash(run: Path, contract: Make) -> None:
@@ -78,17 +78,17 @@ def test_a_check_runs_in_the_workdir_and_knows_the_output(run: Path, contract: M
 
 
 def test_a_check_that_fails_is_told_with_its_status_and_its_last_words(run: Path, contract: Make) -> None:
-    told = judged(run, contract(check="echo one; echo two >&2; exit 3"))
+    reason = judged(run, contract(check="echo one; echo two >&2; exit 3"))
     assert (
-        told
+        reason
         == "the check `echo one; echo two >&2; exit 3` failed with exit status 3; the end of what it said:\none\ntwo"
     )
 
 
 def test_only_the_end_of_what_a_check_says_is_kept(run: Path, contract: Make) -> None:
-    told = str(judged(run, contract(check="yes | head -c 3000000; echo end; exit 1")))
-    assert len(told) < TAIL + 200
-    assert told.endswith("y\nend")
+    reason = str(judged(run, contract(check="yes | head -c 3000000; echo end; exit 1")))
+    assert len(reason) < TAIL + 200
+    assert reason.endswith("y\nend")
 
 
 def test_no_check_without_a_document_that_fits(run: Path, contract: Make, tmp_path: Path) -> None:
@@ -99,8 +99,8 @@ def test_no_check_without_a_document_that_fits(run: Path, contract: Make, tmp_pa
 def test_a_check_ends_with_its_time_and_so_do_its_children(
     run: Path, contract: Make, tmp_path: Path, wait_until: Wait
 ) -> None:
-    told = judged(run, contract(check="sleep 600 & echo $! > child; wait", check_timeout=0.5))
-    assert told == "the check `sleep 600 & echo $! > child; wait` did not end within 0.5s"
+    reason = judged(run, contract(check="sleep 600 & echo $! > child; wait", check_timeout=0.5))
+    assert reason == "the check `sleep 600 & echo $! > child; wait` did not end within 0.5s"
     wait_until(lambda: not running(tmp_path / "child"))
 
 
@@ -177,19 +177,19 @@ def test_an_output_that_changes_meanwhile_is_not_judged(run: Path, contract: Mak
 
 @pytest.mark.parametrize("text", [None, "", "{", "[]", '{"output": null}', '{"output": {}, "problem": ""}'])
 def test_a_damaged_verdict_is_none(run: Path, contract: Make, text: str | None) -> None:
-    made = contract()
+    wanted = contract()
     if text is not None:
         (run / "judged.json").write_text(text)
-    assert judge.read_verdict(run, identity(made.path)) is None
+    assert judge.read_verdict(run, identity(wanted.path)) is None
 
 
 # --- the worker's side
 
 
-def asking(run: Path, made: Contract, steps: Callable[[Judge, asyncio.Event], Coroutine[Any, Any, None]]) -> None:
+def asking(run: Path, wanted: Contract, steps: Callable[[Judge, asyncio.Event], Coroutine[Any, Any, None]]) -> None:
     async def main() -> None:
         woken = asyncio.Event()
-        mine = Judge(run, made.path, {}, woken.set)
+        mine = Judge(run, wanted.path, {}, woken.set)
         async with asyncio.timeout(30):
             await steps(mine, woken)
         mine.close()
@@ -197,77 +197,78 @@ def asking(run: Path, made: Contract, steps: Callable[[Judge, asyncio.Event], Co
     asyncio.run(main())
 
 
-def stood(made: Contract) -> Identity:
-    found = identity(made.path)
-    assert found
-    return found
+def stood(wanted: Contract) -> Identity:
+    version = identity(wanted.path)
+    assert version
+    return version
 
 
 def test_the_worker_asks_once_and_is_woken(run: Path, contract: Make, tmp_path: Path) -> None:
-    made = contract(check="echo >> ran; exit 1")
+    wanted = contract(check="echo >> ran; exit 1")
 
     async def steps(mine: Judge, woken: asyncio.Event) -> None:
         for _ in range(3):
-            assert mine.problem(stood(made), 0, hook=False) is None
+            assert mine.problem(stood(wanted), 0, hook=False) is None
         await woken.wait()
         for _ in range(3):
             assert (
-                mine.problem(stood(made), 0, hook=False) == "the check `echo >> ran; exit 1` failed with exit status 1"
+                mine.problem(stood(wanted), 0, hook=False)
+                == "the check `echo >> ran; exit 1` failed with exit status 1"
             )
 
-    asking(run, made, steps)
+    asking(run, wanted, steps)
     assert (tmp_path / "ran").read_text() == "\n"
 
 
 def test_what_the_hook_found_is_not_looked_for_again(run: Path, contract: Make, tmp_path: Path) -> None:
-    made = contract(check="echo >> ran")
-    judged(run, made)
+    wanted = contract(check="echo >> ran")
+    judged(run, wanted)
 
     async def steps(mine: Judge, _: asyncio.Event) -> None:
-        assert mine.problem(stood(made), 0, hook=True) == ""
+        assert mine.problem(stood(wanted), 0, hook=True) == ""
 
-    asking(run, made, steps)
+    asking(run, wanted, steps)
     assert (tmp_path / "ran").read_text() == "\n"
 
 
 def test_what_the_hook_found_counts_for_that_version_and_that_turn_alone(run: Path, contract: Make) -> None:
-    made = contract(check="true")
-    judged(run, made)
-    old = stood(made)
-    Path(made.path).write_text("another")
-    os.utime(made.path, ns=(1, 1))
+    wanted = contract(check="true")
+    judged(run, wanted)
+    old = stood(wanted)
+    Path(wanted.path).write_text("another")
+    os.utime(wanted.path, ns=(1, 1))
 
     async def steps(mine: Judge, _: asyncio.Event) -> None:
-        assert mine.problem(stood(made), 0, hook=True) is None
+        assert mine.problem(stood(wanted), 0, hook=True) is None
         assert mine.problem(old, 0, hook=False) is None
 
-    asking(run, made, steps)
+    asking(run, wanted, steps)
 
 
 def test_more_work_is_judged_anew(run: Path, contract: Make, tmp_path: Path) -> None:
-    made = contract(check="test -e mended")
+    wanted = contract(check="test -e mended")
 
     async def steps(mine: Judge, woken: asyncio.Event) -> None:
-        mine.problem(stood(made), 0, hook=False)
+        mine.problem(stood(wanted), 0, hook=False)
         await woken.wait()
         woken.clear()
         (tmp_path / "mended").touch()
-        assert mine.problem(stood(made), 1, hook=False) is None
+        assert mine.problem(stood(wanted), 1, hook=False) is None
         await woken.wait()
-        assert mine.problem(stood(made), 1, hook=False) == ""
+        assert mine.problem(stood(wanted), 1, hook=False) == ""
 
-    asking(run, made, steps)
+    asking(run, wanted, steps)
 
 
 def test_a_judge_that_cannot_be_started_is_a_problem_of_the_output(
     run: Path, contract: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = contract(check="true")
+    wanted = contract(check="true")
     monkeypatch.setattr(judge, "command", lambda _: ["/no/such/program"])
 
     async def steps(mine: Judge, woken: asyncio.Event) -> None:
-        mine.problem(stood(made), 0, hook=False)
+        mine.problem(stood(wanted), 0, hook=False)
         await woken.wait()
-        assert "could not be judged (No such file" in str(mine.problem(stood(made), 0, hook=False))
+        assert "could not be judged (No such file" in str(mine.problem(stood(wanted), 0, hook=False))
 
-    asking(run, made, steps)
+    asking(run, wanted, steps)

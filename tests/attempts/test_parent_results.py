@@ -31,9 +31,9 @@ def done(spool: Spool, entry: Entry, text: str) -> Entry:
     return entry
 
 
-def text(home: Home, child: str, **said: object) -> str:
-    made = plan.plan(home, Job.check({"agent": "echo", **said}, where="x"))
-    return made.prompt(workdir=Path("/w"), output=Path("/o"), after=parent_results.of(home, child))
+def text(home: Home, child: str, **keys: object) -> str:
+    planned = plan.plan(home, Job.check({"agent": "echo", **keys}, where="x"))
+    return planned.prompt(workdir=Path("/w"), output=Path("/o"), after=parent_results.of(home, child))
 
 
 def template(home: Home, body: str) -> dict[str, str]:
@@ -44,9 +44,9 @@ def template(home: Home, body: str) -> dict[str, str]:
 def test_a_parent_is_known_by_its_name_and_by_its_id(home: Home, spool: Spool, add: Add) -> None:
     a = done(spool, add("x", name="a"), "the result")
     dependencies.write(home, "child", [Parent(a, "ok")])
-    said = template(home, f"{{{{ after.a.output }}}} {{{{ after['{a.id}'].id }}}} {{{{ after.a.path }}}}")
+    keys = template(home, f"{{{{ after.a.output }}}} {{{{ after['{a.id}'].id }}}} {{{{ after.a.path }}}}")
     path = home.runs / a.id / "1" / "output.md"
-    assert text(home, "child", **said, after=["a", a.id]) == f"the result {a.id} {path}"
+    assert text(home, "child", **keys, after=["a", a.id]) == f"the result {a.id} {path}"
 
 
 def test_the_longest_result_that_is_text_in_a_prompt_is_this_long(home: Home, spool: Spool, add: Add) -> None:
@@ -71,7 +71,7 @@ def test_a_result_that_has_been_taken_away_is_an_error_only_where_it_is_wanted(
 
 def test_a_name_that_two_parents_have_must_be_said_as_an_id(home: Home, spool: Spool, add: Add) -> None:
     both = [done(spool, add("x", name="a"), "x") for _ in range(2)]
-    dependencies.write(home, "child", [Parent(one, "ok") for one in both])
+    dependencies.write(home, "child", [Parent(parent, "ok") for parent in both])
     with pytest.raises(BadInput, match="2 jobs are called 'a'; say the id"):
         text(home, "child", **template(home, "{{ after.a.output }}"), after=["a"])
 
@@ -95,7 +95,7 @@ def test_a_plain_prompt_is_told_where_results_lie_and_braces_in_it_are_left_alon
 ) -> None:
     a = done(spool, add("x", name="a"), "x")
     dependencies.write(home, "child", [Parent(a, "ok")])
-    told = text(home, "child", prompt="{{ after.a.output }}", agent="claude", after=["a"])
-    assert "{{ after.a.output }}" in told
-    assert f"- a: {home.runs / a.id / '1' / 'output.md'}" in told
+    prompt = text(home, "child", prompt="{{ after.a.output }}", agent="claude", after=["a"])
+    assert "{{ after.a.output }}" in prompt
+    assert f"- a: {home.runs / a.id / '1' / 'output.md'}" in prompt
     assert "earlier jobs" not in text(home, "nobody", prompt="x", agent="claude")

@@ -25,35 +25,40 @@ def plan(home: Home) -> Callable[..., Plan]:
     """The plan of a job for the echo agent."""
 
     def make(**keys: Any) -> Plan:
-        said = {"agent": "echo", **({} if "template" in keys else {"prompt": "hello"}), **keys}
-        return plans.plan(home, Job.check({k: v for k, v in said.items() if v is not None}, where="the job"))
+        given = {"agent": "echo", **({} if "template" in keys else {"prompt": "hello"}), **keys}
+        return plans.plan(home, Job.check({k: v for k, v in given.items() if v is not None}, where="the job"))
 
     return make
 
 
 def test_a_job_that_says_nothing_gets_the_defaults(plan: Callable[..., Plan], home: Home) -> None:
-    made = plan(agent=None)
-    assert (made.profile.name, made.template.name, made.permissions, made.timeout, made.format, made.min_bytes) == (
-        *("claude", "generic", "edits", 3600.0, "markdown", 1),
-    )
+    planned = plan(agent=None)
+    assert (
+        planned.profile.name,
+        planned.template.name,
+        planned.permissions,
+        planned.timeout,
+        planned.format,
+        planned.min_bytes,
+    ) == (*("claude", "generic", "edits", 3600.0, "markdown", 1),)
 
 
 def test_the_config_has_the_word_where_the_job_says_nothing(plan: Callable[..., Plan], home: Home) -> None:
     home.config.write_text('agent = "shell"\npermissions = "deny"\ntimeout = "5m"')
-    made = plan(agent=None)
-    assert (made.profile.name, made.permissions, made.timeout) == ("shell", "deny", 300.0)
+    planned = plan(agent=None)
+    assert (planned.profile.name, planned.permissions, planned.timeout) == ("shell", "deny", 300.0)
 
 
 def test_the_template_comes_before_the_config(plan: Callable[..., Plan], home: Home) -> None:
     home.config.write_text('timeout = "5m"')
-    made = plan(template="echo_test", vars={"message": "m"})
-    assert (made.timeout, made.format) == (120.0, "text")
+    planned = plan(template="echo_test", vars={"message": "m"})
+    assert (planned.timeout, planned.format) == (120.0, "text")
 
 
 def test_the_job_comes_before_everything(plan: Callable[..., Plan]) -> None:
-    said = {"timeout": "7s", "output": {"format": "json", "min_bytes": 9}, "permissions": "ask"}
-    made = plan(template="echo_test", vars={"message": "m"}, **said)
-    assert (made.timeout, made.format, made.min_bytes, made.permissions) == (7.0, "json", 9, "ask")
+    given = {"timeout": "7s", "output": {"format": "json", "min_bytes": 9}, "permissions": "ask"}
+    planned = plan(template="echo_test", vars={"message": "m"}, **given)
+    assert (planned.timeout, planned.format, planned.min_bytes, planned.permissions) == (7.0, "json", 9, "ask")
 
 
 def test_the_smallest_result_is_the_profiles_matter(plan: Callable[..., Plan]) -> None:
@@ -66,30 +71,30 @@ def test_the_result_goes_into_the_run_folder_by_itself(plan: Callable[..., Plan]
 
 
 @pytest.mark.parametrize(
-    ("said", "path"),
+    ("given", "path"),
     [("out/x.md", "/d/out/x.md"), ("/abs/x.md", "/abs/x.md"), ("~/x.md", "{home}/x.md")],
 )
-def test_the_result_goes_where_the_job_says(plan: Callable[..., Plan], tmp_path: Path, said: str, path: str) -> None:
+def test_the_result_goes_where_the_job_says(plan: Callable[..., Plan], tmp_path: Path, given: str, path: str) -> None:
     wanted = Path(path.format(home=tmp_path / "user-home"))
-    assert plan(output=said).output_file(Path("/run"), Path("/d")) == wanted
+    assert plan(output=given).output_file(Path("/run"), Path("/d")) == wanted
 
 
 def test_the_workdir_is_the_jobs_or_else_the_default(plan: Callable[..., Plan], tmp_path: Path) -> None:
-    found = [plan(workdir=said).workdir(Path("/d")) for said in (str(tmp_path), "~/", None)]
-    assert found == [tmp_path, tmp_path / "user-home", Path("/d")]
+    folders = [plan(workdir=given).workdir(Path("/d")) for given in (str(tmp_path), "~/", None)]
+    assert folders == [tmp_path, tmp_path / "user-home", Path("/d")]
 
 
 def test_relative_files_start_at_the_workdir(plan: Callable[..., Plan], tmp_path: Path) -> None:
     (tmp_path / "a").touch()
     (tmp_path / "user-home" / "b").touch()
-    made = plan(workdir=str(tmp_path), files=["a", "~/b", str(tmp_path / "a")])
-    assert places.files_of(made.job) == [tmp_path / "a", tmp_path / "user-home" / "b", tmp_path / "a"]
+    planned = plan(workdir=str(tmp_path), files=["a", "~/b", str(tmp_path / "a")])
+    assert places.files_of(planned.job) == [tmp_path / "a", tmp_path / "user-home" / "b", tmp_path / "a"]
 
 
 def test_the_prompt_names_task_files_and_result(plan: Callable[..., Plan], tmp_path: Path) -> None:
     (tmp_path / "a").touch()
-    made = plan(agent="claude", prompt="Do {{ this }}.", files=[str(tmp_path / "a")])
-    text = made.prompt(workdir=tmp_path, output=Path("/run/output.md"))
+    planned = plan(agent="claude", prompt="Do {{ this }}.", files=[str(tmp_path / "a")])
+    text = planned.prompt(workdir=tmp_path, output=Path("/run/output.md"))
     assert [words in text for words in ("Do {{ this }}.", f"- {tmp_path / 'a'}", "/run/output.md")] == [True] * 3
 
 
@@ -130,8 +135,8 @@ def test_a_broken_config_is_no_jobs_fault(plan: Callable[..., Plan], home: Home)
 
 
 def test_a_secret_comes_from_the_workers_environment(plan: Callable[..., Plan]) -> None:
-    made = plan(env={"TOKEN": {"from_env": "MY_TOKEN"}, "A": "b"})
-    assert made.environment({"MY_TOKEN": "s3cret", "PATH": "/bin", "OTHER": "x"}) == {
+    planned = plan(env={"TOKEN": {"from_env": "MY_TOKEN"}, "A": "b"})
+    assert planned.environment({"MY_TOKEN": "s3cret", "PATH": "/bin", "OTHER": "x"}) == {
         "PATH": "/bin",
         "TOKEN": "s3cret",
         "A": "b",
@@ -153,8 +158,8 @@ def test_rules_of_home_template_and_job_add_up(plan: Callable[..., Plan], home: 
     (home.path / "sessions" / "ruled.toml").write_text(
         'command = ["sh"]\ntemplate = "mine"\n[settings.permissions]\nallow = ["{allow}"]\ndeny = ["{deny}"]\n'
     )
-    made = plan(agent="ruled", allow=["C"], deny=["Z"])
-    assert made.rules == PermissionRules(("A", "B", "C"), ("X", "Y", "Z"))
+    planned = plan(agent="ruled", allow=["C"], deny=["Z"])
+    assert planned.rules == PermissionRules(("A", "B", "C"), ("X", "Y", "Z"))
 
 
 @pytest.mark.parametrize("key", ["allow", "deny"])
@@ -167,8 +172,8 @@ def test_rules_for_an_agent_that_has_none_are_refused(plan: Callable[..., Plan],
 
 def test_the_rules_stand_in_the_sessions_settings_as_they_were_written(plan: Callable[..., Plan], home: Home) -> None:
     run = next_folder(home, "1m7y5q8nvn2kj7")
-    made = plan(agent="claude", allow=["Bash({workdir} *)"], deny=["Bash(git push *)"], permissions="ask")
-    record = prepare(home, run, Ready(made, "/bin/claude", {}))
+    planned = plan(agent="claude", allow=["Bash({workdir} *)"], deny=["Bash(git push *)"], permissions="ask")
+    record = prepare(home, run, Ready(planned, "/bin/claude", {}))
     rules = json.loads(run.settings.read_text())["permissions"]
     assert (rules["allow"][-1], rules["deny"]) == ("Bash({workdir} *)", ["Bash(git push *)"])
     assert ("--disallowedTools" in record.argv, record.answer) == (False, AnswerRule(1200.0, "deny"))
@@ -178,8 +183,8 @@ def test_the_rules_stand_in_the_sessions_settings_as_they_were_written(plan: Cal
 def test_questions_are_switched_off_where_nobody_said_to_be_there(
     plan: Callable[..., Plan], home: Home, permissions: str
 ) -> None:
-    made = plan(agent="claude", permissions=permissions)
-    argv = prepare(home, next_folder(home, "1m7y5q8nvn2kj7"), Ready(made, "/bin/claude", {})).argv
+    planned = plan(agent="claude", permissions=permissions)
+    argv = prepare(home, next_folder(home, "1m7y5q8nvn2kj7"), Ready(planned, "/bin/claude", {})).argv
     assert argv[argv.index("--disallowedTools") + 1] == "AskUserQuestion"
 
 
@@ -202,8 +207,8 @@ def held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_known_conversation_is_what_the_first_attempt_goes_on_with(plan: Callable[..., Plan], held: Path) -> None:
-    made = plan(agent="claude", conversation=KNOWN, workdir=str(held))
-    assert made.conversation() == Conversation(KNOWN, held)
+    planned = plan(agent="claude", conversation=KNOWN, workdir=str(held))
+    assert planned.conversation() == Conversation(KNOWN, held)
     assert plan().conversation() is None
 
 
@@ -237,12 +242,12 @@ def test_a_schema_may_lie_in_a_file(plan: Callable[..., Plan], tmp_path: Path) -
         {"output": {"schema": "s.json"}, "workdir": str(tmp_path)},
         {"output": {"schema": f"{tmp_path}/s.json"}},
     ):
-        made = plan(**keys)
-        assert (made.schema, made.format) == ({"type": "object"}, "json")
+        planned = plan(**keys)
+        assert (planned.schema, planned.format) == ({"type": "object"}, "json")
 
 
 @pytest.mark.parametrize(
-    ("text", "said", "words"),
+    ("text", "given", "words"),
     [
         (None, "{}/s.json", "`output.schema`: "),
         ("[]", "{}/s.json", "`output.schema`: "),
@@ -252,17 +257,17 @@ def test_a_schema_may_lie_in_a_file(plan: Callable[..., Plan], tmp_path: Path) -
     ],
 )
 def test_a_file_that_holds_no_schema_is_found_at_once(
-    plan: Callable[..., Plan], tmp_path: Path, text: str | None, said: str, words: str
+    plan: Callable[..., Plan], tmp_path: Path, text: str | None, given: str, words: str
 ) -> None:
     if text is not None:
         (tmp_path / "s.json").write_text(text)
     with pytest.raises(BadInput) as caught:
-        plan(output={"schema": said.format(tmp_path)})
+        plan(output={"schema": given.format(tmp_path)})
     assert words in str(caught.value)
 
 
 def test_how_often_an_agent_is_sent_back_says_the_job_or_else_its_profile(plan: Callable[..., Plan]) -> None:
-    assert [plan(**said).repairs for said in ({}, {"repairs": 0}, {"repairs": 5})] == [2, 0, 5]
+    assert [plan(**given).repairs for given in ({}, {"repairs": 0}, {"repairs": 5})] == [2, 0, 5]
 
 
 def test_an_agent_that_cannot_be_sent_back_refuses_repairs(plan: Callable[..., Plan]) -> None:
@@ -271,6 +276,12 @@ def test_an_agent_that_cannot_be_sent_back_refuses_repairs(plan: Callable[..., P
 
 
 def test_the_contract_is_that_of_the_job(plan: Callable[..., Plan]) -> None:
-    made = plan(output={"check": "make test", "check_timeout": 5}).contract(Path("/o"), None)
-    assert (made.path, made.check, made.check_timeout, made.deep, made.words()) == ("/o", "make test", 5.0, True, [])
+    planned = plan(output={"check": "make test", "check_timeout": 5}).contract(Path("/o"), None)
+    assert (planned.path, planned.check, planned.check_timeout, planned.deep, planned.words()) == (
+        "/o",
+        "make test",
+        5.0,
+        True,
+        [],
+    )
     assert not plan().contract(Path("/o"), None).deep

@@ -254,8 +254,8 @@ ROWS: dict[str, tuple[dict[str, Any], Rules, Wait | Outcome]] = {
     **{
         f"manual, a usage limit that the agent waits out{what}": (
             {"progress": used_up("You've hit your session limit"), "mode": Mode.MANUAL,
-             "waits_out": True, "resets_at": NOW + 100, "now": now}, replace(HOOKS, waits_out=True), found)
-        for what, now, found in (
+             "waits_out": True, "resets_at": NOW + 100, "now": now}, replace(HOOKS, waits_out=True), outcome)
+        for what, now, outcome in (
             (": wait", NOW, Wait(NOW + 700)),
             (", and it does not go on: requeued", NOW + 700,
              Requeued("usage-limit", "rate_limit: You've hit your session limit")),
@@ -288,11 +288,11 @@ ROWS: dict[str, tuple[dict[str, Any], Rules, Wait | Outcome]] = {
 @pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
 def test_from_the_evidence_follows_the_verdict(row: tuple[dict[str, Any], Rules, Wait | Outcome]) -> None:
     evidence, rules, expected = row
-    found = verdict(Evidence(**{"now": NOW, "deadline": DEADLINE, **evidence}), rules)
-    if isinstance(expected, Wait) and isinstance(found, Wait):
-        assert found.until == pytest.approx(expected.until)
+    outcome = verdict(Evidence(**{"now": NOW, "deadline": DEADLINE, **evidence}), rules)
+    if isinstance(expected, Wait) and isinstance(outcome, Wait):
+        assert outcome.until == pytest.approx(expected.until)
     else:
-        assert found == expected
+        assert outcome == expected
 
 
 EVERY = [
@@ -307,8 +307,8 @@ EVERY = [
 
 @pytest.mark.parametrize("rules", [HOOKS, QUIET, COMMAND], ids=["hooks", "quiet", "command"])
 def test_no_wait_is_in_the_past_or_behind_the_deadline(rules: Rules) -> None:
-    waits = [(e, found) for e in EVERY if isinstance(found := verdict(e, rules), Wait)]
-    assert [(e, found) for e, found in waits if not e.now < found.until <= max(e.deadline, e.now + 2.1)] == []
+    waits = [(e, outcome) for e in EVERY if isinstance(outcome := verdict(e, rules), Wait)]
+    assert [(e, outcome) for e, outcome in waits if not e.now < outcome.until <= max(e.deadline, e.now + 2.1)] == []
 
 
 @pytest.mark.parametrize("rules", [HOOKS, QUIET, COMMAND], ids=["hooks", "quiet", "command"])

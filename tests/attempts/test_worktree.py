@@ -45,8 +45,8 @@ def save(folder: Path, message: str) -> None:
     git(folder, "-c", "user.name=Ada", "-c", "user.email=ada@example.org", "commit", "--quiet", "-m", message)
 
 
-def make(home: Home, repository: Path, **said: Any) -> Worktree:
-    return worktree.make(home, JOB, repository, said.get("base"), said.get("branch"))
+def make(home: Home, repository: Path, **keys: Any) -> Worktree:
+    return worktree.make(home, JOB, repository, keys.get("base"), keys.get("branch"))
 
 
 @pytest.fixture
@@ -64,47 +64,47 @@ def untouched(repository: Path) -> Iterator[None]:
 
 
 def test_the_folder_in_the_worktree_is_that_of_the_workdir(home: Home, repository: Path, untouched: None) -> None:
-    made = make(home, repository / "sub")
-    assert (made.workdir, made.branch) == (str(worktree.place(home, JOB) / "sub"), f"muxq/{JOB}")
-    assert (Path(made.workdir) / "a").read_text() == "one\n"
-    assert git(Path(made.path), "branch", "--show-current") == f"muxq/{JOB}\n"
+    tree = make(home, repository / "sub")
+    assert (tree.workdir, tree.branch) == (str(worktree.place(home, JOB) / "sub"), f"muxq/{JOB}")
+    assert (Path(tree.workdir) / "a").read_text() == "one\n"
+    assert git(Path(tree.path), "branch", "--show-current") == f"muxq/{JOB}\n"
 
 
 def test_a_second_attempt_finds_it_as_it_was_left(home: Home, repository: Path) -> None:
-    made = make(home, repository)
-    (Path(made.path) / "new").touch()
-    assert make(home, repository) == made
-    assert (Path(made.path) / "new").exists()
+    tree = make(home, repository)
+    (Path(tree.path) / "new").touch()
+    assert make(home, repository) == tree
+    assert (Path(tree.path) / "new").exists()
 
 
 def test_many_jobs_make_theirs_at_once(home: Home, repository: Path) -> None:
     jobs = [f"{JOB[:-2]}{number:02}" for number in range(40)]
     with ThreadPoolExecutor(8) as several:
-        made = list(several.map(lambda job: worktree.make(home, job, repository, None, None), jobs))
-    assert all((Path(one.workdir) / "sub" / "a").exists() for one in made)
+        trees = list(several.map(lambda job: worktree.make(home, job, repository, None, None), jobs))
+    assert all((Path(each.workdir) / "sub" / "a").exists() for each in trees)
     with ThreadPoolExecutor(8) as several:
         list(several.map(lambda job: worktree.remove(home, job), jobs))
     assert git(repository, "worktree", "list").count("\n") == 1
 
 
 def test_one_that_was_made_by_half_is_made_again(home: Home, repository: Path) -> None:
-    made = make(home, repository)
-    (Path(made.path) / "sub" / "a").unlink()
-    files.write_json(home.runs / JOB / "worktree.json", asdict(replace(made, ready=False)), tmp=home.tmp)
-    assert make(home, repository) == made
-    assert (Path(made.path) / "sub" / "a").exists()
+    tree = make(home, repository)
+    (Path(tree.path) / "sub" / "a").unlink()
+    files.write_json(home.runs / JOB / "worktree.json", asdict(replace(tree, ready=False)), tmp=home.tmp)
+    assert make(home, repository) == tree
+    assert (Path(tree.path) / "sub" / "a").exists()
 
 
 def test_it_begins_where_the_job_says(home: Home, repository: Path) -> None:
     (repository / "sub" / "a").write_text("two\n")
     save(repository, "second")
-    made = make(home, repository, base="main~1", branch="try/it")
-    assert (Path(made.path) / "sub" / "a").read_text() == "one\n"
-    assert made.base == git(repository, "rev-parse", "main~1").strip()
+    tree = make(home, repository, base="main~1", branch="try/it")
+    assert (Path(tree.path) / "sub" / "a").read_text() == "one\n"
+    assert tree.base == git(repository, "rev-parse", "main~1").strip()
 
 
 @pytest.mark.parametrize(
-    ("said", "words"),
+    ("keys", "words"),
     [
         ({"base": "nothing"}, "`base`: there is no 'nothing' to begin at .*Needed a single revision"),
         ({"base": "--help"}, "Needed a single revision"),
@@ -114,10 +114,10 @@ def test_it_begins_where_the_job_says(home: Home, repository: Path) -> None:
         ({"branch": "a..b"}, "'a..b' is not a valid branch name"),
     ],
 )
-def test_what_git_does_not_know_is_refused(home: Home, repository: Path, said: dict[str, str], words: str) -> None:
+def test_what_git_does_not_know_is_refused(home: Home, repository: Path, keys: dict[str, str], words: str) -> None:
     git(repository, "branch", "try/it")
     with pytest.raises(BadInput, match=words):
-        make(home, repository, **said)
+        make(home, repository, **keys)
 
 
 def test_a_folder_that_the_commit_does_not_have_is_refused(home: Home, repository: Path) -> None:
@@ -133,23 +133,23 @@ def test_a_repository_without_a_commit_is_refused(home: Home, tmp_path: Path) ->
 
 
 def test_all_changes_become_one_commit_of_somebody(home: Home, repository: Path, untouched: None) -> None:
-    made = make(home, repository)
-    (Path(made.path) / "new").write_text("x\n")
-    (Path(made.path) / "sub" / "a").unlink()
-    worktree.commit(made.record(), "job\n\nwhy")
-    worktree.commit(made.record(), "nothing more")
-    log = git(Path(made.path), "log", "--format=%s %an <%ae>", f"{made.base}..HEAD")
+    tree = make(home, repository)
+    (Path(tree.path) / "new").write_text("x\n")
+    (Path(tree.path) / "sub" / "a").unlink()
+    worktree.commit(tree.record(), "job\n\nwhy")
+    worktree.commit(tree.record(), "nothing more")
+    log = git(Path(tree.path), "log", "--format=%s %an <%ae>", f"{tree.base}..HEAD")
     assert log == "job muxq <muxq@localhost>\n"
-    assert git(Path(made.path), "diff", "--name-status", made.base, "HEAD").split() == ["A", "new", "D", "sub/a"]
+    assert git(Path(tree.path), "diff", "--name-status", tree.base, "HEAD").split() == ["A", "new", "D", "sub/a"]
 
 
 def test_the_commit_is_the_users_where_git_knows_one(home: Home, repository: Path) -> None:
     git(repository, "config", "user.name", "Ada")
     git(repository, "config", "user.email", "ada@example.org")
-    made = make(home, repository)
-    (Path(made.path) / "new").touch()
-    worktree.commit(made.record(), "job")
-    assert git(Path(made.path), "log", "-1", "--format=%an") == "Ada\n"
+    tree = make(home, repository)
+    (Path(tree.path) / "new").touch()
+    worktree.commit(tree.record(), "job")
+    assert git(Path(tree.path), "log", "-1", "--format=%an") == "Ada\n"
 
 
 def test_no_hook_and_no_variable_of_the_users_is_in_the_way(
@@ -162,10 +162,10 @@ def test_no_hook_and_no_variable_of_the_users_is_in_the_way(
     with monkeypatch.context() as inside:  # as where a worker is started by a hook
         inside.setenv("GIT_DIR", str(repository / ".git"))
         inside.setenv("GIT_INDEX_FILE", str(repository / ".git" / "index"))
-        made = make(home, repository)
-        (Path(made.path) / "new").touch()
-        worktree.commit(made.record(), "job")
-    assert git(repository, "log", "--format=%s", made.branch) == "job\nfirst\n"
+        tree = make(home, repository)
+        (Path(tree.path) / "new").touch()
+        worktree.commit(tree.record(), "job")
+    assert git(repository, "log", "--format=%s", tree.branch) == "job\nfirst\n"
 
 
 @pytest.mark.parametrize(
@@ -174,22 +174,22 @@ def test_no_hook_and_no_variable_of_the_users_is_in_the_way(
 def test_a_branch_is_kept_while_it_has_something_of_its_own(
     home: Home, repository: Path, changed: bool, merged: bool, kept: bool
 ) -> None:
-    made = make(home, repository)
+    tree = make(home, repository)
     if changed:
-        (Path(made.path) / "new").touch()
-        worktree.commit(made.record(), "job")
+        (Path(tree.path) / "new").touch()
+        worktree.commit(tree.record(), "job")
     if merged:
-        git(repository, "merge", "--quiet", made.branch)
+        git(repository, "merge", "--quiet", tree.branch)
     worktree.remove(home, JOB)
-    assert (bool(git(repository, "branch", "--list", made.branch)), Path(made.path).exists()) == (kept, False)
+    assert (bool(git(repository, "branch", "--list", tree.branch)), Path(tree.path).exists()) == (kept, False)
     assert git(repository, "worktree", "list").count("\n") == 1
 
 
 def test_a_worktree_goes_though_its_repository_has_gone(home: Home, repository: Path) -> None:
-    made = make(home, repository)
+    tree = make(home, repository)
     repository.rename(repository.with_name("away"))
     worktree.remove(home, JOB)
-    assert not Path(made.path).exists()
+    assert not Path(tree.path).exists()
 
 
 def test_removing_the_worktree_of_a_job_without_one_changes_nothing(home: Home) -> None:
@@ -203,12 +203,12 @@ def test_numbers_are_added_up_and_binary_files_have_no_lines() -> None:
 
 
 def test_one_whose_git_was_killed_is_made_again(home: Home, repository: Path) -> None:
-    made = make(home, repository)
+    tree = make(home, repository)
     (entry,) = (repository / ".git" / "worktrees").iterdir()
     (entry / "locked").write_text("initializing")  # as git has it until the files are there
-    files.write_json(home.runs / JOB / "worktree.json", asdict(replace(made, ready=False)), tmp=home.tmp)
-    assert make(home, repository) == made
-    assert (Path(made.path) / "sub" / "a").exists()
+    files.write_json(home.runs / JOB / "worktree.json", asdict(replace(tree, ready=False)), tmp=home.tmp)
+    assert make(home, repository) == tree
+    assert (Path(tree.path) / "sub" / "a").exists()
 
 
 def test_of_many_drops_for_one_repository_git_is_asked_once(
@@ -217,7 +217,7 @@ def test_of_many_drops_for_one_repository_git_is_asked_once(
     real, asked = runner_git.run, []
     monkeypatch.setattr(runner_git, "run", lambda folder, *words: asked.append(words) or real(folder, *words))
     for number in range(5):
-        said = {"prompt": "x", "agent": "echo", "workdir": str(repository), "worktree": True}
-        (home.queue / f"{number}.json").write_text(json.dumps(said))
+        keys = {"prompt": "x", "agent": "echo", "workdir": str(repository), "worktree": True}
+        (home.queue / f"{number}.json").write_text(json.dumps(keys))
     assert len(drops.admit(Spool(home)).admitted) == 5
     assert len(asked) == len(set(asked)) == 2

@@ -36,9 +36,9 @@ def running(spool: Spool, add: Add) -> Place:
 
 @pytest.fixture
 def run(home: Home, running: Place) -> AttemptFolder:
-    made = next_folder(home, running.entry.id)
-    made.begin(home, AttemptRecord.load(RECORD))
-    return made
+    folder = next_folder(home, running.entry.id)
+    folder.begin(home, AttemptRecord.load(RECORD))
+    return folder
 
 
 def end(spool: Spool, run: AttemptFolder, place: Place, move: Move, **record: Any) -> dict[str, Any]:
@@ -49,9 +49,9 @@ def end(spool: Spool, run: AttemptFolder, place: Place, move: Move, **record: An
 
 def test_a_waiting_job_has_every_key_of_the_contract(spool: Spool, add: Add) -> None:
     entry = add(name="report", priority=5, tags=["a", "b"])
-    told = describe(spool, Place(State.QUEUED, entry))
-    assert list(told) == KEYS
-    assert told == {
+    job = describe(spool, Place(State.QUEUED, entry))
+    assert list(job) == KEYS
+    assert job == {
         "id": entry.id,
         "name": "report",
         "state": "queued",
@@ -61,7 +61,7 @@ def test_a_waiting_job_has_every_key_of_the_contract(spool: Spool, add: Add) -> 
         "batch": None,
         "after": [],
         "waits_for": [],
-        "created_at": told["created_at"],
+        "created_at": job["created_at"],
         "started_at": None,
         "finished_at": None,
         "attempts": [],
@@ -85,9 +85,9 @@ def test_times_are_of_the_jobs_id(spool: Spool, add: Add) -> None:
 
 def test_a_running_job_tells_of_its_attempt(spool: Spool, running: Place, run: AttemptFolder) -> None:
     events.emit(run.events, "tool-started", tool_name="Bash", tool_input={"command": "make"})
-    told = describe(spool, running)
-    assert list(told) == KEYS
-    assert told["attempts"] == [
+    job = describe(spool, running)
+    assert list(job) == KEYS
+    assert job["attempts"] == [
         {
             "number": 1,
             "session": f"{running.entry.id}-1",
@@ -107,7 +107,7 @@ def test_a_running_job_tells_of_its_attempt(spool: Spool, running: Place, run: A
             "run_dir": str(run.path),
         }
     ]
-    assert {key: told[key] for key in ("state", "started_at", "finished_at", "output_path", "run_dir")} == {
+    assert {key: job[key] for key in ("state", "started_at", "finished_at", "output_path", "run_dir")} == {
         "state": "running",
         "started_at": STARTED,
         "finished_at": None,
@@ -129,14 +129,14 @@ def test_a_running_job_that_waits_for_a_person_says_so(spool: Spool, running: Pl
 
 def test_a_done_job_has_no_error_and_no_attention(spool: Spool, running: Place, run: AttemptFolder) -> None:
     events.emit(run.events, "permission-asked", tool_name="Bash")
-    told = end(spool, run, running, Move.FINISH, outcome="done", exit_status=0, usage={"cost_usd": 1})
-    assert {key: told[key] for key in ("state", "finished_at", "error", "attention")} == {
+    job = end(spool, run, running, Move.FINISH, outcome="done", exit_status=0, usage={"cost_usd": 1})
+    assert {key: job[key] for key in ("state", "finished_at", "error", "attention")} == {
         "state": "done",
         "finished_at": FINISHED,
         "error": None,
         "attention": None,
     }
-    assert {key: told["attempts"][0][key] for key in ("outcome", "exit_status", "usage", "doing", "error")} == {
+    assert {key: job["attempts"][0][key] for key in ("outcome", "exit_status", "usage", "doing", "error")} == {
         "outcome": "done",
         "exit_status": 0,
         "usage": {"cost_usd": 1},
@@ -146,15 +146,15 @@ def test_a_done_job_has_no_error_and_no_attention(spool: Spool, running: Place, 
 
 
 def test_a_failed_job_has_the_error_of_its_last_attempt(spool: Spool, running: Place, run: AttemptFolder) -> None:
-    told = end(spool, run, running, Move.FAIL, outcome="failed", error="timeout", message="too long")
-    assert [told["error"], told["attempts"][0]["error"]] == [{"kind": "timeout", "message": "too long"}] * 2
+    job = end(spool, run, running, Move.FAIL, outcome="failed", error="timeout", message="too long")
+    assert [job["error"], job["attempts"][0]["error"]] == [{"kind": "timeout", "message": "too long"}] * 2
 
 
 def test_a_job_back_in_the_queue_has_the_reason_in_its_attempt_alone(
     spool: Spool, running: Place, run: AttemptFolder
 ) -> None:
-    told = end(spool, run, running, Move.REQUEUE, outcome="requeued", reason="lost", message="gone")
-    assert (told["state"], told["error"], told["attempts"][0]["error"]) == (
+    job = end(spool, run, running, Move.REQUEUE, outcome="requeued", reason="lost", message="gone")
+    assert (job["state"], job["error"], job["attempts"][0]["error"]) == (
         "queued",
         None,
         {"kind": "lost", "message": "gone"},
@@ -166,17 +166,17 @@ def test_a_second_attempt_keeps_the_first_start_of_the_job(spool: Spool, running
     place = spool.move(Place(State.QUEUED, running.entry), Move.CLAIM)
     again = next_folder(spool.home, running.entry.id)
     again.begin(spool.home, AttemptRecord.load({**RECORD, "started_at": FINISHED, "output": {"path": "/second.md"}}))
-    told = describe(spool, place)
-    assert (told["started_at"], told["output_path"], told["run_dir"], [a["number"] for a in told["attempts"]]) == (
+    job = describe(spool, place)
+    assert (job["started_at"], job["output_path"], job["run_dir"], [a["number"] for a in job["attempts"]]) == (
         *(STARTED, "/second.md", str(again.path), [1, 2]),
     )
-    assert all("attention" not in attempt for attempt in told["attempts"])
+    assert all("attention" not in attempt for attempt in job["attempts"])
 
 
 def test_a_job_cancelled_before_it_started_has_an_end(spool: Spool, add: Add) -> None:
-    told = describe(spool, spool.move(Place(State.QUEUED, add()), Move.CANCEL))
-    assert (told["state"], told["started_at"]) == ("cancelled", None)
-    assert seconds(told["finished_at"]) >= seconds(told["created_at"]) - 1
+    job = describe(spool, spool.move(Place(State.QUEUED, add()), Move.CANCEL))
+    assert (job["state"], job["started_at"]) == ("cancelled", None)
+    assert seconds(job["finished_at"]) >= seconds(job["created_at"]) - 1
 
 
 def test_files_that_are_there_are_named(spool: Spool, running: Place, run: AttemptFolder) -> None:
@@ -196,8 +196,8 @@ def test_a_name_in_the_file_name_is_enough(spool: Spool, home: Home) -> None:
 def test_a_job_whose_file_was_damaged_still_shows(spool: Spool, add: Add, text: str) -> None:
     place = Place(State.QUEUED, add(name="report", priority=3))
     spool.path(place).write_text(text)
-    told = describe(spool, place)
-    assert (list(told), told["name"], told["priority"], told["agent"]) == (KEYS, "report", 3, "claude")
+    job = describe(spool, place)
+    assert (list(job), job["name"], job["priority"], job["agent"]) == (KEYS, "report", 3, "claude")
 
 
 @pytest.mark.parametrize("name", ["attempt.json", "outcome.json"])
@@ -212,5 +212,5 @@ def test_a_broken_config_does_not_hide_a_job(spool: Spool, running: Place) -> No
 
 
 def test_the_dict_is_json(spool: Spool, running: Place, run: AttemptFolder) -> None:
-    told = end(spool, run, running, Move.FAIL, outcome="failed", error="timeout", message="é")
-    assert json.loads(json.dumps(told)) == told
+    job = end(spool, run, running, Move.FAIL, outcome="failed", error="timeout", message="é")
+    assert json.loads(json.dumps(job)) == job
