@@ -62,7 +62,7 @@ class Notice:
 
 _started: list[subprocess.Popen[bytes]] = []
 waiting: list[tuple[Home, Notice]] = []
-"""What there was no room to send; see go_on()."""
+"""Notices that wait for a process; see go_on()."""
 
 
 def send(home: Home, notice: Notice) -> None:
@@ -73,7 +73,7 @@ def send(home: Home, notice: Notice) -> None:
             waiting.append((home, notice))
             go_on(at_once=notice.kind == "run")  # nobody calls go_on() after the end of a run
     except (MuxqError, OSError) as problem:
-        failed(home, "notify", _words_of(problem), notice.named)
+        failed(home, "notify", _reason(problem), notice.named)
 
 
 def go_on(*, at_once: bool = False) -> None:
@@ -87,7 +87,7 @@ def go_on(*, at_once: bool = False) -> None:
         _start(notices)
     except OSError as problem:
         for home, notice in notices:
-            failed(home, "notify", _words_of(problem), notice.named)
+            failed(home, "notify", _reason(problem), notice.named)
 
 
 def _start(notices: Sequence[tuple[Home, Notice]]) -> None:
@@ -107,7 +107,7 @@ def _start(notices: Sequence[tuple[Home, Notice]]) -> None:
         )
 
 
-def _words_of(problem: Exception) -> str:
+def _reason(problem: Exception) -> str:
     return describe_error(problem) if isinstance(problem, OSError) else str(problem) or type(problem).__name__
 
 
@@ -127,7 +127,7 @@ def main() -> None:
         try:
             deliver(home, notice)
         except Exception as problem:  # noqa: BLE001 - nobody else sees it, and the next must be delivered all the same
-            failed(home, "notify", _words_of(problem), notice.named)
+            failed(home, "notify", _reason(problem), notice.named)
 
 
 def deliver(home: Home, notice: Notice) -> None:
@@ -178,7 +178,7 @@ def command(line: str, home: Home, about: Any, env: Mapping[str, str], limit: fl
             start_new_session=True,
         )
     except (OSError, ValueError) as problem:  # a word too long for the environment, or with a NUL in it
-        return f"the command was not started: {_words_of(problem)}"
+        return f"the command was not started: {_reason(problem)}"
     try:
         process.communicate(json.dumps(about, ensure_ascii=False).encode("utf-8", "replace"), timeout=limit)
     except subprocess.TimeoutExpired:

@@ -1,8 +1,9 @@
-"""What there is to tell, and who wishes to know it. With real workers: tests/lifecycle/test_news.py."""
+"""What people are notified of, and who asked for it. With real workers: tests/lifecycle/test_news.py."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -31,7 +32,7 @@ Add = Callable[..., Entry]
 
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[Notice]:
-    """What was told of, in place of telling it."""
+    """The notices that would be sent."""
     notices_sent: list[Notice] = []
     monkeypatch.setattr(sender, "send", lambda _home, notice: notices_sent.append(notice))
     return notices_sent
@@ -133,6 +134,12 @@ def test_the_job_has_ended_though_its_notice_fails(
     failed = events.read(home.events)[-1]
     assert (spool.locate(entry).state, failed.name) == (State.DONE, "notify.failed")
     assert failed.data == {"what": "on_done", "why": "odd", "job": entry.id}
+
+
+def test_only_one_function_moves_a_job_to_done_or_failed() -> None:
+    moves = re.compile(r"spool\.move\((?!.*Move\.(CLAIM|CANCEL|RETRY))")
+    modules = [path for path in Path(notices.__file__).parent.parent.rglob("*.py") if moves.search(path.read_text())]
+    assert modules == [Path(notices.__file__)]
 
 
 # --- batches

@@ -1,4 +1,4 @@
-"""How people are told. What there is to tell: tests/test_news.py, tests/lifecycle/test_news.py and test_person.py."""
+"""How notices are sent. With real workers: tests/lifecycle/test_news.py and test_person.py."""
 
 from __future__ import annotations
 
