@@ -179,7 +179,7 @@ def test_a_turn_that_ends_with_the_old_output_goes_on(tell: Tell, attempt: Calla
     ("data", "said", "words"),
     [
         (b"", {}, "has 0 bytes, fewer than the 1 asked for"),
-        (b"{", {"format": "json"}, "is no JSON"),
+        (b"{", {"format": "json"}, "is not JSON"),
         (b"12345", {"min_bytes": 6}, "has 5 bytes, fewer than the 6 asked for"),
     ],
 )

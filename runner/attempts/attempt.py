@@ -42,7 +42,7 @@ from runner.system.watch import Watcher
 from runner.tmux.terminal import Pane, Terminal, screen_of
 
 POST_MORTEM = ("timeout", "stalled")
-"""Errors after which post-mortem.txt says what stood still."""
+"""Errors after which post-mortem.txt shows what the agent was doing last."""
 
 
 class Attempt:
@@ -129,7 +129,7 @@ class Attempt:
         self.wake()
 
     def look(self, panes: Mapping[str, Pane], asked: float) -> None:
-        """What tmux said of all its panes when it was asked at `asked` (monotonic): the net under its own notices."""
+        """`panes` are all of tmux, asked for at `asked` (monotonic): they show an end that tmux did not report."""
         self._slow_look_due = True
         pane = panes.get(self.folder.session)
         self.pid = pane.pid if pane else self.pid
@@ -246,7 +246,7 @@ class Attempt:
             collect.invalid(self.home, self.folder, Path(record.output.path))
 
     async def _post_mortem(self, reason: str) -> None:
-        """While everything still stands: what ran, what was said last."""
+        """Write post-mortem.txt while the session still runs."""
         shown = await screen_of(self._terminal, self.folder.session)
         pane = (await self._terminal.panes()).get(self.folder.session)
         pids = [pane.pid, *(proc.pid for proc in process.descendants(pane.pid))] if pane and not pane.dead else []

@@ -14,7 +14,7 @@ from runner.home.records import Contract, Identity
 
 
 class Output(StrEnum):
-    """What stands at the path of the output file."""
+    """The state of the output file."""
 
     MISSING = "missing"
     OLD = "old"
@@ -53,12 +53,12 @@ def problem(contract: Contract) -> str:
         try:
             json.loads(data.decode("utf-8-sig"))
         except (ValueError, RecursionError) as error:
-            return f"the output file is no JSON ({error})"
+            return f"the output file is not JSON ({error})"
     return ""
 
 
 def examine(contract: Contract) -> tuple[Output, str]:
-    """What stands at the contract's path, as far as a look at the file shows, and why it is invalid.
+    """The state of the file at the contract's path, as far as a look at it shows, and why it is invalid.
 
     OSError when it cannot be read.
     """

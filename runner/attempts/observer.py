@@ -55,7 +55,7 @@ class Limits:
 def _launched_at(record: AttemptRecord) -> float:
     """When an attempt began, on this boot's monotonic clock: neither a set clock nor a suspend moves a deadline.
 
-    One from another boot, or from where boots have no name, is dated by the wall clock.
+    An attempt from another boot, or from a system whose boots have no name, is dated by the wall clock.
     """
     if record.boot and record.boot == clock.boot():
         return record.monotonic
@@ -63,13 +63,13 @@ def _launched_at(record: AttemptRecord) -> float:
 
 
 class Observer:
-    """Of one attempt. Made with it; `decision` and ended() are for those who know better than any file."""
+    """Of one attempt. `decision` and ended() take what no file says."""
 
     def __init__(self, home: Home, folder: AttemptFolder, terminal: Terminal) -> None:
         self._home, self._folder, self._terminal = home, folder, terminal
         self.progress = Progress()
         self.work = 0
-        """How many events have told of work."""
+        """How many events of WORK there have been."""
         self.last_event = -math.inf
         self.decision: Outcome | None = None
         """What a person or the worker has decided."""
@@ -90,7 +90,7 @@ class Observer:
     # -- what others report -----------------------------------------------------------------------------------
 
     def ended(self, pane: Pane | None) -> None:
-        """The program has ended; without a pane nobody knows how."""
+        """The program has ended; without a pane it is not known how."""
         if pane is None:
             self._gone = True
         else:
@@ -114,7 +114,7 @@ class Observer:
             self._driver = mode.load(self._folder)
 
     def _valid_driver(self) -> Driver:
-        """Who drives; a mode whose program was killed is taken back here."""
+        """Who drives now; a mode whose program was killed is taken back."""
         if self._driver.holder and not mode.valid(self._driver):
             self._driver = mode.give_back(self._home, self._folder)
         return self._driver

@@ -1,7 +1,7 @@
 """The output file of a running attempt: whether it is there, new, whole, and what the job asked for.
 
-The one answer to "is this output good?" for a verdict. What a look at the file shows is contract.py's to say, what a
-schema and a check say is judge.py's; here is when to ask which, and how long an answer holds.
+The one answer to "is this output good?" for a verdict. contract.py looks at the file; judge.py compares it with a
+schema and runs a check. This module knows when to ask which of them, and how long an answer holds.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ class OutputFile:
         self._version: Identity | None = None
         self._examined: Identity | None = None
         self._answer: tuple[Output, str] = Output.MISSING, ""
-        """What was found in the version `_examined`."""
+        """The state of the version `_examined`, and why it is invalid."""
 
     def look(self, now: float) -> tuple[Output, str]:
-        """What stands there, and why it is invalid. A version that was examined once is not read again."""
+        """The state of the file, and why it is invalid. A version that was examined once is not read again."""
         version = identity(self.contract.path)
         if version != self._version:
             self._version, self.changed_at = version, now

@@ -98,7 +98,7 @@ class Expected:
         return map(_Later, self._words)
 
     def __getitem__(self, word: str) -> _Later:
-        """An id stands for a job whose name is not known here, and the name of a batch for those of its jobs."""
+        """A name passes where an id is among the words: it may be the name of that job, or of a batch."""
         if not self._words or (word not in self._words and all(self._plain(known) for known in self._words)):
             raise BadInput(f"`after`: no {word!r}; the job is after: {', '.join(self._words) or 'none'}")
         return _Later(word)

@@ -103,7 +103,7 @@ class Plan:
         return workdir / expand(path) if path else folder / f"output{SUFFIX[self.format]}"
 
     def contract(self, output: Path, before: Identity | None) -> Contract:
-        """What the output must be; `before` stood at its path already."""
+        """What the output must be; `before` is the version that was at its path already."""
         wanted = self.job.output or Output()
         limit = wanted.check_timeout or CHECK_TIMEOUT
         return Contract(str(output), self.format, self.min_bytes, before, self.schema, wanted.check or "", limit)
@@ -201,7 +201,7 @@ def plan(home: Home, job: Job, setup: Setup | None = None) -> Plan:
 
 
 def _schema(job: Job, setup: Setup) -> Any:
-    """The JSON Schema that the job gives, or that lies where it says. BadInput."""
+    """The JSON Schema in the job file, or in the file that it names. BadInput."""
     schema = job.output.schema if job.output else None
     if not isinstance(schema, str):
         return schema

@@ -35,11 +35,11 @@ def prepare(
     conversation: Conversation | None = None,
     tree: Worktree | None = None,
 ) -> AttemptRecord:
-    """Write what the agent will need, and attempt.json last; returns that. Nothing else is written, but the folder of
-    the result is made: not every agent makes it.
+    """Write what the agent will need, and attempt.json last; returns that. It makes the folder of the result as well,
+    as not every agent does.
 
-    `conversation` goes on in the folder that it was held in, as agents look for it there; None: a new one. `tree` is
-    the job's worktree, if it has one. BadInput where the template cannot be filled in.
+    `conversation` goes on in the folder that it was held in, where the agent looks for it; None begins a new one.
+    `tree` is the job's worktree, if it has one. BadInput where the template cannot be filled in.
     """
     plan = ready.plan
     workdir = _workdir(folder, plan, conversation, tree)

@@ -16,7 +16,7 @@ from runner.jobs.outcome import Done, Failed, Outcome, Requeued
 class Process(StrEnum):
     ALIVE = "alive"
     EXITED = "exited"
-    """The agent's program ended; its pane still stands."""
+    """The agent's program ended; its pane is still open."""
     GONE = "gone"
     """Neither program nor pane: killed by hand, or a reboot."""
 

@@ -1,7 +1,7 @@
 """A job's own git worktree and branch: made before its first attempt, shared by all of them, removed by `clean`.
 
-It lies in runs/JOB/worktree, and runs/JOB/worktree.json says of which repository. The user's own checkout, index and
-stash are not touched: of the repository only refs, objects and its list of worktrees change.
+It is the folder runs/JOB/worktree; runs/JOB/worktree.json names its repository. The user's own checkout, index and
+stash are not touched: only refs, objects and the list of worktrees of the repository change.
 """
 
 from __future__ import annotations
@@ -133,11 +133,11 @@ def _write(home: Home, job_id: str, tree: Worktree) -> None:
 
 
 def _add(tree: Worktree, unwanted: Event | None) -> None:
-    """Check the branch out; what an earlier try, killed in its midst, has left is done anew."""
+    """Check the branch out; what an earlier try left unfinished is removed first."""
     repository, path, run = Path(tree.repository), Path(tree.path), partial(git.run, unwanted=unwanted)
     with _alone(repository, unwanted):
         shutil.rmtree(path, ignore_errors=True)
-        with suppress(BadInput):  # there is none, or git was killed that had locked it until it was through
+        with suppress(BadInput):  # not locked, unless a git that was killed had locked it meanwhile
             run(repository, "worktree", "unlock", str(path))
         run(repository, "worktree", "prune")
         exists = run(repository, "for-each-ref", f"refs/heads/{tree.branch}")
@@ -208,8 +208,8 @@ def remove(home: Home, job_id: str) -> None:
 
 
 def merged(home: Home, job_id: str) -> bool:
-    """Whether all that the job's branch has of its own is in the repository's current branch, and nothing else is
-    in the worktree: it has served.
+    """Whether the worktree is no longer needed: every commit of the job's branch is in the repository's current branch,
+    and nothing in the worktree is uncommitted.
     """
     try:
         tree = load(home, job_id)

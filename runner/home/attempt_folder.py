@@ -71,7 +71,7 @@ class AttemptFolder:
 
     @cached_property
     def post_mortem(self) -> Path:
-        """What stood still, after a timeout or a stall."""
+        """What the agent was doing last, after a timeout or a stall."""
         return self.path / "post-mortem.txt"
 
     def invalid(self, suffix: str) -> Path:

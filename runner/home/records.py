@@ -1,7 +1,7 @@
 """The two records of an attempt: attempt.json says what was started, outcome.json how it ended.
 
-Types and their JSON, nothing else: attempt_folder.py reads and writes the files. Whatever stands in a file can be
-loaded: a key that is missing or of another type has its default, so that a damaged record can still be shown.
+Types and their JSON, nothing else: attempt_folder.py reads and writes the files. Any JSON object can be loaded: a key
+that is missing or of another type has its default, so that a damaged record can still be shown.
 The agent's hooks import this module, so it needs nothing but the standard library.
 """
 
@@ -34,7 +34,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """What the output must be, and what stood at its path before the launch."""
+    """What the output must be, and which version was at its path before the launch."""
 
     path: str
     format: str = "markdown"
@@ -49,7 +49,7 @@ class Contract:
 
     @property
     def deep(self) -> bool:
-        """Whether there is more to it than a look at the file shows: then judge.py has the last word."""
+        """Whether a look at the file does not settle it: then judge.py has the last word."""
         return bool(self.check) or self.schema is not None
 
     def words(self) -> list[str]:

@@ -29,9 +29,11 @@ from runner.home.config import Config
 from runner.home.records import AttemptRecord, OutcomeRecord, Remains
 from runner.home.spool import Place, Spool
 from runner.jobs import ident
+from runner.jobs.jsontext import MAX_BYTES, parse
 from runner.jobs.outcome import Failed, Outcome, Requeued, Retry
 from runner.jobs.state import State
 from runner.system import clock
+from runner.system.files import read_bounded
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ def describe(
 
 
 def _session(folder: AttemptFolder | None, now: Progress | None) -> dict[str, Any]:
-    """What is known of the session that stands; every key is null where there is none."""
+    """What is known of a session that runs or is kept; every key is null where there is none."""
     if folder is None or now is None:
         return {"attention": None, "status": None, "mode": None}
     return {
@@ -119,9 +121,6 @@ def _waits_for(spool: Spool, place: Place, parents: tuple[dependencies.Parent, .
 
 def _read_keys(spool: Spool, place: Place) -> _FileKeys:
     """The keys of the job's file, as far as it can be understood: the rest of the job must still show."""
-    from runner.jobs.jsontext import MAX_BYTES, parse
-    from runner.system.files import read_bounded
-
     try:
         value = parse(read_bounded(spool.path(place), MAX_BYTES), where=place.entry.file)
     except MuxqError:
@@ -132,12 +131,12 @@ def _read_keys(spool: Spool, place: Place) -> _FileKeys:
 
 
 def _progress(spool: Spool, folder: AttemptFolder) -> Progress:
-    """What the events of the attempt whose session stands say of it."""
+    """What the events of an attempt whose session runs or is kept say of it."""
     return progress.fold(Progress(), events.read(folder.events), profile.agent_of(folder, spool.home.sessions))
 
 
 def _attempt(attempt: _Try, now: Progress | None) -> dict[str, Any]:
-    """One attempt; `now` of the one whose session stands."""
+    """One attempt; `now` where its session runs or is kept."""
     folder, record, ended = attempt.folder, attempt.record or AttemptRecord(), attempt.ended
     remains = (ended and ended.remains) or Remains()
     return {

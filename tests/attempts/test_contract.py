@@ -65,9 +65,9 @@ def test_a_contract_without_an_old_file_survives_being_written_as_json() -> None
         (b'{"a": 1}', {"format": "json"}, ""),
         (b"\xef\xbb\xbf[]\r\n", {"format": "json"}, ""),
         (b"null", {"format": "json"}, ""),
-        (b'{"a": ', {"format": "json"}, "the output file is no JSON (Expecting value: line 1 column 7 (char 6))"),
-        (b"```\n{}\n```", {"format": "json"}, "the output file is no JSON (Expecting value: line 1 column 1 (char 0))"),
-        (b" ", {"format": "json"}, "the output file is no JSON (Expecting value: line 1 column 2 (char 1))"),
+        (b'{"a": ', {"format": "json"}, "the output file is not JSON (Expecting value: line 1 column 7 (char 6))"),
+        (b"```\n{}", {"format": "json"}, "the output file is not JSON (Expecting value: line 1 column 1 (char 0))"),
+        (b" ", {"format": "json"}, "the output file is not JSON (Expecting value: line 1 column 2 (char 1))"),
     ],
 )  # fmt: skip
 def test_an_output_is_judged_by_its_contract(tmp_path: Path, data: bytes, keys: dict[str, object], words: str) -> None:
@@ -78,7 +78,7 @@ def test_an_output_is_judged_by_its_contract(tmp_path: Path, data: bytes, keys: 
 @pytest.mark.parametrize("data", [b"\xff\xfe", b"[" * 100_000])
 def test_bytes_that_can_never_be_json_are_a_problem_and_no_crash(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "o").write_bytes(data)
-    assert problem(contract(tmp_path / "o", format="json")).startswith("the output file is no JSON (")
+    assert problem(contract(tmp_path / "o", format="json")).startswith("the output file is not JSON (")
 
 
 def test_the_agent_is_told_when_it_has_written_nothing(tmp_path: Path) -> None:

@@ -59,7 +59,7 @@ def test_a_document_that_fits_is_right(run: Path, contract: Make) -> None:
     ("data", "says"),
     [
         ('{"a": "x"}', "the output file does not fit its schema: $.a: 'x' is not of type 'number'"),
-        ("{", "the output file is no JSON ("),
+        ("{", "the output file is not JSON ("),
         ("", "the output file has 0 bytes"),
     ],
 )

@@ -71,7 +71,7 @@ def test_a_file_that_somebody_has_open_for_writing_is_changing(tmp_path: Path) -
 
 def test_a_file_that_is_not_what_the_job_asked_for_is_invalid_with_the_reason(tmp_path: Path) -> None:
     state, why = watched(write(tmp_path / "o", "{"), format="json").look(0.0)
-    assert (state, why.partition(" (")[0]) == (Output.INVALID, "the output file is no JSON")
+    assert (state, why.partition(" (")[0]) == (Output.INVALID, "the output file is not JSON")
 
 
 def test_a_file_that_cannot_be_read_is_invalid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

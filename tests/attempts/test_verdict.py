@@ -70,11 +70,11 @@ ROWS: dict[str, tuple[dict[str, Any], Rules, Wait | Outcome]] = {
         Failed("no-output",
                f"{AGENT_ENDED} without writing the output file, only the file from before the launch is there")),
     "turn over, output invalid: invalid-output": (
-        {"progress": OVER, "output": Output.INVALID, "problem": "it is no JSON"}, HOOKS,
-        Failed("invalid-output", f"{AGENT_ENDED}, but it is no JSON")),
+        {"progress": OVER, "output": Output.INVALID, "problem": "it is not JSON"}, HOOKS,
+        Failed("invalid-output", f"{AGENT_ENDED}, but it is not JSON")),
     "turn over, output invalid after one repair: invalid-output": (
-        {"progress": Progress(turn=Turn.OVER, repairs=1), "output": Output.INVALID, "problem": "it is no JSON"}, HOOKS,
-        Failed("invalid-output", f"{AGENT_ENDED}, but it is no JSON (sent back 1 times)")),
+        {"progress": Progress(turn=Turn.OVER, repairs=1), "output": Output.INVALID, "problem": "it is not JSON"}, HOOKS,
+        Failed("invalid-output", f"{AGENT_ENDED}, but it is not JSON (sent back 1 times)")),
     # background tasks
     "turn over with a background task, output missing: wait": (
         {"progress": BACKGROUND}, HOOKS, Wait(DEADLINE)),
