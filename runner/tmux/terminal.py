@@ -127,7 +127,7 @@ class Tmux:
 
     @cached_property
     def _environment(self) -> dict[str, str]:
-        """The environment of the server, of its clients and, to begin with, of the sessions."""
+        """The environment of the clients, and of a server that one of them starts."""
         return clean_environment()
 
     async def start(self) -> None:
@@ -154,7 +154,7 @@ class Tmux:
         """
         if not argv or not _SESSION.fullmatch(session):
             raise ValueError(f"not a session to launch: {session!r} {argv!r}")
-        environ = self._environment | dict(env)
+        environ = clean_environment() | dict(env)
         shell = environ.pop("SHELL")
         if "TERM" not in env:
             del environ["TERM"]
