@@ -64,7 +64,7 @@ class Live:
             age = duration.show(max(1, int(time.monotonic() - running.since)))
             name = Text(plain(running.place.entry.name or ""))  # as it is: in a str `[red]` would be a colour
             table.add_row(running.id, name, age, Text(plain(doing), overflow="ellipsis", no_wrap=True))
-        said = [f"{self._count[f'job.{word}']} {word}" for word in ("done", "failed", "cancelled")]
+        counts = [f"{self._count[f'job.{word}']} {word}" for word in ("done", "failed", "cancelled")]
         waiting = len(worker.backlog) + len(worker.candidates.waiting)
-        table.add_row(f"{len(worker.running)} running", f"{waiting} waiting", "", ", ".join(said))
+        table.add_row(f"{len(worker.running)} running", f"{waiting} waiting", "", ", ".join(counts))
         return table

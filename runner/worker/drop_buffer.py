@@ -1,4 +1,4 @@
-"""The intake of a worker: takes in the drops it has heard of, without a look at all that waits."""
+"""The drops that a worker has been notified of, until they are taken in. Lists no folder."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ class DropBuffer:
     def __init__(self, spool: Spool, backlog: Backlog) -> None:
         self.spool, self.backlog = spool, backlog
         self._dropped: set[str] = set()
-        """Names in queue/ that are no job's yet."""
+        """Names of files in queue/ that are not jobs yet."""
         self.due = 0.0
         """When it has something to do, on the monotonic clock."""
         self._unfinished = False
 
     def drop(self, name: str) -> None:
-        """Something in queue/ is no job's yet: take it in at the next step, without a look at all the others."""
+        """A file in queue/ is not a job yet: it is taken in at the next step."""
         if not name.startswith("."):
             self._dropped.add(name)
             self.due = 0.0
 
     async def take_in(self, setup: Setup) -> bool:
-        """Take in drops, in a thread: thousands at once must not keep the running attempts waiting.
+        """Take in drops, in a thread: thousands at once must not hold up the running attempts.
 
         Returns whether there were any.
         """
@@ -39,10 +39,10 @@ class DropBuffer:
             return False
         self.due = math.inf
         dropped, self._dropped = self._dropped, set()
-        self._unfinished = bool(dropped)  # an error on the way leaves them to the next slow look
+        self._unfinished = bool(dropped)  # an error leaves them to the next slow look
         taken = await asyncio.to_thread(drops.admit, self.spool, ADMIT_AT_ONCE, dropped, setup)
-        for found in taken.admitted:
-            self.backlog.remember(found)
+        for entry in taken.admitted:
+            self.backlog.remember(entry)
         self._dropped.update(taken.unfinished, taken.left)
         self._unfinished = bool(taken.unfinished)
         if taken.left:
@@ -52,5 +52,5 @@ class DropBuffer:
         return bool(dropped)
 
     def left(self) -> bool:
-        """Whether a drop is to be taken in now, or is still being written."""
+        """Whether a drop can be taken in now, or is still being written."""
         return self._unfinished or self.due <= time.monotonic()

@@ -1,4 +1,4 @@
-"""A running job in this worker's hands: from the claim, or from a worker that died, to where its outcome sends it."""
+"""A running job of this worker: from its claim or its take-over to the folder that its outcome moves it to."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ from runner.worker import settling
 from runner.worker.settling import STEPS, STEPS_ANEW, STEPS_UNRECORDED, History, Recourse, Step
 
 LAUNCH_AGAIN = 30.0
-"""Seconds until a session that could not be opened is tried again."""
+"""Seconds until the next try to open a session."""
 
 SIGNALLED = 128
-"""Exit statuses from here on say that a signal ended the program, which it caught."""
+"""Exit statuses from here on mean that the program caught a signal and ended."""
 
 LOOK = 0.2
-"""Seconds between two looks at whether a worktree that is being made is still wanted."""
+"""Seconds between two checks whether a worktree that is being made is still wanted."""
 
 SLOW = 30.0
-"""Seconds after which it is told that a worktree is still being made."""
+"""Seconds after which it is reported that a worktree is still being made."""
 
 SETTLE_AGAIN = 5.0
 """Seconds until an outcome that could not be written is tried again."""
@@ -63,6 +63,8 @@ class Claim:
     lock: Lock
     workdir: FolderLock | None = None
     """Of a job that works alone in its folder."""
+    plan: Plan | None = None
+    """None where it is not known, or cannot be made any more."""
     ready: Ready | None = None
     """What begins a new attempt; None: one is under way."""
 
@@ -83,12 +85,12 @@ class Execution:
         self._terminal, self._watcher = terminal, watcher
         last = self._last()
         self._unseen = last is None
-        """Nothing of it was ever begun, as far as its run folders say."""
+        """No attempt of it was begun before, as far as its folders say."""
         self.attempt = self._attempt(last or next_folder(spool.home, claim.entry.id))
         self.ended: Outcome | None = None
         self.since = time.monotonic()
         self.settling = False
-        """Its outcome is known: what is left to do is short, and should be done to its end."""
+        """Its outcome is known: the rest is short and should be completed."""
 
     @property
     def id(self) -> str:
@@ -139,9 +141,9 @@ class Execution:
         return await self.attempt.watch(agent, self._environment(agent))
 
     async def _worktree(self, chosen: Plan) -> Worktree:
-        """The job's worktree. It is told of where git, or its turn at the repository, takes long.
+        """The job's worktree. It is reported where git, or the lock of the repository, takes long.
 
-        Given up, with BadInput or Unready, where the job is told to end; and where the worker leaves.
+        Given up, with BadInput or Unready, where the job is to end; and where the worker leaves.
         """
         home, folder, unwanted = self.spool.home, chosen.workdir(self.spool.home.path), Event()
         words = (home, self.id, folder, chosen.job.base, chosen.branch, unwanted)
@@ -158,19 +160,19 @@ class Execution:
             unwanted.set()
 
     def _environment(self, agent: Profile) -> Mapping[str, str]:
-        """That of an agent that runs already, as far as it is still known."""
+        """The environment of an agent that runs already, as far as it is still known."""
         with contextlib.suppress(MuxqError):
             return self._ready().environment
         return agent.environment(self.env)
 
     def _conversation(self) -> Conversation | None:
-        """That of the last attempt in which the agent said a word, if it is still there to go on with."""
+        """The conversation of the last attempt in which the agent wrote a word, if it can still be resumed."""
         for run in reversed(folders_of(self.spool.home, self.id)):
             record, ended = run.attempt(), run.outcome()
             transcript = ended.transcript if ended else None
             refused = ended is not None and _reason(ended.outcome) == "not-resumed"
             if record is None or (record.resumes and not transcript and not refused):
-                continue  # it was ended before its first word: what it was to go on with still waits
+                continue  # it was ended before its first word: the earlier conversation is still the last
             exists = transcript and Path(transcript).is_file() and Path(record.workdir).is_dir()
             return Conversation(record.session_id, Path(record.workdir), record) if exists and not refused else None
         return None
@@ -179,19 +181,19 @@ class Execution:
         return self._plan().ready(self.env)
 
     def _plan(self) -> Plan:
-        return plan_of(self.spool.home, self.spool.read(self.place))
+        return self.claim.plan or plan_of(self.spool.home, self.spool.read(self.place))
 
     def _attempt(self, run: AttemptFolder) -> Attempt:
         return Attempt(self.spool.home, run, self._terminal, self._watcher, self._alert)
 
-    def _alert(self, found: Attention) -> None:
-        """Tell a person that the job waits for one."""
-        self.spool.emit("job.attention", job=self.id, kind=found.kind, detail=found.detail)
+    def _alert(self, attention: Attention) -> None:
+        """Notify a person that the job waits for one."""
+        self.spool.emit("job.attention", job=self.id, kind=attention.kind, detail=attention.detail)
         try:
             job = view.describe(self.spool, self.place)
         except (MuxqError, OSError):
             return  # it has just ended
-        notices.of_attention(self.spool.home, job | {"attention": job["attention"] or view.attention(found)})
+        notices.of_attention(self.spool.home, job | {"attention": job["attention"] or view.attention(attention)})
 
     def _last(self) -> AttemptFolder | None:
         """The attempt to go on with: one that was begun and not judged, else the youngest."""
@@ -200,12 +202,12 @@ class Execution:
         return next(reversed(begun or before), None)
 
     def _judged(self) -> Outcome | None:
-        """The outcome that a worker has written down and not lived to carry out: no later word overrules it."""
+        """The outcome that a dead worker has recorded and not carried out: nothing overrules it."""
         record = self.attempt.folder.outcome()
         return record.outcome if record and record.outcome.move is not Move.REQUEUE else None
 
     async def _end_earlier(self) -> None:
-        """End what an attempt has left whose worker died while it closed: no two of them ever run side by side."""
+        """End what is left of earlier attempts whose worker died: two of a job never run side by side."""
         for run in folders_of(self.spool.home, self.id):
             await closing.end_strays(run)
 
@@ -230,7 +232,7 @@ class Execution:
         return History(tries=tries, retries=retries, backoff=backoff, never_resumed=self._never_resumed())
 
     def _throttled(self, why: str) -> float:
-        """Hold the home; returns when this job may be tried again: after others, in case the fault is its own."""
+        """Hold the home; returns when this job may be tried again: later than others, as it may be the cause."""
         with contextlib.suppress(OSError):
             if put := pool.throttle(self.spool.home, why):
                 self.spool.emit("hold.put", **put.as_dict())
@@ -238,7 +240,7 @@ class Execution:
         return max(time.time(), (standing and standing.until) or 0.0) + _chance() * pool.BASE
 
     def _never_resumed(self) -> bool:
-        """Whether this attempt was to go on with a conversation, and gave up by itself before its first word."""
+        """Whether this attempt was to resume a conversation, and ended by itself before its first word."""
         record, progress = self.attempt.folder.attempt(), self.attempt.progress
         by_itself = progress.status is not None and progress.status < SIGNALLED
         return record is not None and bool(record.resumes) and by_itself and progress.turn is Turn.NONE
@@ -256,7 +258,7 @@ class Execution:
 
     def _retries(self) -> tuple[int, float]:
         try:
-            plan = self.claim.ready.plan if self.claim.ready else self._plan()
+            plan = self._plan()
         except MuxqError:
             return 0, BACKOFF
         return plan.retries, plan.backoff

@@ -1,4 +1,4 @@
-"""The gate that every start passes: an open window, room, no hold, and its turn. Knows how many run, not what waits."""
+"""Whether one more job may start: an open window, room, no hold, and its turn. Knows what runs, not what waits."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Gate:
     def __init__(
         self, spool: Spool, jobs: int | None, window: Window | None, running: Mapping[str, Execution], summary: Summary
     ) -> None:
-        """`jobs`: how many may run side by side; None asks the machine. `running`: those that do, at any time.
+        """`jobs`: how many may run side by side; None: as many as the machine carries. `running`: those that run.
 
         `window`: None where the run is open for ever.
         """
@@ -28,18 +28,18 @@ class Gate:
         self.jobs, self.window, self.running, self.summary = jobs, window, running, summary
         self.settings = config.Config()
         self.stopping = False
-        """Told to stop."""
+        """A person or a service manager has asked for the end."""
         self._started: set[str] = set()
         """Ids of the jobs that this run has begun, where it may begin only so many."""
         self.start_due = 0.0
-        """When a job may start that has to wait for its turn, in seconds since 1970; 0: none has to."""
+        """When the next job may start, in seconds since 1970; 0: at once."""
         self._hold: Hold | None = None
         """The hold in force when a job might have started last."""
         self._short = False
         """There was too little memory for another session."""
 
     def read_settings(self) -> None:
-        """What config.toml says of the pool may change while we run; one that cannot be read changes nothing."""
+        """Read config.toml again: `[pool]` may change during a run. A file that cannot be read changes nothing."""
         with contextlib.suppress(MuxqError):
             self.settings = config.load(self.home.config)
 
@@ -70,12 +70,12 @@ class Gate:
         return self.jobs or capacity.most()
 
     def _room(self) -> bool:
-        """Whether this worker may run one more; `auto` asks the machine."""
+        """Whether this worker may run one more job; with `auto`, whether the machine has the memory."""
         if len(self.running) >= self.most():
             return False
         if self.jobs is not None:
             return True
-        running = capacity.sizes([pid for one in self.running.values() if (pid := one.attempt.pid)])
+        running = capacity.sizes([pid for execution in self.running.values() if (pid := execution.attempt.pid)])
         lack = capacity.lack(*capacity.memory(), running)
         if lack and not self._short:
             self.spool.emit("worker.trouble", why=f"too little memory for another session: {lack >> 20} MB are missing")
@@ -83,7 +83,7 @@ class Gate:
         return not lack
 
     def take_turn(self, job_id: str) -> bool:
-        """Whether it is this job's turn to start; it counts as started then."""
+        """Whether this job may start now; if so, it counts as started."""
         self.start_due = pool.take_turn(self.home, job_id)
         return not self.start_due
 
@@ -93,7 +93,7 @@ class Gate:
             self._started.add(job_id)
 
     def forget_turn(self) -> None:
-        """The hold or the pool has changed: perhaps it is somebody's turn already."""
+        """The hold or the pool has changed: perhaps the next job may start already."""
         self.start_due = 0.0
 
     def due(self) -> list[float]:

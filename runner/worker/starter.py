@@ -13,17 +13,17 @@ from runner.home.spool import Place, Spool
 from runner.jobs.entry import Entry
 from runner.jobs.state import State
 from runner.system import files, locks
-from runner.system.locks import FolderLock
+from runner.system.locks import FolderLock, Lock
 from runner.worker.backlog import Backlog
 from runner.worker.execution import Claim, Execution
 from runner.worker.gate import Gate
 from runner.worker.readiness import Candidates
 
 AT_A_STRETCH = 0.1
-"""Seconds of looking for jobs that can start before file events, signals and attempts have their turn."""
+"""Seconds of claiming after which file events, signals and attempts have their turn."""
 
 Begin = Callable[[Claim], None]
-"""What takes a claimed job in hand."""
+"""Begins the attempt of a claimed job."""
 
 
 class Starter:
@@ -40,87 +40,92 @@ class Starter:
         self.backlog, self.candidates = backlog, candidates
         self.running, self._begin = running, begin
         self.crowded = False
-        """There are running jobs without a worker, and no room to take them over."""
+        """Jobs run that have lost their worker, and there is no room to take them over."""
         self.outside: list[Entry] = []
         """Jobs that wait for their workdir; they are not in the backlog meanwhile."""
-        self._told_outside: set[str] = set()
-        """Their ids, and earlier ones': each is told of once."""
+        self._reported: set[str] = set()
+        """The ids of jobs of which it was reported that they wait for their workdir: once each."""
 
     def take_over(self) -> None:
-        """Running jobs whose lock is free have lost their worker: they are ours now."""
+        """Take over the running jobs whose lock is free: they have lost their worker."""
         self.crowded, most = False, self.gate.most()
-        for found in self.spool.entries(State.RUNNING):
-            if self.gate.stopping or found.id in self.running or (lock := self.spool.lock(found.id)) is None:
+        for entry in self.spool.entries(State.RUNNING):
+            if self.gate.stopping or entry.id in self.running or (lock := self.spool.lock(entry.id)) is None:
                 continue
-            if len(self.running) >= most or not self.spool.path(Place(State.RUNNING, found)).exists():
+            if len(self.running) >= most or not self.spool.path(Place(State.RUNNING, entry)).exists():
                 self.crowded = self.crowded or len(self.running) >= most
                 lock.release()
                 continue
-            self.spool.emit("job.taken-over", job=found.id)
-            self._told_outside.discard(found.id)
-            self._begin(Claim(found, lock, self._hold_again(found)))
+            self.spool.emit("job.taken-over", job=entry.id)
+            self._reported.discard(entry.id)
+            self._begin(self._claim_again(entry, lock))
 
-    def _hold_again(self, found: Entry) -> FolderLock | None:
-        """The workdir of a job that works in it already; of another home's job that was faster we can hold nothing."""
+    def _claim_again(self, entry: Entry, lock: Lock) -> Claim:
+        """The claim of a job that runs already, with its plan and its workdir as far as they can be had.
+
+        The plan can have become impossible, and a job of another home can have taken the workdir.
+        """
+        known, workdir = None, None
         with contextlib.suppress(MuxqError):
-            return _hold_workdir(plan(self.home, self.spool.read(Place(State.RUNNING, found))))
-        return None
+            known = plan(self.home, self.spool.read(Place(State.RUNNING, entry)))
+            workdir = _hold_workdir(known)
+        return Claim(entry, lock, workdir, known)
 
     def claim(self, setup: Setup) -> bool:
-        """Claim in order while the gate lets jobs pass; returns whether to go on at the next step, as it takes long."""
+        """Claim jobs in order while the gate is open; returns whether some are left, because AT_A_STRETCH is over."""
         until = time.monotonic() + AT_A_STRETCH
         while self.gate.open() and len(self.backlog) and self.gate.free():
             if time.monotonic() > until:
                 return True
-            found = self.backlog.next(time.time())
-            if found is None:
+            entry = self.backlog.next(time.time())
+            if entry is None:
                 break
             try:
-                self._start(found, setup)
+                self._start(entry, setup)
             except OSError:
-                self.backlog.put_back(found)
+                self.backlog.put_back(entry)
                 raise
         return False
 
-    def _start(self, found: Entry, setup: Setup) -> None:
-        """Claim one waiting job and begin it, if it can start now and nobody was faster."""
+    def _start(self, entry: Entry, setup: Setup) -> None:
+        """Claim one waiting job and begin it, if it can start now and no other process claims it first."""
         files.check_room(self.home.path)
-        ready = self.candidates.examine(found, setup)
+        ready = self.candidates.examine(entry, setup)
         if ready is None:
             return
         with contextlib.ExitStack() as held:
             try:
                 workdir = _hold_workdir(ready.plan)
             except Unready as problem:
-                self._shut_out(found, str(problem))
+                self._shut_out(entry, str(problem))
                 return
             if workdir:
                 held.callback(workdir.release)
-            if not self.gate.take_turn(found.id):
-                self.backlog.put_back(found)
-            elif lock := self.spool.claim(found):
+            if not self.gate.take_turn(entry.id):
+                self.backlog.put_back(entry)
+            elif lock := self.spool.claim(entry):
                 held.pop_all()
-                self.gate.started(found.id)
-                self._told_outside.discard(found.id)
-                self._begin(Claim(found, lock, workdir, ready))
+                self.gate.started(entry.id)
+                self._reported.discard(entry.id)
+                self._begin(Claim(entry, lock, workdir, ready.plan, ready))
             else:
-                self._lost(found)
+                self._lost(entry)
 
-    def _lost(self, found: Entry) -> None:
-        """Somebody else was faster."""
-        self.backlog.forget(found)
-        if not self.spool.path(Place(State.RUNNING, found)).exists():  # no other worker has it: it was cancelled
-            pool.tell_end(self.home, found.id)
+    def _lost(self, entry: Entry) -> None:
+        """Another process has claimed or cancelled the job."""
+        self.backlog.forget(entry)
+        if not self.spool.path(Place(State.RUNNING, entry)).exists():  # no worker has it: it was cancelled
+            pool.tell_end(self.home, entry.id)
 
-    def _shut_out(self, found: Entry, why: str) -> None:
-        """Another job works in its folder: looked at again when one of ours ends, and at the slow look."""
-        if found.id not in self._told_outside:
-            self._told_outside.add(found.id)
-            self.spool.emit("job.blocked", job=found.id, why=why)
-        self.outside.append(found)
+    def _shut_out(self, entry: Entry, why: str) -> None:
+        """Another job works in its folder: it is tried again when one of our jobs ends, and at the slow look."""
+        if entry.id not in self._reported:
+            self._reported.add(entry.id)
+            self.spool.emit("job.blocked", job=entry.id, why=why)
+        self.outside.append(entry)
 
     def let_in(self) -> None:
-        """Those that wait for their folder have their turn again."""
+        """Give the jobs that wait for their folder their turn again."""
         while self.outside:
             self.backlog.put_back(self.outside.pop())
 

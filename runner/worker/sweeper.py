@@ -1,4 +1,4 @@
-"""What dead workers left of jobs that run no more: sessions, processes, requests. Ends it, and takes it away."""
+"""Ends what dead workers left of jobs that no longer run (sessions, processes) and deletes their requests."""
 
 from __future__ import annotations
 
@@ -21,47 +21,47 @@ SWEEP = 60.0
 
 class Sweeper:
     def __init__(self, spool: Spool, terminal: Terminal, running: Container[str]) -> None:
-        """`running`: the ids of the jobs in this worker's hands, as they are at any time."""
+        """`running`: the ids of the jobs that this worker runs, at any time."""
         self.spool, self.home = spool, spool.home
         self.terminal, self.running = terminal, running
         self._sweep_due = 0.0
 
     async def close(self, panes: Mapping[str, Pane]) -> None:
-        """End what is left of jobs that are running no more, but for sessions that are kept.
+        """End what is left of jobs that no longer run, except sessions that are kept.
 
         Their worker died between the job's move and the end, or the agent of a kept session has ended.
         """
-        for run in self._left_over(panes):
-            lock = self.spool.lock(run.job)
+        for folder in self._left_over(panes):
+            lock = self.spool.lock(folder.job)
             if lock is None:
                 continue
             try:
-                over = all(running.id != run.job for running in self.spool.entries(State.RUNNING))
-                if over and not await closing.leave_open(self.home, run, self.terminal, panes):
-                    await closing.close(self.home, run, self.terminal)
+                over = all(running.id != folder.job for running in self.spool.entries(State.RUNNING))
+                if over and not await closing.leave_open(self.home, folder, self.terminal, panes):
+                    await closing.close(self.home, folder, self.terminal)
             except MuxqError as problem:
-                self.spool.emit("worker.trouble", job=run.job, why=str(problem))
+                self.spool.emit("worker.trouble", job=folder.job, why=str(problem))
             finally:
                 lock.release()
 
     def forget_requests(self) -> None:
-        """Take away the requests that came too late, or whose worker died before it could: their job has ended."""
+        """Delete the requests whose job has ended: they came too late, or their worker died before it deleted them."""
         for path in self.home.requests.glob("*.cancel"):
             if not ident.is_id(path.stem) or (lock := self.spool.lock(path.stem)) is None:
                 continue
-            live = [found.id for state in (State.QUEUED, State.RUNNING) for found in self.spool.entries(state)]
+            live = [entry.id for state in (State.QUEUED, State.RUNNING) for entry in self.spool.entries(state)]
             if path.stem not in live:
                 path.unlink(missing_ok=True)
             lock.release()
 
     def _left_over(self, panes: Mapping[str, Pane]) -> list[AttemptFolder]:
-        """The attempts that have a session, or (looked for now and then) a process of any kind."""
-        found = {tuple(session.rpartition("-")[::2]) for session in panes}
+        """The attempts that have a session or, every SWEEP seconds, any process."""
+        pairs = {tuple(session.rpartition("-")[::2]) for session in panes}
         if time.monotonic() >= self._sweep_due:
             self._sweep_due = time.monotonic() + SWEEP
             folders = [Path(value) for value in process.values("MUXQ_RUN_DIR")]
-            found |= {(folder.parent.name, folder.name) for folder in folders if folder.parent.parent == self.home.runs}
-        known = [(job, number) for job, number in sorted(found) if ident.is_id(job) and number.isdecimal()]
+            pairs |= {(folder.parent.name, folder.name) for folder in folders if folder.parent.parent == self.home.runs}
+        known = [(job, number) for job, number in sorted(pairs) if ident.is_id(job) and number.isdecimal()]
         return [
             AttemptFolder(job, int(number), self.home.runs / job / number)
             for job, number in known

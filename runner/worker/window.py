@@ -58,17 +58,17 @@ def until(text: str, now: float) -> float:
     """`07:00` (the next one, local time) or `+2h` from `now`, in seconds since 1970. BadInput for anything else."""
     if text.startswith("+"):
         return now + duration.seconds(text[1:])
-    found = _TIME.fullmatch(text.strip())
-    if not found:
-        raise BadInput(f"{text!r} is no end of a window: give a time of day like 07:00, or +2h from now")
+    clock_time = _TIME.fullmatch(text.strip())
+    if not clock_time:
+        raise BadInput(f"{text!r} is not the end of a window: give a time of day like 07:00, or +2h from now")
     here = datetime.fromtimestamp(now)  # noqa: DTZ006 - the person's own clock
-    moment = here.replace(hour=int(found[1]), minute=int(found[2]), second=0, microsecond=0)
+    moment = here.replace(hour=int(clock_time[1]), minute=int(clock_time[2]), second=0, microsecond=0)
     return (moment if moment.timestamp() > now else moment + timedelta(days=1)).timestamp()
 
 
 def per_cent(text: str) -> float:
     """`60%` or `60` as 60.0. BadInput for what is not from 0 to 100."""
-    found = _PER_CENT.fullmatch(text.strip())
-    if not found or float(found[1]) > 100:
-        raise BadInput(f"{text!r} is no share of a limit: give per cent from 0 to 100, like 60%")
-    return float(found[1])
+    number = _PER_CENT.fullmatch(text.strip())
+    if not number or float(number[1]) > 100:
+        raise BadInput(f"{text!r} is not a share of a limit: give per cent from 0 to 100, like 60%")
+    return float(number[1])
