@@ -248,25 +248,25 @@ class Queue:
     def mode(self, reference: str, mode: str | None = None) -> str:
         """Who drives a job's session: driving, manual or paused. With `mode`, set it first."""
         session = self.session(reference)
-        return (session.drive(_mode(mode)) if mode else session.hands()).mode.value
+        return (session.drive(_mode(mode)) if mode else session.driver()).mode.value
 
     def send(self, reference: str, text: str, *, raw: bool = False, force: bool = False) -> dict[str, Any]:
         """Type a message into a job's session: {"job", "queued"}. Refused says why it was not typed."""
-        return self.session(reference).send(text, raw=raw, force=force)
+        return self.session(reference).send(text, raw=raw, force=force).as_dict()
 
     def ask(
         self, reference: str, text: str, timeout: float | None = None, *, raw: bool = False, force: bool = False
     ) -> dict[str, Any]:
         """send(), and wait for the answer: {"job", "how", "said"}. TimeoutError after `timeout` seconds."""
         session = self.session(reference)
-        turned = session.send_and_wait(text, timeout, raw=raw, force=force)
-        return {"job": session.job, "how": turned.how, "said": turned.said}
+        end = session.send_and_wait(text, timeout, raw=raw, force=force)
+        return {"job": session.job, "how": end.how, "said": end.words}
 
     def turn(self, reference: str, timeout: float | None = None) -> dict[str, Any]:
         """Block until the present turn is over: {"job", "how", "said"}. `how` is over, or what came in its place."""
         session = self.session(reference)
-        turned = session.turn(timeout)
-        return {"job": session.job, "how": turned.how, "said": turned.said}
+        end = session.turn(timeout)
+        return {"job": session.job, "how": end.how, "said": end.words}
 
     def transcript(self, reference: str) -> builtins.list[dict[str, str]]:
         """Who said what in the job's last attempt: [{"at", "who", "text"}]."""

@@ -61,7 +61,7 @@ def test_the_first_key_moves_to_the_chosen_option(path: Path) -> None:
     shown = path.read_text("utf-8")
     dialog = screen.find(shown, CLAUDE.dialogs)
     assert dialog
-    assert screen.answer(shown, dialog) == screen.Answer(dialog, DIALOGS[path.stem][1], final=False)
+    assert screen.next_key(shown, dialog.choose) == screen.Key(DIALOGS[path.stem][1], final=False)
 
 
 @each(dialogs())
@@ -70,7 +70,7 @@ def test_with_the_mark_on_the_chosen_option_it_is_confirmed(path: Path) -> None:
     shown = re.sub(r"( +)  (Yes)\n( +)❯ (No.*)", r"\1❯ \2\n\3  \4", shown)
     dialog = screen.find(shown, CLAUDE.dialogs)
     assert dialog
-    assert screen.answer(shown, dialog) == screen.Answer(dialog, "Enter", final=True)
+    assert screen.next_key(shown, dialog.choose) == screen.Key("Enter", final=True)
 
 
 @each(RECORDED)

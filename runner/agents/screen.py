@@ -1,6 +1,6 @@
-"""Reads an agent's screen: which known dialog stands on it, and which key comes next; is it at work? Pure.
+"""Reads an agent's screen: which known dialog it shows and which key comes next; whether the agent is at work. Pure.
 
-For start-up dialogs, and for what an agent says nowhere else; most of it the agent tells by itself (progress.py).
+Used for dialogs before the start, and for what an agent reports nowhere; the rest it reports by events (progress.py).
 """
 
 from __future__ import annotations
@@ -15,11 +15,19 @@ _OPTION = re.compile(r"^[\s│|]*(?P<mark>❯|>)?\s*(?P<number>\d+[.)])?\s*(?P<t
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """The next key for a dialog; `final` when it is the one that answers it."""
+class Option:
+    """A line of the screen that can be chosen."""
 
-    dialog: Dialog
-    key: str
+    text: str
+    numbered: bool
+    marked: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """The next key for a dialog, by tmux's name; `final` when it is the one that answers it."""
+
+    name: str
     final: bool
 
 
@@ -29,62 +37,69 @@ def says(screen: str, pattern: str) -> bool:
 
 
 def find(screen: str, dialogs: Sequence[Dialog]) -> Dialog | None:
-    """The first of `dialogs` whose text stands on the screen."""
+    """The first of `dialogs` whose text is on the screen."""
     return next((dialog for dialog in dialogs if says(screen, dialog.text)), None)
 
 
-def answer(screen: str, dialog: Dialog) -> Answer | None:
-    """The key that brings the dialog nearer to its chosen option; Enter only while that option is the marked one.
+def next_key(screen: str, choose: str) -> Key | None:
+    """The key that moves the mark towards the option that begins with `choose`; Enter only while that is marked.
 
-    None while no marked option, or not the chosen one, is on the screen.
+    None while no option is marked, or the chosen one is not on the screen.
     """
-    options = [found for line in screen.splitlines() if (found := _OPTION.match(line))]
-    marked = next((index for index, option in enumerate(options) if option["mark"]), None)
-    if marked is not None and options[marked]["number"]:  # then all options have one
-        here = options[marked]
-        options = [option for option in options if option["number"]]
-        marked = options.index(here)
-    wanted = next((index for index, option in enumerate(options) if option["text"].startswith(dialog.choose)), None)
-    if marked is None or wanted is None:
+    choices = _choices(screen)
+    wanted = next((index for index, option in enumerate(choices) if option.text.startswith(choose)), None)
+    if wanted is None:
         return None
+    marked = next(index for index, option in enumerate(choices) if option.marked)
     if marked == wanted:
-        return Answer(dialog, "Enter", final=True)
-    return Answer(dialog, "Down" if wanted > marked else "Up", final=False)
+        return Key("Enter", final=True)
+    return Key("Down" if wanted > marked else "Up", final=False)
 
 
 def options(screen: str) -> list[str]:
-    """What can be chosen on the screen, first to last: the numbered lines; [] where no option is the marked one."""
-    found = [line for text in screen.splitlines() if (line := _OPTION.match(text))]
-    if not any(line["mark"] and line["number"] for line in found):
-        marked = next((at for at, line in enumerate(found) if line["mark"]), None)
-        return [] if marked is None else [line["text"] for line in found]
-    return [line["text"] for line in found if line["number"]]
+    """What can be chosen on the screen, first to last; [] where no option is marked."""
+    return [option.text for option in _choices(screen)]
 
 
 def at_work(screen: str, working: str) -> bool:
-    """Whether `working`, what stands there only while the agent works, is found, and no question."""
+    """Whether `working`, which the screen shows only while the agent works, is found, and no question."""
     return not asks(screen) and re.search(working, screen, re.MULTILINE) is not None
 
 
 def asks(screen: str) -> bool:
-    """Whether a question stands there: one of its numbered options is the marked one."""
-    lines = [line for text in screen.splitlines() if (line := _OPTION.match(text))]
-    return any(line["mark"] and line["number"] for line in lines)
+    """Whether the screen shows a question: one of its numbered options is marked."""
+    return any(option.marked and option.numbered for option in _lines(screen))
+
+
+def _choices(screen: str) -> list[Option]:
+    """The options, among them a marked one: the numbered lines where one of those is marked, else all; or []."""
+    lines = _lines(screen)
+    if asks(screen):
+        return [line for line in lines if line.numbered]
+    return lines if any(line.marked for line in lines) else []
+
+
+def _lines(screen: str) -> list[Option]:
+    """Every line with text on it as if it were an option."""
+    matches = [match for line in screen.splitlines() if (match := _OPTION.match(line))]
+    return [Option(match["text"], match["number"] is not None, match["mark"] is not None) for match in matches]
 
 
 def words(screen: str, dialog: Dialog | None) -> str:
     """A dialog in its own words, on one line: the line it is known by; of an unknown one the last on the screen."""
+    if dialog is None:
+        return last_line(screen)
     lines = [" ".join(line.split()) for line in screen.splitlines() if line.strip()]
-    known, end = re.search(dialog.text, " ".join(lines)) if dialog else None, 0
+    match, end = re.search(dialog.text, " ".join(lines)), 0
     for line in lines:
         end += len(line) + 1
-        if known and known.start() < end:
+        if match and match.start() < end:
             return line.strip(" │|")[:200]
-    return dialog.name if dialog else last_line(screen)
+    return dialog.name
 
 
 def last_line(screen: str) -> str:
     """The last line with something on it, cut to 200 characters; tmux's own note of a dead pane does not count."""
     lines = [line.strip() for line in screen.splitlines()]
-    told = [line for line in lines if line and not line.startswith("Pane is dead")]
-    return told[-1][:200] if told else ""
+    texts = [line for line in lines if line and not line.startswith("Pane is dead")]
+    return texts[-1][:200] if texts else ""

@@ -70,11 +70,11 @@ class StartUp:
         shown = await screen_of(self._terminal, self._folder.session)
         dialog = screen.find(shown, self._profile.dialogs)
         allowed = dialog is not None and self._permissions in dialog.permissions
-        key = screen.answer(shown, dialog) if dialog and allowed else None
+        key = screen.next_key(shown, dialog.choose) if dialog and allowed else None
         if key:
-            await self._terminal.keys(self._folder.session, key.key)
-        if key and key.final:
-            events.emit(self._folder.events, "dialog-answered", dialog=key.dialog.name, chosen=key.dialog.choose)
+            await self._terminal.keys(self._folder.session, key.name)
+        if dialog and key and key.final:
+            events.emit(self._folder.events, "dialog-answered", dialog=dialog.name, chosen=dialog.choose)
             return NEXT_LOOK
         if late or (dialog and not allowed):  # unknown, without effect, or a person's to answer
             if not self._waits and progress.attention is None:

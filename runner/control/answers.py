@@ -1,6 +1,6 @@
 """A person's answer to what a running job waits for: by a file to the hook that waits, or by keys to a dialog.
 
-Says whether the answer has arrived. Moves no job; knows nothing of the command line.
+Reports whether the answer has arrived. Moves no job; knows nothing of the command line.
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ from pathlib import Path
 
 from runner.agents import permission, profile, progress, screen
 from runner.agents.agent import Decision, Report
-from runner.agents.profile import Dialog
-from runner.agents.progress import Attention
+from runner.agents.progress import INTERRUPTED, Attention, Progress, Turn
 from runner.errors import BadInput, MuxqError, NotFound, Unready
-from runner.home import events as event
+from runner.home import events
 from runner.home.attempt_folder import AttemptFolder
 from runner.home.layout import Home
 from runner.system.text import pick
@@ -31,57 +30,67 @@ MOST_KEYS = 30
 """Presses after which an option counts as out of reach."""
 
 
-def waiting(home: Home, run: AttemptFolder) -> tuple[Attention | None, str]:
-    """What the attempt waits for a person for, and what it does if it waits for nobody."""
-    now = progress.fold(progress.Progress(), event.read(run.events), profile.agent_of(run, home.sessions))
-    return now.attention, now.doing or {progress.Turn.OVER: "its turn is over"}.get(now.turn, "it is at work")
+def waiting(home: Home, folder: AttemptFolder) -> tuple[Attention | None, str]:
+    """What the attempt waits for a person for, and what it does if it does not wait for one."""
+    now = progress.fold(Progress(), events.read(folder.events), profile.agent_of(folder, home.sessions))
+    return now.attention, now.doing or ("its turn is over" if now.turn is Turn.OVER else "it is at work")
 
 
-def decide(home: Home, run: AttemptFolder, decision: Decision) -> Attention:
+# ---- requests, by a file
+
+
+def decide(home: Home, folder: AttemptFolder, decision: Decision) -> Attention:
     """Answer the oldest request by `decision`; returns it. BadInput when the job waits for nothing of that kind."""
-    asked, doing = waiting(home, run)
-    if asked is None:
-        raise BadInput(f"job {run.job} waits for nobody: {doing}")
-    _refuse_other_kinds(home, run, asked, decision)
-    if not asked.id:
-        raise BadInput(f"only its screen takes the answer; go there: muxq attach {run.job} --take-over")
-    permission.put(run.path, asked.id, decision, tmp=home.tmp)
-    if not _within(ARRIVES, lambda: asked.id in _answered(run.events)):
-        permission.answer_file(run.path, asked.id).unlink(missing_ok=True)
-        raise Unready(f"nobody has taken the answer; look for yourself: muxq attach {run.job} --take-over")
-    if (by := _answered(run.events)[asked.id]) != "person":
+    request, doing = waiting(home, folder)
+    if request is None:
+        raise BadInput(f"job {folder.job} waits for nobody: {doing}")
+    _check_kind(folder.job, request, decision)
+    _check_content(folder.job, request, decision, _report(home, folder, request))
+    if not request.id:
+        raise BadInput(f"only its screen takes the answer; go there: muxq attach {folder.job} --take-over")
+    permission.put(folder.path, request.id, decision, tmp=home.tmp)
+    if not _within(ARRIVES, lambda: request.id in _answered(folder.events)):
+        permission.answer_file(folder.path, request.id).unlink(missing_ok=True)
+        raise Unready(f"nobody has taken the answer; look for yourself: muxq attach {folder.job} --take-over")
+    if (by := _answered(folder.events)[request.id]) != "person":
         raise BadInput(f"it was answered meanwhile, by the {by}")
-    return asked
+    return request
 
 
-def _refuse_other_kinds(home: Home, run: AttemptFolder, asked: Attention, decision: Decision) -> None:
-    job, kind, what = run.job, asked.kind, f"{asked.kind}: {asked.detail}"
-    if kind == progress.INTERRUPTED:
+def _check_kind(job: str, request: Attention, decision: Decision) -> None:
+    """BadInput for a decision that does not answer a request of this kind; with the command that does."""
+    kind, what = request.kind, f"{request.kind}: {request.detail}"
+    if kind == INTERRUPTED:
         raise BadInput(f"job {job} waits for a message, not for an answer; send it one: muxq send {job} TEXT")
     if kind not in ("permission", "question"):
         raise BadInput(f"job {job} waits for something else ({what}); choose an option: muxq answer {job} OPTION")
     if kind == "question" and decision.decision == "allow":
-        raise BadInput(f"job {job} waits for an answer ({what}); say it: muxq answer {job} TEXT")
+        raise BadInput(f"job {job} waits for an answer ({what}); give it one: muxq answer {job} TEXT")
     if kind == "permission" and decision.decision == "answer":
         raise BadInput(f"job {job} waits for a permission ({what}); muxq approve {job}, or muxq deny {job}")
-    report = _report(home, run, asked.id)
+
+
+def _check_content(job: str, request: Attention, decision: Decision, report: Report) -> None:
+    """BadInput for a rule that the agent does not offer, and for the wrong number of answers."""
     if decision.always and not report.offers_rule:
-        raise BadInput(f"the agent has no rule to offer for {asked.detail}; approve it without --always")
-    wanted = len(report.questions)
-    if decision.decision == "answer" and len(decision.texts) != wanted:
-        raise BadInput(f"job {job} asks {wanted} question(s), and {len(decision.texts)} answer(s) were given: {what}")
+        raise BadInput(f"the agent has no rule to offer for {request.detail}; approve it without --always")
+    asked, given = len(report.questions), len(decision.texts)
+    if decision.decision == "answer" and given != asked:
+        what = f"{request.kind}: {request.detail}"
+        raise BadInput(f"job {job} asks {asked} question(s), and {given} answer(s) were given: {what}")
 
 
-def _report(home: Home, run: AttemptFolder, request: str) -> Report:
-    """What the agent told of the request with this id."""
-    asked = (e.data for e in event.read(run.events) if e.name == "permission-asked" and e.data.get("id") == request)
-    return profile.agent_of(run, home.sessions).read_report(next(asked, {}))
+def _report(home: Home, folder: AttemptFolder, request: Attention) -> Report:
+    """What the agent reported of the request."""
+    asked = (event.data for event in events.read(folder.events) if event.name == "permission-asked")
+    data = next((data for data in asked if data.get("id") == request.id), {})
+    return profile.agent_of(folder, home.sessions).read_report(data)
 
 
-def _answered(events: Path) -> dict[str, str]:
+def _answered(path: Path) -> dict[str, str]:
     """By whom each request was answered, by its id."""
-    told = (e.data for e in event.read(events) if e.name == "permission-answered")
-    return {str(data.get("id")): str(data.get("by")) for data in told}
+    answers = (event.data for event in events.read(path) if event.name == "permission-answered")
+    return {str(data.get("id")): str(data.get("by")) for data in answers}
 
 
 def _within(seconds: float, condition: Callable[[], bool]) -> bool:
@@ -96,11 +105,10 @@ def _within(seconds: float, condition: Callable[[], bool]) -> bool:
 # ---- dialogs, on the screen
 
 
-def choose(home: Home, run: AttemptFolder, asked: Attention, text: str) -> str:
+def choose(home: Home, folder: AttemptFolder, request: Attention, text: str) -> str:
     """Choose the option of a dialog that begins with `text`; returns it. BadInput when there is none such."""
-    terminal = of_home(home.path)
-    chosen = asyncio.run(press(terminal, run.session, text))
-    event.emit(run.events, "dialog-answered", dialog=asked.detail, chosen=chosen)
+    chosen = asyncio.run(press(of_home(home.path), folder.session, text))
+    events.emit(folder.events, "dialog-answered", dialog=request.detail, chosen=chosen)
     return chosen
 
 
@@ -113,12 +121,12 @@ async def press(terminal: Terminal, session: str, text: str) -> str:
             raise BadInput("its session has ended") from None
         options = screen.options(shown)
         wanted = pick(options, text)
-        key = screen.answer(shown, Dialog(name="", text="", choose=wanted)) if wanted else None
+        key = screen.next_key(shown, wanted) if wanted else None
         if not key:
             raise BadInput(f"no option begins with {text!r}{_offered(options)}")
-        await terminal.keys(session, key.key)
+        await terminal.keys(session, key.name)
         if not await _changed(terminal, session, shown):
-            raise Unready(f"the dialog does not obey the key {key.key}; go there: muxq attach --take-over")
+            raise Unready(f"the dialog does not obey the key {key.name}; go there: muxq attach --take-over")
         if key.final:
             return wanted
     raise BadInput(f"the option {text!r} cannot be reached")
@@ -129,7 +137,7 @@ def _offered(options: Sequence[str]) -> str:
 
 
 async def _changed(terminal: Terminal, session: str, before: str) -> bool:
-    """Whether the screen becomes another one in time; one that has gone is another one too."""
+    """Whether the screen changes in time; a session that has gone counts as changed."""
     deadline = time.monotonic() + ARRIVES
     while time.monotonic() < deadline:
         try:

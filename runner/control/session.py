@@ -6,16 +6,16 @@ Each call finds the session anew and asks tmux itself; nothing is held between t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
-from collections.abc import Coroutine
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
 
-from runner.agents import kept as keep
-from runner.agents import mode, profile
+from runner.agents import kept, mode, profile
 from runner.agents.agent import Message
 from runner.agents.mode import Driver, Mode
 from runner.agents.profile import Profile
+from runner.control.talk import Sent, Talk, TurnEnd
 from runner.errors import BadInput, NotFound, Refused
 from runner.home import events
 from runner.home.attempt_folder import AttemptFolder, folders_of
@@ -23,14 +23,7 @@ from runner.home.layout import Home
 from runner.home.records import AttemptRecord
 from runner.home.spool import Place, Spool
 from runner.jobs.state import State
-
-if TYPE_CHECKING:
-    from runner.control.talk import Talk, Turned
-    from runner.system.locks import Lock
-    from runner.system.process import Proc
-    from runner.tmux.terminal import Terminal
-
-Answer = TypeVar("Answer")
+from runner.tmux.terminal import Terminal, of_home
 
 
 class Session:
@@ -39,14 +32,14 @@ class Session:
     def __init__(self, spool: Spool, place: Place) -> None:
         self.spool, self.home, self.place = spool, spool.home, place
         self.job = place.entry.id
-        self.run, self.record = _last(self.home, place)
-        self._kept = place.state is State.DONE and keep.stands(self.run)
+        self.folder, self.record = _last(self.home, place)
+        self._kept = place.state is State.DONE and kept.stands(self.folder)
         """The session was seen to stand after its job was done."""
 
     @property
     def name(self) -> str:
         """tmux's name for it."""
-        return self.run.session
+        return self.folder.session
 
     @property
     def profile(self) -> Profile:
@@ -55,8 +48,8 @@ class Session:
     def stands(self) -> bool:
         """Whether the session is the job's to use: it runs, or has been kept."""
         if self.place.state is State.RUNNING:
-            return self.run.outcome() is None
-        return self.place.state is State.DONE and keep.stands(self.run)
+            return self.folder.outcome() is None
+        return self.place.state is State.DONE and kept.stands(self.folder)
 
     def need(self) -> None:
         """Refused, with what can be seen instead, unless the session stands."""
@@ -67,58 +60,60 @@ class Session:
 
     # -- who drives -------------------------------------------------------------------------------------------
 
-    def hands(self) -> Driver:
+    def driver(self) -> Driver:
         """The mode in force."""
         self.need()
-        return mode.current(self.run)
+        return mode.current(self.folder)
 
     def drive(self, wanted: Mode) -> Driver:
         """Set the mode, whoever has set it before."""
         self.need()
-        return mode.put(self.home, self.run, wanted)
+        return mode.put(self.home, self.folder, wanted)
 
     def take_over(self) -> None:
         """The mode is manual for as long as this process lives, or until give_back(). Refused: somebody else has it."""
         from runner.system import process
 
-        if holder := self.hands().holder:
+        if holder := self.driver().holder:
             raise Refused(
                 f"somebody has taken over the session of job {self.job} already (process {holder.pid}); "
                 f"to watch: muxq attach {self.job}"
             )
-        me: Proc | None = process.find(os.getpid())
-        mode.put(self.home, self.run, Mode.MANUAL, me)
+        mode.put(self.home, self.folder, Mode.MANUAL, process.find(os.getpid()))
 
     def give_back(self) -> None:
         """End take_over(): the mode is what it was before."""
-        holder = mode.load(self.run).holder
-        if holder and holder.pid == os.getpid() and self.run.path.is_dir():
-            mode.give_back(self.home, self.run)
+        holder = mode.load(self.folder).holder
+        if holder and holder.pid == os.getpid() and self.folder.path.is_dir():
+            mode.give_back(self.home, self.folder)
 
     # -- talking ----------------------------------------------------------------------------------------------
 
-    def send(self, text: str, *, raw: bool = False, force: bool = False) -> dict[str, Any]:
-        """Type `text` as one message: {"job", "queued"}. Refused says why it was not typed, and what to do."""
-        return self._alone(lambda: self._run(self._talk().send(text, raw=raw, force=force)))
+    def send(self, text: str, *, raw: bool = False, force: bool = False) -> Sent:
+        """Type `text` as one message. Refused says why it was not typed, and what to do."""
+        with self._alone():
+            return asyncio.run(self._talk().send(text, raw=raw, force=force))
 
-    def send_and_wait(self, text: str, timeout: float | None, *, raw: bool = False, force: bool = False) -> Turned:
+    def send_and_wait(self, text: str, timeout: float | None, *, raw: bool = False, force: bool = False) -> TurnEnd:
         """send(), then turn() of the turn that carries the message out."""
         talk = self._talk()
-        self._alone(lambda: self._run(talk.send(text, raw=raw, force=force)))
-        return self._run(talk.turn(self._ended, timeout))
+        with self._alone():
+            asyncio.run(talk.send(text, raw=raw, force=force))
+        return asyncio.run(talk.turn(self._ended, timeout))
 
-    def turn(self, timeout: float | None = None) -> Turned:
+    def turn(self, timeout: float | None = None) -> TurnEnd:
         """Block until the present turn is over, however it ends. TimeoutError after `timeout` seconds."""
-        return self._run(self._talk().turn(self._ended, timeout))
+        return asyncio.run(self._talk().turn(self._ended, timeout))
 
-    def _alone(self, act: Any) -> dict[str, Any]:
-        """`act` while nobody else sends: two messages must not become one."""
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """While nobody else sends: two messages must not become one."""
         self.need()
-        lock: Lock | None = self.spool.lock(f"send-{self.job}")
+        lock = self.spool.lock(f"send-{self.job}")
         if lock is None:
             raise Refused(f"another message is being sent to job {self.job} at this moment; try again")
         try:
-            return {"job": self.job, "queued": act()}
+            yield
         finally:
             lock.release()
 
@@ -131,17 +126,10 @@ class Session:
         return None
 
     def _talk(self) -> Talk:
-        from runner.control.talk import Talk
-
-        return Talk(self.home, self.run, self.profile, self.terminal())
+        return Talk(self.folder, self.profile, self.terminal())
 
     def terminal(self) -> Terminal:
-        from runner.tmux.terminal import of_home
-
         return of_home(self.home.path)
-
-    def _run(self, work: Coroutine[Any, Any, Answer]) -> Answer:
-        return asyncio.run(work)
 
     # -- reading ----------------------------------------------------------------------------------------------
 
@@ -150,8 +138,8 @@ class Session:
         chosen = self.profile
         if not chosen.transcript:
             raise BadInput(f"the agent {chosen.name!r} keeps no transcript that muxq can read")
-        reports = map(chosen.agent.read_report, (event.data for event in events.read(self.run.events)))
-        path = next((report.transcript for report in reversed(list(reports)) if report.transcript), None)
+        reports = [chosen.agent.read_report(event.data) for event in events.read(self.folder.events)]
+        path = next((report.transcript for report in reversed(reports) if report.transcript), None)
         try:
             return chosen.agent.read_conversation(Path(path)) if path else []
         except FileNotFoundError:
@@ -163,25 +151,28 @@ class Session:
         """Have the session stay open once the result is there. Refused for a job that has ended."""
         if not self.stands():
             raise Refused(f"job {self.job} is {self.place.state}: its session cannot be kept any more")
-        keep.ask(self.home, self.run)
-        if self.spool.locate(self.place.entry).state is State.DONE and not keep.stands(self.run):
-            keep.forget(self.run)
+        kept.ask(self.home, self.folder)
+        if self.spool.locate(self.place.entry).state is State.DONE and not kept.stands(self.folder):
+            kept.forget(self.folder)
             raise Refused(f"job {self.job} has ended just now, and its session with it")
 
     def close(self) -> None:
-        """End a kept session with all its processes; of a job that runs on, only the wish to keep it."""
-        if not keep.asked(self.run):
+        """End a kept session with all its processes; while the job runs, only take back the wish to keep it."""
+        if not kept.asked(self.folder):
             raise Refused(f"job {self.job} keeps no session open")
         if self.place.state is State.RUNNING:
-            return keep.forget(self.run)
-        from runner.agents import closing
+            kept.forget(self.folder)
+        else:
+            asyncio.run(self._close())
+
+    async def _close(self) -> None:
+        from runner.agents import closing  # psutil is not needed to read or to talk
 
         terminal = self.terminal()
-        self._run(closing.close(self.home, self.run, terminal))
-        keep.forget(self.run)
+        await closing.close(self.home, self.folder, terminal)
+        kept.forget(self.folder)
         if not self.spool.held("worker-*"):
-            self._run(terminal.stop_if_empty())
-        return None
+            await terminal.stop_if_empty()
 
 
 def _last(home: Home, place: Place) -> tuple[AttemptFolder, AttemptRecord]:
@@ -194,6 +185,6 @@ def _last(home: Home, place: Place) -> tuple[AttemptFolder, AttemptRecord]:
 
 def put_away(spool: Spool, place: Place) -> None:
     """Close the session of a done job that keeps one: its files are about to go."""
-    for run in folders_of(spool.home, place.entry.id):
-        if keep.asked(run) and place.state is State.DONE and run.attempt():
+    for folder in folders_of(spool.home, place.entry.id):
+        if kept.asked(folder) and place.state is State.DONE and folder.attempt():
             Session(spool, place).close()

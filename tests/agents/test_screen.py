@@ -6,7 +6,7 @@ import pytest
 
 from runner.agents import profile
 from runner.agents.profile import Dialog
-from runner.agents.screen import Answer, answer, at_work, find, last_line, options, says, words
+from runner.agents.screen import Key, at_work, find, last_line, next_key, options, says, words
 from runner.home import layout
 
 CLAUDE = profile.load("claude", [layout.shipped("sessions")])
@@ -115,17 +115,17 @@ def test_a_known_dialog_is_found_by_its_text(screen: str, dialog: Dialog | None)
 @pytest.mark.parametrize(
     ("screen", "dialog", "key"),
     [
-        (TRUST_YES, TRUST, Answer(TRUST, "Enter", final=True)),
-        (TRUST_NO, TRUST, Answer(TRUST, "Up", final=False)),
-        (TRUST_NEW, TRUST, Answer(TRUST, "Enter", final=True)),
-        (NARROW, TRUST, Answer(TRUST, "Enter", final=True)),
-        (BYPASS_NO, BYPASS, Answer(BYPASS, "Down", final=False)),
-        (BYPASS_YES, BYPASS, Answer(BYPASS, "Enter", final=True)),
+        (TRUST_YES, TRUST, Key("Enter", final=True)),
+        (TRUST_NO, TRUST, Key("Up", final=False)),
+        (TRUST_NEW, TRUST, Key("Enter", final=True)),
+        (NARROW, TRUST, Key("Enter", final=True)),
+        (BYPASS_NO, BYPASS, Key("Down", final=False)),
+        (BYPASS_YES, BYPASS, Key("Enter", final=True)),
     ],
     ids=["trust, Yes", "trust, No", "trust, new", "trust, narrow", "bypass, No", "bypass, Yes"],
 )  # fmt: skip
-def test_the_next_key_brings_the_mark_to_the_chosen_option(screen: str, dialog: Dialog, key: Answer) -> None:
-    assert answer(screen, dialog) == key
+def test_the_next_key_brings_the_mark_to_the_chosen_option(screen: str, dialog: Dialog, key: Key) -> None:
+    assert next_key(screen, dialog.choose) == key
 
 
 def test_nobody_but_a_person_says_who_pays() -> None:
@@ -135,7 +135,8 @@ def test_nobody_but_a_person_says_who_pays() -> None:
 def test_enter_is_never_pressed_on_the_option_that_was_not_chosen() -> None:
     screens = [TRUST_YES, TRUST_NO, TRUST_NEW, NARROW, BYPASS_NO, BYPASS_YES]
     on_no = [s for s in screens if "❯ 1. No" in s or "❯ 2. No" in s]
-    assert [s for s in on_no if (a := answer(s, find(s, CLAUDE.dialogs) or TRUST)) and a.key == "Enter"] == []
+    keys = [next_key(shown, (find(shown, CLAUDE.dialogs) or TRUST).choose) for shown in on_no]
+    assert [key.name for key in keys if key and key.name == "Enter"] == []
 
 
 @pytest.mark.parametrize(
@@ -149,7 +150,7 @@ def test_enter_is_never_pressed_on_the_option_that_was_not_chosen() -> None:
     ids=["no mark", "no such option", "half drawn", "empty"],
 )
 def test_no_key_is_pressed_while_the_options_are_not_all_there(screen: str) -> None:
-    assert answer(screen, TRUST) is None
+    assert next_key(screen, TRUST.choose) is None
 
 
 def test_words_are_found_where_a_narrow_screen_breaks_them() -> None:
@@ -180,7 +181,7 @@ def test_a_dialog_is_told_in_its_own_words(screen: str, dialog: Dialog | None, t
 
 def test_a_line_that_begins_like_an_option_is_none() -> None:
     screen = "Note: this may cost.\n ❯ 1. Yes\n   2. No\n"
-    assert answer(screen, Dialog("", "", "No")) == Answer(Dialog("", "", "No"), "Down", final=False)
+    assert next_key(screen, "No") == Key("Down", final=False)
 
 
 @pytest.mark.parametrize(
