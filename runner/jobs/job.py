@@ -1,7 +1,7 @@
 """The job file, version 1: the table of its keys, bytes to a checked Job, and a Job to the JSON that is stored.
 
-Pure: opens no file. Does not know the home, so it neither expands `~/` nor looks whether the files, the workdir, the
-template or the session profile of a job exist.
+Pure: opens no file. Knows no home, so it neither expands `~/` nor checks that the files, the workdir, the template or
+the session profile of a job exist.
 """
 
 from collections.abc import Iterator, Mapping
@@ -90,7 +90,7 @@ class Job:
     )] = None
     workdir: Annotated[str | None, Key(
         text(r"^(?:/|~/)[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*$",
-             "must be an absolute path, or begin with ~/ (jobs run from cron; say an absolute path)"),
+             "must be an absolute path, or begin with ~/ (jobs may run from cron, so give an absolute path)"),
         "Folder the agent works in",
         "An absolute path, or one that begins with `~/`, of a folder that exists.",
         default="an empty folder of the attempt's own, `runs/JOB/N/work`",
@@ -108,7 +108,7 @@ class Job:
                  Option("--branch", "NAME", "As --worktree, on a new branch of this name.")],
     )] = None
     base: Annotated[str | None, Key(
-        text(_REF, "must be a commit, a branch or a tag, without blanks and - at its beginning"),
+        text(_REF, "must be a commit, a branch or a tag, without blanks and not beginning with -"),
         "Where the branch of the worktree begins",
         "A commit, a branch or a tag.",
         default="`HEAD` of the repository",
@@ -139,7 +139,7 @@ class Job:
     )] = None
     model: Annotated[str | None, Key(
         text(r"^[^\s\u0000-\u001f\u007f-][^\u0000-\u001f\u007f-\u009f\u2028\u2029]*$",
-             "must be the name of a model, on one line and without - at its beginning"),
+             "must be the name of a model, on one line and not beginning with -"),
         "Model of the agent",
         "A name that the agent itself understands.",
         default="the agent's own",
@@ -178,8 +178,8 @@ class Job:
     )] = None
     repairs: Annotated[int | None, Key(
         whole(0, 8), "How often the agent is sent back",
-        "An agent that reports its turns and ends one without a valid result is sent back with the reason, so often at "
-        "most. 0 to 8.",
+        "An agent that reports its turns and ends one without a valid result is sent back with the reason, at most "
+        "this many times. 0 to 8.",
         default="what the session profile says (2)",
         examples=[4],
         options=[Option("--repairs", "N", "How often the agent is sent back at most.")],
@@ -232,7 +232,7 @@ class Job:
     )] = None
     conversation: Annotated[str | None, Key(
         text("^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
-             "must be the id of a conversation: a UUID in small letters"),
+             "must be the id of a conversation: a UUID in lower case"),
         "Conversation to go on with",
         "The id (a UUID) of a conversation that the agent has already had in `workdir`; the job goes on with it. Needs "
         "`workdir`, and an agent that can resume.",
@@ -304,7 +304,7 @@ class Job:
     name: Annotated[str | None, Key(
         text(r"^(?!\.{1,2}$)[^\s/\\\u0000-\u001f\u007f-\u009f]"
              r"(?:[^/\\\u0000-\u001f\u007f-\u009f]*[^\s/\\\u0000-\u001f\u007f-\u009f])?$",
-             "must be 1 to 200 characters, no path: without / and \\, control characters and blanks at its ends",
+             "must be 1 to 200 characters, without / and \\, control characters, or blanks at its ends",
              maxLength=200),
         "Name of the job, for people",
         "A text of 1 to 200 characters without / and \\. It need not be unique.",
@@ -313,23 +313,23 @@ class Job:
         options=[Option("--name, -n", "TEXT", "What people call the job.")],
     )] = None
     tags: Annotated[tuple[str, ...] | None, Key(
-        list_of("strings, each of them once", uniqueItems=True), "Tags, for people",
+        list_of("strings without duplicates", uniqueItems=True), "Tags, for people",
         "Words to find the job by, each at most 64 characters and each once.",
         default="none",
         examples=[["docs"]],
         options=[Option("--tag", "TEXT", "A tag.")],
         items=Key(
             text(r"^[^\s\u0000-\u001f\u007f-\u009f](?:[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f])?$",
-                 "must be 1 to 64 characters, without control characters and blanks at its ends", maxLength=64),
+                 "must be 1 to 64 characters, without control characters, or blanks at its ends", maxLength=64),
             "Tag", "1 to 64 characters.",
         ),
     )] = None
     notify: Annotated[bool | tuple[End, ...] | None, Key(
         Shape({"type": ["boolean", "array"], "uniqueItems": True},
-              'must be true, false, or a list out of "done" and "failed"', _read_notify, _write_notify),
+              'must be true, false, or a list of "done", "failed" or both', _read_notify, _write_notify),
         "Messages about its end",
-        "Whether a message is sent when the job is done or has failed: true, false, or a list out of `done` and "
-        "`failed`. The places it goes to are secrets, so they stand in config.toml and not in a job.",
+        "Whether a message is sent when the job is done or has failed: true, false, or a list of `done`, "
+        "`failed` or both. The places it goes to are secrets, so they stand in config.toml and not in a job.",
         default="config.toml's `notify_on`",
         examples=[["failed"], True],
         options=[Option("--notify", None, "Send a message to the places of config.toml when it has ended.")],
@@ -384,7 +384,7 @@ class Job:
 def _texts(obj: Mapping[str, Any]) -> Iterator[Problem]:
     """A job has one text. The published schema has this as `oneOf` and `dependentRequired`."""
     if "prompt" in obj and "template" in obj:
-        yield Problem((), " has both `prompt` and `template`; say one")
+        yield Problem((), " has both `prompt` and `template`; give only one")
     elif "prompt" not in obj and "template" not in obj:
         yield Problem((), " needs a `prompt` or a `template`")
     if "vars" in obj and "template" not in obj:
@@ -405,7 +405,7 @@ TABLE = Key(
 def _misshapen(obj: dict[str, Any]) -> list[Problem]:
     """What keeps an object that came through `unsound` from having the shape of a job."""
     wrong = list(islice(problems(TABLE, obj), MAX_PROBLEMS))
-    version = [problem for problem in wrong if problem.keys == ("version",)]
-    unknown = any(len(problem.keys) == 1 and problem.before for problem in wrong)
-    # Of another version nothing else is known; and a job with `promt` does have a prompt: one sentence is enough.
-    return version or [problem for problem in wrong if problem.keys or not unknown]
+    version = [problem for problem in wrong if problem.path == ("version",)]
+    unknown = any(len(problem.path) == 1 and problem.before for problem in wrong)
+    # Nothing is known of another version; and with `promt` the user means `prompt`: one sentence is enough.
+    return version or [problem for problem in wrong if problem.path or not unknown]

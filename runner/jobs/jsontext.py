@@ -1,12 +1,12 @@
-"""JSON text: the bytes of a file to an object, and problems of its values to sentences that name line and column.
+"""JSON text: the bytes of a file to an object, and problems of its values to sentences with line and column.
 
-Knows no key of a job, though its sentences say "job": what the object must hold stands in job.
+Knows no key of a job, though its messages name a job: its keys are in job.
 """
 
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -17,30 +17,30 @@ MAX_BYTES = 4 * 2**20
 MAX_DEPTH = 50
 """How deep lists and objects may be nested."""
 MAX_PROBLEMS = 100
-"""So many are looked for: a file can hold half a million, and three are told."""
+"""The search stops after so many: a file can hold half a million, and a message names three."""
 
 KeyPath = tuple[str | int, ...]
-"""The way from the top of a job to a value: names of members and numbers of items."""
+"""The path from the top of a job to a value: names of members and numbers of items."""
 
 
 class NotYet(BadInput):
-    """No JSON, but perhaps the beginning of some: a file that is still being written looks like this."""
+    """Not JSON, but perhaps the beginning of it: a file that is still being written looks like this."""
 
 
 def parse(data: bytes, *, where: str) -> dict[str, Any]:
     """The JSON object in the bytes of a job file: UTF-8 with or without a byte order mark, any line ends.
 
-    Raises NotYet for what may be half a file (empty, cut off, padded with zero bytes, no JSON at all), and plain
-    BadInput for what is whole and can never be a job. Messages begin with `where` and name line and column.
+    Raises NotYet for a file that may be half written (empty, cut off, padded with zero bytes, not JSON at all), and
+    plain BadInput for one that is whole and can never be a job. Messages begin with `where` and name line and column.
     """
     text = decoded(data, where)
     odd = False
 
     def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         nonlocal odd
-        found = dict(pairs)
-        odd |= len(found) < len(pairs)
-        return found
+        obj = dict(pairs)
+        odd |= len(obj) < len(pairs)
+        return obj
 
     def number(token: str) -> float | None:
         nonlocal odd
@@ -68,6 +68,7 @@ _BOM = b"\xef\xbb\xbf"
 
 
 def decoded(data: bytes, where: str) -> str:
+    """The text of a job file without a byte order mark. NotYet, BadInput as parse()."""
     if len(data) > MAX_BYTES:
         raise BadInput(f"{where}: larger than {MAX_BYTES} bytes; put long material into files and name them in `files`")
     if not data.removeprefix(_BOM).strip():
@@ -87,9 +88,9 @@ def _place(text: str, offset: int) -> tuple[int, int]:
 
 
 class _Spot(NamedTuple):
-    """Where a value stands in a JSON text."""
+    """The place of a value in a JSON text."""
 
-    keys: KeyPath
+    path: KeyPath
     offset: int
     """Of the value's key; of the value itself in a list and at the top."""
     token: str
@@ -100,7 +101,7 @@ _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{},:]|[^\s\[\]{},:"]+')
 
 
 def _spots(text: str) -> Iterator[_Spot]:
-    """The values of a valid JSON text in their order, but for those too deep. Walks the nesting, without recursion."""
+    """The values of a valid JSON text in order, except those that are nested too deep. Without recursion."""
     keys: list[Any] = []
     offset = 0
     for match in _TOKEN.finditer(text):
@@ -122,34 +123,37 @@ def _spots(text: str) -> Iterator[_Spot]:
 
 
 class Problem(NamedTuple):
-    keys: KeyPath
-    says: str
-    """Follows the name of the key."""
+    path: KeyPath
+    text: str
+    """Follows the name of the key in the sentence."""
     before: str = ""
+    """Stands before that name."""
     offset: int | None = None
-    """Where it stands, if `keys` alone cannot say."""
+    """Its place in the text, where the path is not enough."""
 
 
 def refuse(problems: Iterable[Problem], where: str, text: str | None, *, column: bool = False) -> None:
     """Raise BadInput if there is any problem: the first three, in the order of the text."""
-    found: dict[tuple[KeyPath, int | None], Problem] = {}
+    unique: dict[tuple[KeyPath, int | None], Problem] = {}
     for problem in islice(problems, MAX_PROBLEMS):
-        found.setdefault((problem.keys, problem.offset), problem)
-    if not found:
+        unique.setdefault((problem.path, problem.offset), problem)
+    if not unique:
         return
-    wanted, first = {problem.keys for problem in found.values()}, dict[KeyPath, int]()
-    for spot in _spots(text) if text else ():
-        if spot.keys in wanted:
-            first.setdefault(spot.keys, spot.offset)
-    placed = [problem._replace(offset=_first(problem.offset, first.get(problem.keys))) for problem in found.values()]
-    placed.sort(key=lambda problem: problem.offset or 0)
+    placed = sorted(_placed(unique.values(), text), key=lambda problem: problem.offset or 0)
     more = f"; and {len(placed) - 3} more" if len(placed) > 3 else ""
     more = "; and many more" if len(placed) >= MAX_PROBLEMS else more
     raise BadInput(f"{where}: " + "; ".join(_sentence(problem, text, column) for problem in placed[:3]) + more)
 
 
-def _first(*values: int | None) -> int | None:
-    return next((value for value in values if value is not None), None)
+def _placed(problems: Collection[Problem], text: str | None) -> Iterator[Problem]:
+    """The problems, each with its offset in the text: the first place of its path where it has none of its own."""
+    paths = {problem.path for problem in problems}
+    offsets: dict[KeyPath, int] = {}
+    for spot in _spots(text) if text else ():
+        if spot.path in paths:
+            offsets.setdefault(spot.path, spot.offset)
+    for problem in problems:
+        yield problem._replace(offset=offsets.get(problem.path)) if problem.offset is None else problem
 
 
 def _sentence(problem: Problem, text: str | None, column: bool) -> str:
@@ -157,13 +161,14 @@ def _sentence(problem: Problem, text: str | None, column: bool) -> str:
     if text is not None and problem.offset is not None:
         line, col = _place(text, problem.offset)
         place = f" (line {line}, column {col})" if column else f" (line {line})"
-    name = f"`{dotted(problem.keys)}`" if problem.keys else "the job"
-    return f"{problem.before}{name}{place if problem.keys or column else ''}{problem.says}"
+    name = f"`{dotted(problem.path)}`" if problem.path else "the job"
+    return f"{problem.before}{name}{place if problem.path or column else ''}{problem.text}"
 
 
-def dotted(keys: Sequence[str | int]) -> str:
-    dotted = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in keys).removeprefix(".")
-    return _cut(dotted if dotted.isprintable() else json.dumps(dotted)[1:-1], 80)
+def dotted(path: KeyPath) -> str:
+    """The path as a message shows it: `output.path`, `files[1]`."""
+    text = "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in path).removeprefix(".")
+    return _cut(text if text.isprintable() else json.dumps(text)[1:-1], 80)
 
 
 def shown(value: Any) -> str:
@@ -180,7 +185,7 @@ def _cut(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
-# --- what JSON allows and is refused all the same
+# --- values that JSON allows and a job does not
 
 
 def _storable(token: str) -> bool:
@@ -193,31 +198,33 @@ def _number(token: str) -> float:
 
 
 def _oddities(text: str) -> Iterator[Problem]:
-    """Keys that stand twice and numbers that cannot be kept."""
+    """Duplicate keys, and numbers that cannot be stored."""
     seen: set[KeyPath] = set()
     for spot in _spots(text):
-        if spot.keys in seen and isinstance(spot.keys[-1], str):
-            yield Problem(spot.keys, " stands twice; say it once", offset=spot.offset)
+        if spot.path in seen and isinstance(spot.path[-1], str):
+            yield Problem(spot.path, " is given twice; give it once", offset=spot.offset)
         if spot.token[0] in "-0123456789NI" and not _storable(spot.token):
-            yield Problem(spot.keys, f" is no number a job can hold: {_cut(spot.token, 40)}", offset=spot.offset)
-        seen.add(spot.keys)
+            yield Problem(
+                spot.path, f" is not a number that a job can hold: {_cut(spot.token, 40)}", offset=spot.offset
+            )
+        seen.add(spot.path)
 
 
 def unsound(obj: Any) -> Iterator[Problem]:
-    """Values that cannot be stored as JSON or handed to a process: the first of each path."""
+    """Values that cannot be stored as JSON or handed to a process: the first flaw of each."""
     todo: list[tuple[KeyPath, Any]] = [((), obj)]
     while todo:
-        keys, value = todo.pop()
-        if len(keys) > MAX_DEPTH:
-            yield Problem(keys[:1], f" is nested too deep, at most {MAX_DEPTH} levels are accepted")
+        path, value = todo.pop()
+        if len(path) > MAX_DEPTH:
+            yield Problem(path[:1], f" is nested too deep, at most {MAX_DEPTH} levels are accepted")
             return
         if isinstance(value, dict):
-            todo.extend(((*keys, key), member) for key, member in value.items())
-            yield from (Problem(keys, f" has a key that {flaw}") for key in value if (flaw := _flaw(key)))
+            todo.extend(((*path, key), member) for key, member in value.items())
+            yield from (Problem(path, f" has a key that {flaw}") for key in value if (flaw := _flaw(key)))
         elif isinstance(value, list):
-            todo.extend(((*keys, number), item) for number, item in enumerate(value))
+            todo.extend(((*path, number), item) for number, item in enumerate(value))
         elif flaw := _flaw(value):
-            yield Problem(keys, f" {flaw}")
+            yield Problem(path, f" {flaw}")
 
 
 def _flaw(value: Any) -> str | None:
@@ -229,7 +236,7 @@ def _flaw(value: Any) -> str | None:
         except UnicodeEncodeError as problem:
             return f"contains half a character (the lone surrogate U+{ord(value[problem.start]):04X})"
     elif isinstance(value, float):
-        return None if math.isfinite(value) else f"is no number a job can hold: {value}"
+        return None if math.isfinite(value) else f"is not a number that a job can hold: {value}"
     elif not isinstance(value, (int, type(None))):
-        return f"is a {type(value).__name__}, which JSON cannot say"
+        return f"is a {type(value).__name__}, which JSON cannot hold"
     return None

@@ -68,7 +68,7 @@ def problems(key: Key, value: Any, path: KeyPath = (), *, secret: bool = False) 
     """What keeps a value from being that of the key: its shape, and the shape of all that lies in it."""
     secret |= key.secret
     if not key.shape.fits(value):
-        # Of a list or an object that is one, only what it must be helps.
+        # A whole list or object in the message would not help.
         hidden = secret or (isinstance(value, (list, dict)) and key.shape.has_type(value))
         yield Problem(path, f" {key.shape.must_be}" + ("" if hidden else f", not {shown(value)}"))
     if isinstance(value, list) and key.items:
@@ -89,7 +89,7 @@ def _of_members(key: Key, value: dict[str, Any], path: KeyPath, secret: bool) ->
     if any(name not in value for name in key.required):
         yield Problem(path, f" {key.shape.must_be}")
     if key.clashes:
-        yield from (problem._replace(keys=(*path, *problem.keys)) for problem in key.clashes(value))
+        yield from (problem._replace(path=(*path, *problem.path)) for problem in key.clashes(value))
     yield from (_unknown((*path, name), key.members) for name in value if name not in key.members)
 
 
@@ -98,7 +98,7 @@ def _of_own_names(key: Key, value: dict[str, Any], path: KeyPath, secret: bool) 
     if key.names:
         name_shape = Shape({"pattern": key.names}, "")
         wrong = (name for name in value if not name_shape.fits(name))
-        rule = " is no name of a variable: letters, digits and _, no digit first"
+        rule = " is not a valid variable name: letters, digits and _, no digit first"
         yield from (Problem((*path, name), rule) for name in wrong)
     if key.values:
         for name, item in value.items():
@@ -107,16 +107,16 @@ def _of_own_names(key: Key, value: dict[str, Any], path: KeyPath, secret: bool) 
 
 def _unknown(path: KeyPath, known: Mapping[str, Key]) -> Problem:
     if path == ("id",):
-        return Problem(path, " is given by muxq, not by the job; remove it, or say `name`")
-    near = nearest(str(path[-1]), known)
-    hint = f"did you mean `{dotted((*path[:-1], near))}`?" if near else f"known are {', '.join(known)}"
+        return Problem(path, " is given by muxq, not by the job; remove it, or use `name`")
+    name = nearest(str(path[-1]), known)
+    hint = f"did you mean `{dotted((*path[:-1], name))}`?" if name else f"known are {', '.join(known)}"
     return Problem(path, f": {hint}", before="unknown key ")
 
 
 def values(
     members: Mapping[str, Key], obj: Mapping[str, Any], path: KeyPath = ()
 ) -> tuple[dict[str, Any], list[Problem]]:
-    """What a Job holds of an object without `problems`, and what no schema can say against it."""
+    """What a Job holds of an object without `problems`, and the problems that no schema can express."""
     result: dict[str, Any] = {}
     wrong: list[Problem] = []
     for name, value in obj.items():

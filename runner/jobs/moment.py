@@ -16,13 +16,13 @@ def read(text: str) -> float:
     """RFC 3339 to seconds since 1970 UTC. BadInput."""
     match = _MOMENT.fullmatch(text)
     if match and not match["offset"]:
-        raise BadInput(f'{shown(text)} does not say its offset from UTC; append Z for UTC, or one like "+01:00"')
+        raise BadInput(f'{shown(text)} has no offset from UTC; append Z for UTC, or one like "+01:00"')
     try:
         if match:
             return (datetime.fromisoformat(text.upper()).astimezone(UTC) - _EPOCH).total_seconds()
     except (ValueError, OverflowError):
         pass
-    hint = "; a length of time means nothing in a file" if text.startswith("+") else ""
+    hint = "; a length of time has no meaning in a file" if text.startswith("+") else ""
     raise BadInput(f"{shown(text)} {_MUST_BE}{hint}")
 
 

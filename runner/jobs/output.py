@@ -13,16 +13,16 @@ from runner.system import duration
 Format = Literal["text", "markdown", "json"]
 
 LONGEST_CHECK = 86400.0
-"""Seconds. The agent waits so long for its hook, and a little longer."""
+"""Seconds. The agent waits this long for its hook, and a little longer."""
 
 
 def _path(path: str) -> str:
     """BadInput for a path that cannot be that of a result file."""
     parts = path.split("/")
     if parts[-1] in ("", ".", ".."):
-        raise BadInput(f"the path {shown(path)} is that of a folder; say that of a file")
+        raise BadInput(f"the path {shown(path)} is that of a folder; give the path of a file")
     if not path.startswith(("/", "~/")) and (".." in parts or path.startswith("~")):
-        raise BadInput(f"the path {shown(path)} leaves the workdir; say an absolute one")
+        raise BadInput(f"the path {shown(path)} leads out of the workdir; give an absolute one")
     return path
 
 
@@ -44,7 +44,7 @@ def _check_timeout(value: str | float) -> float:
 # fmt: off
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Output:
-    """What a job file says of its result. None: the key is left out."""
+    """The result that a job file asks for. None: the key is left out."""
 
     path: Annotated[str | None, Key(
         Shape(PATH.schema, PATH.must_be, _path), "Path of the result file",

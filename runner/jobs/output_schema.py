@@ -1,6 +1,6 @@
-"""The JSON Schema that a job's output must fit: whether it is one, and what a document has against it.
+"""The JSON Schema that a job's output must fit: whether it is valid, and where a document does not fit it.
 
-Slow to import, so only who has a schema in hands does. Fetches nothing: a schema refers to itself alone.
+Slow to import, so it is imported only for jobs with a schema. Fetches nothing: a schema refers to itself alone.
 """
 
 from __future__ import annotations
@@ -17,26 +17,28 @@ from referencing.exceptions import Unresolvable
 
 from runner.errors import BadInput
 
-TOLD = 3
-"""So many misfits are told."""
+NAMED = 3
+"""A message names so many errors."""
 
-LOOKED_FOR = 100
+MAX_ERRORS = 100
+"""The search stops after so many."""
+
 LONGEST = 300
-"""Characters of what is said of one: it repeats the value."""
+"""Characters of the text about one error: it repeats the value."""
 
 DATA = ("enum", "const", "default", "examples")
-"""Keywords whose values are no schemas."""
+"""Keywords whose values are data and not schemas."""
 
 
 def refuse(schema: dict[str, Any], where: str) -> None:
-    """BadInput, beginning with `where`, for what is no JSON Schema or refers to something outside of it."""
+    """BadInput, beginning with `where`, for an invalid JSON Schema, or one that refers to something outside of it."""
     if not isinstance(schema.get("$schema", ""), str):
-        raise BadInput(f"{where} is no JSON Schema: $.$schema is no text")
+        raise BadInput(f"{where} is not a JSON Schema: $.$schema is not a text")
     kind = validator_for(schema, default=Draft202012Validator)
     try:
         kind.check_schema(schema)
     except SchemaError as problem:
-        raise BadInput(f"{where} is no JSON Schema: {_told(problem)}") from None
+        raise BadInput(f"{where} is not a JSON Schema: {_described(problem)}") from None
     for reference in _references(schema):
         if not reference.startswith("#"):
             raise BadInput(f"{where} refers to {reference[:80]!r}; a schema may only refer to its own parts, by #/…")
@@ -45,21 +47,21 @@ def refuse(schema: dict[str, Any], where: str) -> None:
 
 
 def misfit(schema: Any, document: Any) -> str:
-    """What the document has against the schema, as "$.items[3].price: 'x' is not of type 'number'"; "" for nothing."""
+    """Why the document does not fit, as "$.items[3].price: 'x' is not of type 'number'"; "" for one that fits."""
     kind = validator_for(schema, default=Draft202012Validator)
     nothing_else: Registry[Any] = Registry()
     try:
-        found = list(islice(kind(schema, registry=nothing_else).iter_errors(document), LOOKED_FOR))
+        errors = list(islice(kind(schema, registry=nothing_else).iter_errors(document), MAX_ERRORS))
     except Unresolvable as problem:
-        return f"the schema refers to what it does not have ({problem})"
-    more = len(found) - TOLD
-    told = "; ".join(_told(error) for error in found[:TOLD])
-    return f"{told}; and {more} more" if more > 0 else told
+        return f"the schema refers to a part that it does not have ({problem})"
+    more = len(errors) - NAMED
+    text = "; ".join(_described(error) for error in errors[:NAMED])
+    return f"{text}; and {more} more" if more > 0 else text
 
 
-def _told(error: Any) -> str:
-    said = f"{error.json_path}: {error.message}"
-    return said if len(said) <= LONGEST else f"{said[: LONGEST - 1]}…"
+def _described(error: Any) -> str:
+    text = f"{error.json_path}: {error.message}"
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 
 def _references(schema: Any) -> Iterator[str]:
@@ -75,6 +77,7 @@ def _references(schema: Any) -> Iterator[str]:
 
 
 def _leads_somewhere(schema: Any, reference: str) -> bool:
+    """Whether the reference (`#/…`) points to a part of the schema."""
     at = schema
     for part in reference.removeprefix("#/").split("/"):
         key = part.replace("~1", "/").replace("~0", "~")

@@ -1,6 +1,6 @@
 """The JSON that a value of a job file may be: its limits, the sentence for an error, and what a Job holds of it.
 
-Of one value alone: what lies in a list or an object is the business of keys.
+Of one value alone: the contents of a list or an object are checked in keys.
 """
 
 import json
@@ -25,7 +25,7 @@ class Shape:
     must_be: str
     """What is accepted; follows the name of the key in an error."""
     read: Callable[[Any], Any] = _same
-    """From JSON that fits to what a Job holds. BadInput for what no schema can say."""
+    """From JSON that fits to what a Job holds. BadInput for a value that no schema can refuse."""
     write: Callable[[Any], Any] = _same
     """And back."""
 

@@ -1,4 +1,4 @@
-"""The front matter of a template's file, between two lines `+++` before its text: what it says, what is wrong there."""
+"""The front matter of a template's file, between two lines `+++` before its text, and what is wrong in it."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from runner.system.text import nearest
 BUILT_IN = frozenset(
     {"prompt", "files", "workdir", "output_path", "output_format", "output_schema", "output_check", "after"}
 )
-"""Variables that every template may use and no job may set: muxq gives them."""
+"""Variables that every template may use and no job may set: muxq sets them."""
 _FRONT = re.compile(r"\+\+\+[ \t]*\r?\n(?P<toml>.*?)^\+\+\+[ \t]*(?:\r?\n|\Z)", re.DOTALL | re.MULTILINE)
 _KEYS = ("description", "timeout", "output_format", "allow", "deny", "vars")
 
 
 def split(path: Path) -> tuple[str | None, str]:
-    """The front matter of a template's file, if it has one, and the text that follows."""
+    """The front matter of a template's file, if any, and the text that follows. BadInput."""
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as problem:
@@ -37,22 +37,22 @@ def split(path: Path) -> tuple[str | None, str]:
 
 
 def fields(toml: str | None, path: Path) -> dict[str, Any]:
-    """The fields of a Template that its front matter says."""
+    """The fields of a Template that its front matter sets. BadInput names the line."""
     import tomllib
 
     try:
-        said = tomllib.loads("\n" + (toml or ""))  # the line +++ counts too
+        table = tomllib.loads("\n" + (toml or ""))  # the line +++ counts as well
     except (ValueError, RecursionError) as problem:  # ValueError: TOML itself, or 5000 digits
         place = re.search(r"at line (\d+)", str(problem))
         raise BadInput(f"{path}, line {place[1] if place else 1}: front matter: {problem}") from None
-    for key, value in said.items():
-        if wrong := _wrong(key, value):
+    for key, value in table.items():
+        if flaw := _flaw(key, value):
             line = _line_of_key(toml or "", key)
-            raise BadInput(f"{path}, line {line}: front matter: {wrong}")
-    if "timeout" in said:
-        said["timeout"] = duration.seconds(said["timeout"])
-    said.update((key, tuple(said[key])) for key in ("allow", "deny") if key in said)
-    return {"defaults" if key == "vars" else key: value for key, value in said.items()}
+            raise BadInput(f"{path}, line {line}: front matter: {flaw}")
+    if "timeout" in table:
+        table["timeout"] = duration.seconds(table["timeout"])
+    table.update((key, tuple(table[key])) for key in ("allow", "deny") if key in table)
+    return {"defaults" if key == "vars" else key: value for key, value in table.items()}
 
 
 def _line_of_key(toml: str, key: str) -> int:
@@ -60,7 +60,7 @@ def _line_of_key(toml: str, key: str) -> int:
     return next((number for number, line in enumerate(toml.splitlines(), 2) if pattern.match(line)), 1)
 
 
-def _wrong(key: str, value: Any) -> str | None:
+def _flaw(key: str, value: Any) -> str | None:
     """What is wrong with a key of the front matter."""
     if key not in _KEYS:
         return f"unknown key `{key}`{suggestion(key, _KEYS)} Known are {listed(_KEYS)}"
@@ -73,7 +73,7 @@ def _wrong(key: str, value: Any) -> str | None:
     ):
         return f"`{key}` must be a list of permission rules"
     if key == "vars":
-        return _wrong_defaults(value)
+        return _flaw_of_defaults(value)
     if key == "timeout":
         try:
             duration.seconds(value)
@@ -82,11 +82,11 @@ def _wrong(key: str, value: Any) -> str | None:
     return None
 
 
-def _wrong_defaults(value: Any) -> str | None:
+def _flaw_of_defaults(value: Any) -> str | None:
     if not isinstance(value, dict):
         return "`vars` must be a table of variables and their defaults"
     if taken := sorted(BUILT_IN.intersection(value)):
-        return f"`vars` cannot give a default to {listed(taken)}: muxq gives that itself"
+        return f"`vars` cannot give a default to {listed(taken)}: muxq sets that itself"
     return None
 
 

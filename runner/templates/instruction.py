@@ -32,5 +32,5 @@ def _quoted(path: Path) -> str:
     text = str(path)
     mark = next((mark for mark in "\"`'" if mark not in text), None)
     if mark is None or len(text.splitlines()) != 1 or re.search(r"[\x00-\x1f\x7f-\x9f]", text):
-        raise BadInput(f"the path {text!r} cannot be told to an agent; choose one without control characters")
+        raise BadInput(f"the path {text!r} cannot be given to an agent; choose one without control characters")
     return f"{mark}{text}{mark}"

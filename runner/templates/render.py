@@ -24,7 +24,7 @@ Folders = tuple[Path, ...]
 """Where templates and their parts are looked for, in this order."""
 
 MAX_CHARACTERS = 16 * 2**20
-"""The longest text a template may come to."""
+"""The longest text that a template may produce."""
 
 _NAME = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -55,13 +55,13 @@ def filled_in(name: str, folders: Folders, variables: Mapping[str, Any]) -> str:
             pieces.append(piece)
             length += len(piece)
             if length > MAX_CHARACTERS:
-                raise BadInput(f"template `{name}`: comes to more than {MAX_CHARACTERS} characters")
+                raise BadInput(f"template `{name}`: produces more than {MAX_CHARACTERS} characters")
     return "".join(pieces)
 
 
 @lru_cache(maxsize=16)
 def _environment(folders: Folders = ()) -> SandboxedEnvironment:
-    """The one environment for these folders; it keeps what it has compiled."""
+    """The environment for these folders; it keeps the templates that it has compiled."""
     from jinja2 import FunctionLoader, StrictUndefined
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -99,10 +99,10 @@ def find(file: str, folders: Folders) -> Path | None:
 
 @dataclass(frozen=True)
 class _Source:
-    """One file of a template as jinja parses it: where each variable it lacks is used, what it sets itself."""
+    """One file of a template as jinja parses it."""
 
     uses: Mapping[str, int]
-    """Variable to line."""
+    """The variables that it needs from outside, and the line of each."""
     sets: frozenset[str]
     parts: tuple[str, ...]
     """The files that it includes by name."""
@@ -131,7 +131,7 @@ def _sources(name: str, folders: Folders) -> Iterator[tuple[str, _Source]]:
 
 @lru_cache(maxsize=64)
 def _parsed(text: str) -> _Source:
-    """Whatever the file is called: a worker reads the same few again and again."""
+    """By its text alone: a worker reads the same few files again and again."""
     from jinja2 import meta, nodes
 
     tree = _environment().parse(text)

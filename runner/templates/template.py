@@ -1,7 +1,7 @@
-"""Prompt templates, prompts/NAME.md: from a job's words and variables to the text of prompt.md.
+"""Prompt templates, prompts/NAME.md: from a job's prompt and variables to the text of prompt.md.
 
-Knows no job and writes nothing. What a user wrote is data: it enters a template as the value of a variable, is never
-evaluated, and leaves it byte for byte.
+Knows no job and writes nothing. What a user wrote is data: it is the value of a variable, is never evaluated, and
+reaches the text byte for byte.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 @dataclass(frozen=True)
 class Template:
-    """A template as it stands in its file, read and checked."""
+    """A template, read from its file and checked."""
 
     name: str
     path: Path
@@ -32,38 +32,38 @@ class Template:
     """Every variable that it and its parts need from outside, and where: "PATH, line N"."""
     description: str = ""
     timeout: float | None = None
-    """Seconds for one attempt, for jobs that do not say."""
+    """Seconds for one attempt, for jobs without a `timeout`."""
     output_format: Format | None = None
-    """For jobs that do not say."""
+    """For jobs without a format of their own."""
     allow: tuple[str, ...] = ()
-    """Permission rules for its jobs; `deny` as well. Only where the agent has rules."""
+    """Permission rules for its jobs, as in `deny`. Only for agents that have rules."""
     deny: tuple[str, ...] = ()
     defaults: Mapping[str, Any] = field(default_factory=dict)
     """The variables a job may leave out, with their values (front matter, `[vars]`)."""
 
     @property
     def required(self) -> frozenset[str]:
-        """The variables a job must give: all that are used, here or in a part, without default and not built in."""
+        """The variables a job must set: all that are used, here or in a part, without a default and not built in."""
         return frozenset(self.lacking) - BUILT_IN - set(self.defaults)
 
 
 def names(folders: Sequence[Path]) -> dict[str, Path]:
     """Every template by its name, sorted. An earlier folder wins; files that begin with `_` are parts of templates."""
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     for folder in folders:
         for path in folder.glob("*.md"):
             if _NAME.fullmatch(path.stem) and not path.stem.startswith("_"):
-                found.setdefault(path.stem, path)
-    return dict(sorted(found.items()))
+                paths.setdefault(path.stem, path)
+    return dict(sorted(paths.items()))
 
 
 def load(name: str, folders: Sequence[Path]) -> Template:
     """The template `name` of the first folder that has it.
 
-    Raises NotFound with the nearest name and all there are; BadInput with file and line for what cannot be used.
+    Raises NotFound with the nearest name and all names; BadInput with file and line for a template that cannot be used.
     """
     if not _NAME.fullmatch(name):
-        raise BadInput(f"{name!r} is no name of a template: letters, digits, _ and - only")
+        raise BadInput(f"{name!r} is not a valid template name: letters, digits, _ and - only")
     places = tuple(folders)
     path = None if name.startswith("_") else find(f"{name}.md", places)
     if path is None:
@@ -75,10 +75,10 @@ def load(name: str, folders: Sequence[Path]) -> Template:
 def render(template: Template, variables: Mapping[str, Any], *, context: Mapping[str, Any]) -> str:
     """The text of prompt.md. Write it as UTF-8 bytes, without translating line ends.
 
-    `variables` are the job's own; `context` is what muxq gives, out of BUILT_IN: prompt (only for a job that has one),
-    files (absolute paths), workdir, output_path, output_format, output_schema and output_check (both "" where there is
-    none), after (parents.py). Raises BadInput that names template, variables and lines: all missing ones at once, the
-    first unknown one, and whatever goes wrong in the template itself.
+    `variables` are the job's own; `context` is what muxq sets, out of BUILT_IN: prompt (only for a job that has one),
+    files (absolute paths), workdir, output_path, output_format, output_schema and output_check (both "" for a job
+    without), after (see parent_results). Raises BadInput that names the template, the variables and their lines: all
+    that are missing, the first that is unknown, and any error of the template itself.
     """
     if unknown := set(context) - BUILT_IN:
         raise ValueError(f"not built in: {sorted(unknown)}")
@@ -90,8 +90,8 @@ def render(template: Template, variables: Mapping[str, Any], *, context: Mapping
 
 def _no_template(name: str, folders: Sequence[Path]) -> str:
     known = names(folders)
-    there = f"There are: {', '.join(known)}" if known else "There are none"
-    return f"no template `{name}`{suggestion(name, known)} {there} (in {', '.join(map(str, folders))})"
+    all_names = f"There are: {', '.join(known)}" if known else "There are none"
+    return f"no template `{name}`{suggestion(name, known)} {all_names} (in {', '.join(map(str, folders))})"
 
 
 def _refuse_clashes(template: Template, variables: Mapping[str, Any]) -> None:
@@ -99,17 +99,17 @@ def _refuse_clashes(template: Template, variables: Mapping[str, Any]) -> None:
     known = sorted(template.required | set(template.defaults))
     for name in variables:
         if name in BUILT_IN:
-            raise BadInput(f"template `{template.name}`: `vars` cannot set `{name}`: muxq gives that itself")
+            raise BadInput(f"template `{template.name}`: `vars` cannot set `{name}`: muxq sets that itself")
         if name not in known:
             takes = f"It takes {listed(known)}" if known else "It takes none"
             raise BadInput(f"template `{template.name}`: no variable `{name}`{suggestion(name, known)} {takes}")
 
 
 def _refuse_missing(template: Template, variables: Mapping[str, Any], given: Mapping[str, Any]) -> None:
-    """BadInput that names every variable the template wants and nobody gives."""
+    """BadInput that names every variable that the template needs and nothing sets."""
     needed = template.lacking
     if "prompt" in needed and "prompt" not in given:
-        raise BadInput(f"template `{template.name}` is for jobs that say `prompt` ({needed['prompt']})")
+        raise BadInput(f"template `{template.name}` is for jobs with a `prompt` ({needed['prompt']})")
     if unset := [name for name in needed if name in BUILT_IN and name not in given]:
         raise ValueError(f"context lacks {unset}")
     missing = [f"`{name}` ({place})" for name, place in needed.items() if name not in given]

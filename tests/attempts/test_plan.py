@@ -221,8 +221,8 @@ def test_a_known_conversation_is_what_the_first_attempt_goes_on_with(plan: Calla
         ({"conversation": KNOWN.replace("0", "1")}, "the agent 'claude' knows no 1e9d6c8a"),
         ({"workdir": "/nowhere"}, "there is no folder /nowhere"),
         ({"worktree": True}, "in the folder that it was held in, and not in a `worktree`"),
-        ({"conversation": "x"}, "must be the id of a conversation: a UUID in small letters"),
-        ({"conversation": "../" + KNOWN}, "must be the id of a conversation: a UUID in small letters"),
+        ({"conversation": "x"}, "must be the id of a conversation: a UUID in lower case"),
+        ({"conversation": "../" + KNOWN}, "must be the id of a conversation: a UUID in lower case"),
     ],
 )
 def test_a_conversation_that_cannot_be_gone_on_with_is_refused(
@@ -252,7 +252,7 @@ def test_a_schema_may_lie_in_a_file(plan: Callable[..., Plan], tmp_path: Path) -
         (None, "{}/s.json", "`output.schema`: "),
         ("[]", "{}/s.json", "`output.schema`: "),
         ("{", "{}/s.json", "`output.schema`: "),
-        ('{"type": 1}', "{}/s.json", "s.json is no JSON Schema: $.type"),
+        ('{"type": 1}', "{}/s.json", "s.json is not a JSON Schema: $.type"),
         ("{}", "s.json", "`output.schema`: 's.json' is relative, and the job has no workdir to start from"),
     ],
 )

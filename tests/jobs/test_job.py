@@ -1,4 +1,4 @@
-"""The job file: what is read, what no schema can refuse, and what is stored again."""
+"""The job file: how it is read, the values that no schema can refuse, and how it is stored."""
 
 import json
 import re
@@ -42,7 +42,7 @@ LENGTH_RULE = f" is not a length of time above 0 and at most 3650d: give {durati
 
 
 def refused(obj: object) -> str:
-    """What Job.read says of a job file that it refuses for good."""
+    """The message of Job.read for a job file that it refuses for good."""
     data = obj if isinstance(obj, bytes) else json.dumps(obj).encode()
     with pytest.raises(BadInput) as raised:
         Job.read(data, where="a.json")
@@ -53,7 +53,7 @@ def refused(obj: object) -> str:
     return message.removeprefix("a.json: ")
 
 
-# --- what is read
+# --- accepted
 
 
 def test_every_key_is_read_into_its_type() -> None:
@@ -78,20 +78,20 @@ def test_every_key_is_read_into_its_type() -> None:
     )
 
 
-def test_what_is_not_said_is_none() -> None:
+def test_a_key_that_is_left_out_is_none() -> None:
     assert Job.read(b'{"prompt": "hi"}', where="a.json") == Job(prompt="hi")
 
 
-def test_what_is_stored_is_canonical_and_reads_as_the_same_job() -> None:
+def test_the_stored_job_is_canonical_and_reads_as_the_same_job() -> None:
     first = Job.check(FULL, where="a.json")
     stored = first.as_dict()
     assert stored == {**FULL, "timeout": 5400.0, "not_before": "2026-03-01T01:00:00.250000Z"}
     assert Job.read(json.dumps(stored).encode(), where="a.json") == first
 
 
-def test_only_what_was_said_is_stored() -> None:
-    said = {"prompt": "hi", "output": "x.md", "files": [], "priority": 0}
-    assert Job.check(said, where="a.json").as_dict() == {**said, "version": 1, "output": {"path": "x.md"}}
+def test_only_the_given_keys_are_stored() -> None:
+    given = {"prompt": "hi", "output": "x.md", "files": [], "priority": 0}
+    assert Job.check(given, where="a.json").as_dict() == {**given, "version": 1, "output": {"path": "x.md"}}
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_a_result_may_lie_here(output: str) -> None:
     assert Job.check({"prompt": "x", "output": output}, where="a.json").output == Output(path=output)
 
 
-# --- what is not
+# --- refused
 
 
 def test_no_beginning_of_a_job_file_is_ever_refused_for_good() -> None:
@@ -147,37 +147,37 @@ def test_no_beginning_of_a_job_file_is_ever_refused_for_good() -> None:
 @pytest.mark.parametrize(
     ("value", "says"),
     [
-        (float("nan"), "`vars.a` is no number a job can hold: nan"),
-        (Path("/x"), "`vars.a` is a PosixPath, which JSON cannot say"),
+        (float("nan"), "`vars.a` is not a number that a job can hold: nan"),
+        (Path("/x"), "`vars.a` is a PosixPath, which JSON cannot hold"),
         ("\udc80", "`vars.a` contains half a character (the lone surrogate U+DC80)"),
     ],
 )
-def test_an_object_that_came_from_no_file_is_held_to_the_same(value: object, says: str) -> None:
+def test_an_object_that_is_not_from_a_file_is_checked_in_the_same_way(value: object, says: str) -> None:
     with pytest.raises(BadInput, match=re.escape(f"--var: {says}")):
         Job.check({"template": "t", "vars": {"a": value}}, where="--var")
 
 
 @pytest.mark.parametrize(
-    ("said", "says"),
+    ("given", "says"),
     [
-        ({"output": "../x"}, '`output` (line 1): the path "../x" leaves the workdir; say an absolute one'),
-        ({"output": {"path": "a/../b"}}, '`output.path` (line 1): the path "a/../b" leaves the workdir'),
-        ({"output": "~ada/x"}, '`output` (line 1): the path "~ada/x" leaves the workdir'),
-        ({"output": "a/"}, '`output` (line 1): the path "a/" is that of a folder; say that of a file'),
+        ({"output": "../x"}, '`output` (line 1): the path "../x" leads out of the workdir; give an absolute one'),
+        ({"output": {"path": "a/../b"}}, '`output.path` (line 1): the path "a/../b" leads out of the workdir'),
+        ({"output": "~ada/x"}, '`output` (line 1): the path "~ada/x" leads out of the workdir'),
+        ({"output": "a/"}, '`output` (line 1): the path "a/" is that of a folder; give the path of a file'),
         ({"output": "/a/.."}, '`output` (line 1): the path "/a/.." is that of a folder'),
         ({"output": "."}, '`output` (line 1): the path "." is that of a folder'),
         ({"timeout": "soon"}, f'`timeout` (line 1): "soon"{LENGTH_RULE}'),
         ({"timeout": "9999d"}, f'`timeout` (line 1): "9999d"{LENGTH_RULE}'),
-        ({"not_before": "2026-03-01T02:00:00"}, '`not_before` (line 1): "2026-03-01T02:00:00" does not say its offset'
+        ({"not_before": "2026-03-01T02:00:00"}, '`not_before` (line 1): "2026-03-01T02:00:00" has no offset'
          ' from UTC; append Z for UTC, or one like "+01:00"'),
-        ({"not_before": "+30m"}, f'`not_before` (line 1): "+30m"{TIME_RULE}; a length of time means nothing in a file'),
+        ({"not_before": "+30m"}, f'`not_before` (line 1): "+30m"{TIME_RULE}; a length of time has no meaning in a'),
         ({"not_before": "2026-02-30T00:00:00Z"}, f'`not_before` (line 1): "2026-02-30T00:00:00Z"{TIME_RULE}'),
         ({"not_before": "9999-12-31T23:59:59-01:00"}, f'`not_before` (line 1): "9999-12-31T23:59:59-01:00"{TIME_RULE}'),
         ({"not_before": "20260301T020000Z"}, "`not_before` (line 1)"),
     ],
 )  # fmt: skip
-def test_what_no_job_can_mean_is_refused_in_one_sentence(said: dict[str, Any], says: str) -> None:
-    assert refused({"prompt": "x", **said}).startswith(says)
+def test_a_value_that_no_schema_can_refuse_is_refused_in_one_sentence(given: dict[str, Any], says: str) -> None:
+    assert refused({"prompt": "x", **given}).startswith(says)
 
 
 def test_without_the_text_there_is_no_line() -> None:
@@ -200,24 +200,24 @@ print(*({'jsonschema', 'difflib', 'jinja2', 'referencing'} & set(sys.modules)))
 
 
 def test_a_contract_becomes_the_same_job_again() -> None:
-    said = {"schema": {"type": "object"}, "check": "make test", "check_timeout": "5m"}
-    made = Job.check({"prompt": "x", "output": said, "repairs": 3}, where="the job")
-    assert made.output
-    assert (made.output.check_timeout, made.repairs) == (300.0, 3)
-    assert Job.check(made.as_dict(), where="the job") == made
+    output = {"schema": {"type": "object"}, "check": "make test", "check_timeout": "5m"}
+    checked = Job.check({"prompt": "x", "output": output, "repairs": 3}, where="the job")
+    assert checked.output
+    assert (checked.output.check_timeout, checked.repairs) == (300.0, 3)
+    assert Job.check(checked.as_dict(), where="the job") == checked
 
 
 @pytest.mark.parametrize(
     ("output", "says"),
     [
-        ({"schema": {"type": "numbr"}}, "`output.schema`: it is no JSON Schema: $.type: 'numbr' is not valid"),
+        ({"schema": {"type": "numbr"}}, "`output.schema`: it is not a JSON Schema: $.type: 'numbr' is not valid"),
         ({"schema": {"$ref": "http://x/y"}}, "`output.schema`: it refers to 'http://x/y'"),
         ({"schema": {}, "format": "text"}, '`output.schema`: a schema is for `json`, and `format` is "text"'),
         ({"check": "x", "check_timeout": "2d"}, '`output.check_timeout`: a check may take a day at most, not "2d"'),
         ({"path": "../x"}, "`output.path`: the path"),
     ],
 )
-def test_what_no_output_can_keep_is_refused(output: dict[str, Any], says: str) -> None:
+def test_an_output_that_cannot_be_checked_is_refused(output: dict[str, Any], says: str) -> None:
     with pytest.raises(BadInput) as caught:
         Job.check({"prompt": "x", "output": output}, where="the job")
     assert says in str(caught.value)

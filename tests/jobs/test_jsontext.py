@@ -1,4 +1,4 @@
-"""JSON text: what is an object, what may still become one, what never can, and where in the text it stands."""
+"""JSON text: which bytes are an object, which may still become one, which never can, and where the flaw is."""
 
 import re
 
@@ -6,6 +6,8 @@ import pytest
 
 from runner.errors import BadInput
 from runner.jobs.jsontext import MAX_BYTES, NotYet, Problem, parse, refuse
+
+NO_NUMBER = " is not a number that a job can hold"
 
 
 @pytest.mark.parametrize(
@@ -32,7 +34,7 @@ def test_a_byte_order_mark_and_any_line_ends_are_fine(data: bytes) -> None:
         (b'{"a": 1, "a": 2, "b": NaN', "not valid JSON"),
     ],
 )
-def test_what_is_no_json_may_be_half_a_file(data: bytes, says: str) -> None:
+def test_bytes_that_are_not_json_may_be_half_a_file(data: bytes, says: str) -> None:
     with pytest.raises(NotYet, match="^a.json: " + re.escape(says) if says[0] == "l" else re.escape(says)):
         parse(data, where="a.json")
 
@@ -42,17 +44,20 @@ def test_what_is_no_json_may_be_half_a_file(data: bytes, says: str) -> None:
     [
         (b"[]", "line 1, column 1: a job is a JSON object, {…}, not a list"),
         (b"12", "line 1, column 1: a job is a JSON object, {…}, not 12"),
-        (b'{"prompt": "a",\n "prompt": "b"}', "`prompt` (line 2, column 2) stands twice; say it once"),
+        (b'{"prompt": "a",\n "prompt": "b"}', "`prompt` (line 2, column 2) is given twice; give it once"),
         (
             b'{"prompt": "\\"prompt\\": 1", "env": {"A": "1",\n"A": "2"}}',
-            "`env.A` (line 2, column 1) stands twice; say it once",
+            "`env.A` (line 2, column 1) is given twice; give it once",
         ),
-        (b'{"timeout": NaN}', "`timeout` (line 1, column 2) is no number a job can hold: NaN"),
-        (b'{"vars": {"a": [1,\n -Infinity]}}', "`vars.a[1]` (line 2, column 2) is no number a job can hold: -Infinity"),
-        (b'{"priority": 1e999}', "`priority` (line 1, column 2) is no number a job can hold: 1e999"),
+        (b'{"timeout": NaN}', f"`timeout` (line 1, column 2){NO_NUMBER}: NaN"),
+        (
+            b'{"vars": {"a": [1,\n -Infinity]}}',
+            f"`vars.a[1]` (line 2, column 2){NO_NUMBER}: -Infinity",
+        ),
+        (b'{"priority": 1e999}', f"`priority` (line 1, column 2){NO_NUMBER}: 1e999"),
         (
             b'{"priority": ' + b"9" * 5000 + b"}",
-            "`priority` (line 1, column 2) is no number a job can hold: 999999999999999999999999999999999999999…",
+            f"`priority` (line 1, column 2){NO_NUMBER}: {'9' * 39}…",
         ),
         (b"[" * 1_000_000, "nested too deep, at most 50 levels are accepted"),
         (
@@ -71,14 +76,14 @@ def test_what_is_no_json_may_be_half_a_file(data: bytes, says: str) -> None:
         ),
     ],
 )
-def test_json_that_no_job_can_be_is_refused_with_line_and_column(data: bytes, says: str) -> None:
+def test_json_that_can_never_be_a_job_is_refused_with_line_and_column(data: bytes, says: str) -> None:
     with pytest.raises(BadInput) as raised:
         parse(data, where="a.json")
     assert not isinstance(raised.value, NotYet)
     assert str(raised.value) == f"a.json: {says}"
 
 
-def test_problems_are_told_in_the_order_of_the_text_the_first_of_each_value() -> None:
+def test_problems_come_in_the_order_of_the_text_and_one_for_each_value() -> None:
     text = '{"a": "b",\n"b": [1,\n2]}'
     problems = [Problem(("b", 1), " is even"), Problem(("a",), " is a letter"), Problem(("b", 1), " is two")]
     with pytest.raises(BadInput) as raised:

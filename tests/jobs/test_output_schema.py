@@ -1,4 +1,4 @@
-"""The schema of an output: what is one, and what a document has against it."""
+"""The schema of an output: which schemas are valid, and where a document does not fit one."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def test_a_misfit_names_its_place(document: Any, says: str) -> None:
     assert misfit(ITEMS, document) == says
 
 
-def test_three_misfits_are_told_and_the_others_counted() -> None:
-    told = misfit(ITEMS, {"items": [{"price": "x"}] * 5})
-    assert told.count("is not of type") == 3
-    assert told.endswith("; and 2 more")
+def test_three_misfits_are_named_and_the_others_counted() -> None:
+    text = misfit(ITEMS, {"items": [{"price": "x"}] * 5})
+    assert text.count("is not of type") == 3
+    assert text.endswith("; and 2 more")
 
 
-def test_what_is_said_of_a_huge_value_is_short() -> None:
+def test_the_message_about_a_huge_value_is_short() -> None:
     assert len(misfit({"type": "number"}, "x" * 100_000)) == LONGEST
 
 
@@ -49,22 +49,25 @@ def test_references_within_the_schema_are_followed() -> None:
 @pytest.mark.parametrize(
     ("schema", "says"),
     [
-        ({"type": "numbr"}, "it is no JSON Schema: $.type: 'numbr' is not valid under any of the given schemas"),
-        ({"properties": {"a": {"minimum": "1"}}}, "it is no JSON Schema: $.properties.a.minimum: '1' is not of type"),
-        ({"pattern": "("}, "it is no JSON Schema: $.pattern: '(' is not a 'regex'"),
-        ({"$schema": []}, "it is no JSON Schema: $.$schema is no text"),
+        ({"type": "numbr"}, "it is not a JSON Schema: $.type: 'numbr' is not valid under any of the given schemas"),
+        (
+            {"properties": {"a": {"minimum": "1"}}},
+            "it is not a JSON Schema: $.properties.a.minimum: '1' is not of",
+        ),
+        ({"pattern": "("}, "it is not a JSON Schema: $.pattern: '(' is not a 'regex'"),
+        ({"$schema": []}, "it is not a JSON Schema: $.$schema is not a text"),
         ({"$ref": "https://example.org/s.json"}, "it refers to 'https://example.org/s.json'; a schema may only refer"),
         ({"items": [{"$ref": "other.json#/a"}], "$schema": "http://json-schema.org/draft-07/schema#"}, "it refers to"),
         ({"allOf": [{"$ref": "#/$defs/no"}]}, "it refers to '#/$defs/no', which it does not have"),
     ],
 )
-def test_what_is_no_schema_is_refused(schema: dict[str, Any], says: str) -> None:
+def test_an_invalid_schema_is_refused(schema: dict[str, Any], says: str) -> None:
     with pytest.raises(BadInput) as caught:
         refuse(schema, "it")
     assert str(caught.value).startswith(says)
 
 
-def test_values_are_no_references() -> None:
+def test_values_are_not_references() -> None:
     schema = {"const": {"$ref": "https://example.org"}, "enum": [{"$ref": "https://example.org"}]}
     refuse(schema, "it")
     assert misfit(schema, {"$ref": "https://example.org"}) == ""

@@ -1,4 +1,4 @@
-"""The published schema, and the sentence for each way in which a job file has not its shape."""
+"""The published schema, and the sentence for each way in which a job file can have the wrong shape."""
 
 import json
 from collections.abc import Iterator
@@ -16,12 +16,12 @@ from runner.jobs.schema import schema
 from runner.system import duration
 
 PATH_RULE = " must be a path, not empty and without control characters"
-NAME_RULE = " must be 1 to 200 characters, no path: without / and \\, control characters and blanks at its ends"
+NAME_RULE = " must be 1 to 200 characters, without / and \\, control characters, or blanks at its ends"
 TIME_RULE = ' must be a date and time with its offset, such as "2026-03-01T02:00:00+01:00"'
 
 
 def refused(obj: object) -> str:
-    """What Job.read says of a job file that it refuses for good."""
+    """The message of Job.read for a job file that it refuses for good."""
     data = obj if isinstance(obj, bytes) else json.dumps(obj).encode()
     with pytest.raises(BadInput) as raised:
         Job.read(data, where="a.json")
@@ -36,10 +36,10 @@ def refused(obj: object) -> str:
 
 
 @pytest.mark.parametrize(
-    ("said", "says"),
+    ("given", "says"),
     [
-        ({"workdir": "src"}, "`workdir` (line 1) must be an absolute path, or begin with ~/ (jobs run from cron; say an"
-         ' absolute path), not "src"'),
+        ({"workdir": "src"}, "`workdir` (line 1) must be an absolute path, or begin with ~/ (jobs may run from cron, so"
+         ' give an absolute path), not "src"'),
         ({"workdir": "~ada/x"}, "`workdir` (line 1) must be an absolute path"),
         ({"workdir": "/a\nb"}, "`workdir` (line 1) must be an absolute path"),
         ({"files": "a"}, '`files` (line 1) must be a list of paths, not "a"'),
@@ -49,7 +49,7 @@ def refused(obj: object) -> str:
         ({"agent": "x\n"}, "`agent` (line 1) must be the name of a session profile"),
         ({"model": "--dangerous"}, "`model` (line 1) must be the name of a model"),
         ({"args": ["a", 1]}, "`args[1]` (line 1) must be a string, not 1"),
-        ({"env": {"A-B": "x"}}, "`env.A-B` (line 1) is no name of a variable: letters, digits and _, no digit first"),
+        ({"env": {"A-B": "x"}}, "`env.A-B` (line 1) is not a valid variable name: letters, digits and _, no digit"),
         ({"env": {"A": {"from_env": "1"}}}, "`env.A.from_env` (line 1) must be the name of an environment variable"),
         ({"env": {"A": {}}}, '`env.A` (line 1) must be a string or {"from_env": "NAME"}'),
         ({"env": {"A": {"from_env": "B", "or": "c"}}}, "unknown key `env.A.or` (line 1): known are from_env"),
@@ -66,7 +66,7 @@ def refused(obj: object) -> str:
         ({"priority": 1_000_001}, "`priority` (line 1) must be a whole number from -1000000 to 1000000, not 1000001"),
         ({"priority": True}, "`priority` (line 1) must be a whole number"),
         ({"keep": "yes"}, '`keep` (line 1) must be true or false, not "yes"'),
-        ({"conversation": "x"}, "`conversation` (line 1) must be the id of a conversation: a UUID in small letters"),
+        ({"conversation": "x"}, "`conversation` (line 1) must be the id of a conversation: a UUID in lower case"),
         ({"not_before": 1772326800}, f"`not_before` (line 1){TIME_RULE}, not 1772326800"),
         ({"permissions": "all"}, '`permissions` (line 1) must be "ask", "edits", "deny" or "bypass", not "all"'),
         ({"permissions": None}, '`permissions` (line 1) must be "ask", "edits", "deny" or "bypass", not null'),
@@ -74,10 +74,10 @@ def refused(obj: object) -> str:
             ({"name": name}, f"`name` (line 1){NAME_RULE}")
             for name in ("", " ", "a/b", "a\\b", ".", "..", "a\nb", "ab\n", " a", "a\x1b[0m", "x" * 201)
         ),
-        ({"tags": ["a", "a"]}, "`tags` (line 1) must be a list of strings, each of them once"),
-        ({"notify": "done"}, '`notify` (line 1) must be true, false, or a list out of "done" and "failed"'),
+        ({"tags": ["a", "a"]}, "`tags` (line 1) must be a list of strings without duplicates"),
+        ({"notify": "done"}, '`notify` (line 1) must be true, false, or a list of "done", "failed" or both'),
         ({"notify": ["done", "over"]}, '`notify[1]` (line 1) must be "done" or "failed"'),
-        ({"notify": ["done", "done"]}, '`notify` (line 1) must be true, false, or a list out of "done" and "failed"'),
+        ({"notify": ["done", "done"]}, '`notify` (line 1) must be true, false, or a list of "done", "failed" or both'),
         ({"on_done": " "}, '`on_done` (line 1) must be a shell command that is not blank, not " "'),
         ({"on_failed": ["x"]}, "`on_failed` (line 1) must be a shell command that is not blank, not a list"),
         ({"tags": [""]}, "`tags[0]` (line 1) must be 1 to 64 characters"),
@@ -85,16 +85,16 @@ def refused(obj: object) -> str:
         ({"version": 2, "nonsense": 1}, "`version` (line 1) must be 1, the version this muxq reads, not 2"),
         ({"version": True}, "`version` (line 1) must be 1"),
         ({"vars": {}}, "`vars` (line 1) is for a `template`, and the job has none"),
-        ({"template": "t"}, "the job has both `prompt` and `template`; say one"),
-        ({"id": "x"}, "`id` (line 1) is given by muxq, not by the job; remove it, or say `name`"),
+        ({"template": "t"}, "the job has both `prompt` and `template`; give only one"),
+        ({"id": "x"}, "`id` (line 1) is given by muxq, not by the job; remove it, or use `name`"),
         ({"Priority": 1}, "unknown key `Priority` (line 1): did you mean `priority`?"),
         ({"output": {"fromat": "json"}}, "unknown key `output.fromat` (line 1): did you mean `output.format`?"),
         ({"a\nb": 1}, r"unknown key `a\nb` (line 1): known are version,"),
         ({"zzz": 1}, "unknown key `zzz` (line 1): known are version, prompt, template, vars, files,"),
     ],
 )  # fmt: skip
-def test_what_a_job_cannot_say_is_refused_in_one_sentence(said: dict[str, Any], says: str) -> None:
-    assert refused({"prompt": "x", **said}).startswith(says)
+def test_a_job_of_the_wrong_shape_is_refused_in_one_sentence(given: dict[str, Any], says: str) -> None:
+    assert refused({"prompt": "x", **given}).startswith(says)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_what_a_job_cannot_say_is_refused_in_one_sentence(said: dict[str, Any], 
         ({"prompt": ["x"]}, "`prompt` (line 1) must be a text that is not blank, not a list"),
         ({"template": "../x"}, "`template` (line 1) must be the name of a template: letters, digits, _ and - only"),
         ({"template": "t", "vars": []}, "`vars` (line 1) must be an object of variables and their values, not a list"),
-        ({"template": "t", "vars": {"a b": 1}}, "`vars.a b` (line 1) is no name of a variable"),
+        ({"template": "t", "vars": {"a b": 1}}, "`vars.a b` (line 1) is not a valid variable name"),
         ({"promt": "x"}, "unknown key `promt` (line 1): did you mean `prompt`?"),
     ],
 )
@@ -113,11 +113,11 @@ def test_a_job_needs_one_text(obj: dict[str, Any], says: str) -> None:
     assert refused(obj).startswith(says)
 
 
-def test_the_first_three_problems_are_told_in_the_order_of_the_file() -> None:
+def test_the_first_three_problems_come_in_the_order_of_the_file() -> None:
     data = b'{\n"timeout": [],\n"tags": 1,\n"promt": "x",\n"priority": "a",\n"name": 1}'
     assert refused(data) == (
         '`timeout` (line 2) must be "30m", "1h30m", "90s", "2d" or a number of seconds, above 0, not a list; '
-        "`tags` (line 3) must be a list of strings, each of them once, not 1; "
+        "`tags` (line 3) must be a list of strings without duplicates, not 1; "
         "unknown key `promt` (line 4): did you mean `prompt`?; and 2 more"
     )
 
@@ -140,7 +140,7 @@ def test_a_value_of_env_is_never_repeated() -> None:
         assert "31337" not in refused({"prompt": "x", "env": {"TOKEN": secret}})
 
 
-def test_a_place_that_somebody_wrote_into_notify_is_never_repeated() -> None:
+def test_an_address_in_notify_is_never_repeated() -> None:
     for place in ("json://s3cret@x", ["json://s3cret@x"], [["s3cret"]], {"s3cret": 1}):
         assert "s3cret" not in refused({"prompt": "x", "notify": place})
 

@@ -22,7 +22,7 @@ def test_a_path_with_quotation_marks_is_quoted_with_others(path: str, quoted: st
 
 @pytest.mark.parametrize("path", ["/a\nb", "/a\u2028b", "/a\x1bb", "/\"`'"])
 def test_a_path_that_cannot_stand_on_one_line_is_refused(path: str) -> None:
-    with pytest.raises(BadInput, match="cannot be told to an agent"):
+    with pytest.raises(BadInput, match="cannot be given to an agent"):
         instruction(Path("/p"), Path(path))
 
 

@@ -48,7 +48,7 @@ def test_the_first_folder_that_has_a_template_wins(tmp_path: Path) -> None:
     assert texts == ["own", "own", "other"]
 
 
-def test_parts_and_files_with_other_names_are_no_templates(tmp_path: Path) -> None:
+def test_parts_and_files_with_other_names_are_not_templates(tmp_path: Path) -> None:
     for name in ("_part.md", "a b.md", "notes.txt", ".hidden.md", "fine.md"):
         (tmp_path / name).write_text("")
     assert list(template.names([tmp_path])) == ["fine"]
@@ -62,14 +62,14 @@ def test_parts_and_files_with_other_names_are_no_templates(tmp_path: Path) -> No
         ("_result", "no template `_result`. There are: "),
     ],
 )
-def test_a_template_that_is_not_there_is_told_with_those_that_are(name: str, says: str) -> None:
+def test_the_error_for_an_unknown_template_names_the_known_ones(name: str, says: str) -> None:
     with pytest.raises(NotFound, match=re.escape(says)):
         template.load(name, [SHIPPED])
 
 
 @pytest.mark.parametrize("name", ["", "../x", "a/b", "a.md", "a\n", "ä"])
 def test_a_name_that_could_be_a_path_is_refused(name: str) -> None:
-    with pytest.raises(BadInput, match="is no name of a template"):
+    with pytest.raises(BadInput, match="is not a valid template name"):
         template.load(name, [SHIPPED])
 
 
@@ -119,11 +119,11 @@ def test_a_template_needs_no_front_matter(tmp_path: Path) -> None:
         ('+++\n[vars]\nprompt = "x"\n+++\n', "line 2: front matter: `vars` cannot give a default to `prompt`"),
     ],
 )
-def test_bad_front_matter_is_told_with_file_and_line(tmp_path: Path, text: str, says: str) -> None:
+def test_bad_front_matter_is_reported_with_file_and_line(tmp_path: Path, text: str, says: str) -> None:
     assert refused(tmp_path, text).startswith(f"{tmp_path / 't.md'}, {says}")
 
 
-def test_a_template_that_is_no_text_is_refused(tmp_path: Path) -> None:
+def test_a_template_that_is_not_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "t.md").write_bytes(b"abc\xff")
     with pytest.raises(BadInput, match="not UTF-8 at byte 3"):
         template.load("t", [tmp_path])
@@ -132,7 +132,7 @@ def test_a_template_that_is_no_text_is_refused(tmp_path: Path) -> None:
 # --- filling in
 
 
-def test_variables_defaults_and_what_muxq_gives_are_filled_in(tmp_path: Path) -> None:
+def test_variables_defaults_and_built_in_variables_are_filled_in(tmp_path: Path) -> None:
     text = '+++\n[vars]\na = "default"\nb = "default"\n+++\n{{ a }} {{ b }} {{ c }} {{ output_path }}\n'
     assert rendered(tmp_path, text, {"b": "said", "c": [1]}) == "default said [1] /runs/1/output.md\n"
 
@@ -174,7 +174,7 @@ def test_required_is_what_has_no_default_and_is_not_built_in(tmp_path: Path) -> 
     assert template.load("t", [tmp_path]).required == {"a", "b"}
 
 
-def test_all_missing_variables_are_told_at_once_with_their_lines(tmp_path: Path) -> None:
+def test_all_missing_variables_are_reported_at_once_with_their_lines(tmp_path: Path) -> None:
     (tmp_path / "_p.md").write_text("\n{{ three }}")
     path = tmp_path / "t.md"
     assert refused(
@@ -190,7 +190,7 @@ def test_all_missing_variables_are_told_at_once_with_their_lines(tmp_path: Path)
     [
         ({"langauge": 1}, "template `t`: no variable `langauge`: did you mean `language`? It takes `language`, `task`"),
         ({"zzz": 1}, "template `t`: no variable `zzz`. It takes `language`, `task`"),
-        ({"prompt": 1}, "template `t`: `vars` cannot set `prompt`: muxq gives that itself"),
+        ({"prompt": 1}, "template `t`: `vars` cannot set `prompt`: muxq sets that itself"),
     ],
 )
 def test_a_variable_the_template_does_not_take_is_refused(tmp_path: Path, variables: dict[str, Any], says: str) -> None:
@@ -199,12 +199,12 @@ def test_a_variable_the_template_does_not_take_is_refused(tmp_path: Path, variab
 
 def test_a_template_for_prompts_refuses_a_job_without_one(tmp_path: Path) -> None:
     assert refused(tmp_path, "\n{{ prompt }}") == (
-        f"template `t` is for jobs that say `prompt` ({tmp_path / 't.md'}, line 2)"
+        f"template `t` is for jobs with a `prompt` ({tmp_path / 't.md'}, line 2)"
     )
 
 
 @pytest.mark.parametrize("context", [{"nonsense": 1}, {"files": []}])
-def test_a_caller_that_gives_the_wrong_context_is_told_so(tmp_path: Path, context: dict[str, Any]) -> None:
+def test_the_wrong_context_is_an_error_of_the_caller(tmp_path: Path, context: dict[str, Any]) -> None:
     (tmp_path / "t.md").write_text("{{ workdir }}")
     with pytest.raises(ValueError, match=r"nonsense|workdir"):
         template.render(template.load("t", [tmp_path]), {}, context=context)
@@ -225,15 +225,15 @@ def test_a_caller_that_gives_the_wrong_context_is_told_so(tmp_path: Path, contex
         ('{% include "t.md" %}', "template `t` (T, line 1): RecursionError: "),
         (
             "{% for i in range(99999) %}{% for j in range(999) %}{{ output_path }}{% endfor %}{% endfor %}",
-            "template `t`: comes to more than 16777216 characters",
+            "template `t`: produces more than 16777216 characters",
         ),
     ],
 )
-def test_what_goes_wrong_in_a_template_is_told_with_its_line(tmp_path: Path, text: str, says: str) -> None:
+def test_an_error_in_a_template_is_reported_with_its_line(tmp_path: Path, text: str, says: str) -> None:
     assert refused(tmp_path, text).startswith(says.replace("(T,", f"({tmp_path / 't.md'},"))
 
 
-def test_what_goes_wrong_in_a_part_is_told_with_the_line_there(tmp_path: Path) -> None:
+def test_an_error_in_a_part_is_reported_with_the_line_in_the_part(tmp_path: Path) -> None:
     (tmp_path / "_p.md").write_text("\n\n{{ 1 / 0 }}")
     assert f"({tmp_path / '_p.md'}, line 3): ZeroDivisionError" in refused(tmp_path, '{% include "_p.md" %}')
 
@@ -251,9 +251,9 @@ NEEDS: dict[str, dict[str, Any]] = {
 
 def test_these_templates_are_shipped() -> None:
     shipped = {name: template.load(name, [SHIPPED]) for name in template.names([SHIPPED])}
-    assert {name: one.required for name, one in shipped.items()} == {name: set(needs) for name, needs in NEEDS.items()}
-    assert all(one.description for one in shipped.values())
-    assert {name: one.timeout for name, one in shipped.items() if one.timeout} == {
+    assert {name: it.required for name, it in shipped.items()} == {name: set(needs) for name, needs in NEEDS.items()}
+    assert all(it.description for it in shipped.values())
+    assert {name: it.timeout for name, it in shipped.items() if it.timeout} == {
         "code_generation": 1800,
         "echo_test": 120,
         "file_analysis": 600,
@@ -284,8 +284,8 @@ def test_a_shipped_template_says_what_the_result_is_judged_by() -> None:
 
 @pytest.mark.parametrize("text", ["#!/bin/sh\necho '{{ x }}'\n", "no line end", "\r\n\n  \n", "{#", "\ufeff\u2028"])
 def test_raw_is_the_prompt_byte_for_byte(text: str) -> None:
-    made = template.render(template.load("raw", [SHIPPED]), {}, context={**CONTEXT, "prompt": text})
-    assert made.encode() == text.encode()
+    rendering = template.render(template.load("raw", [SHIPPED]), {}, context={**CONTEXT, "prompt": text})
+    assert rendering.encode() == text.encode()
 
 
 def test_generic_carries_the_prompt_byte_for_byte() -> None:
