@@ -5,6 +5,7 @@ A file that has been parsed or compiled is kept for as long as its text is the s
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -94,7 +95,8 @@ def find(file: str, folders: Folders) -> Path | None:
     """The first file of this name, NAME.md, of a template or a part."""
     if not file.endswith(".md") or not _NAME.fullmatch(file.removesuffix(".md")):
         return None
-    return next((path for folder in folders if (path := folder / file).is_file()), None)
+    paths = (folder / file for folder in folders)
+    return next((path for path in paths if os.path.isfile(path)), None)  # a name too long for the system is False
 
 
 @dataclass(frozen=True)

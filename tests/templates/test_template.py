@@ -325,3 +325,8 @@ def test_parts_of_one_name_in_two_folders_are_not_mixed_up(tmp_path: Path) -> No
         (folder / "_part.md").write_text(name)
         texts.append(rendered(folder, '{% include "_part.md" %}'))
     assert texts == ["one", "two"]
+
+
+def test_a_name_that_is_too_long_for_a_file_is_not_found() -> None:
+    with pytest.raises(NotFound, match="no template `aaa"):
+        template.load("a" * 300, [SHIPPED])
