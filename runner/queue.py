@@ -49,7 +49,7 @@ class Queue:
         self.home = layout.locate(path).make()
         self.spool = Spool(self.home)
         self.drops = Drops()
-        """What became of the files that were dropped, as of the last look."""
+        """What happened to the dropped files at the last list()."""
 
     def add(self, prompt: str | None = None, **keys: Any) -> dict[str, Any]:
         """Add a job; `keys` are those of the job file (docs/files.md). Returns it. BadInput when it cannot run."""
@@ -67,7 +67,7 @@ class Queue:
         return job.as_dict()
 
     def get(self, reference: str) -> dict[str, Any]:
-        """The job that an id, a unique prefix of one, or a name stands for."""
+        """The job of an id, of a unique prefix of one, or of a name. NotFound, BadInput."""
         return self._describe(self.find(reference).entry)
 
     def list(self, states: Collection[State | str] = tuple(State), limit: int | None = None) -> list[dict[str, Any]]:
@@ -106,7 +106,7 @@ class Queue:
         return self.output_file(reference).read_text("utf-8", "replace")
 
     def output_file(self, reference: str) -> Path:
-        """Where a done job's result lies: where the job wanted it, else the copy in its run folder."""
+        """The file of a done job's result: where the job wanted it, else the copy in its run folder."""
         job = self.get(reference)
         if job["state"] != State.DONE:
             why = f": {job['error']['message']}" if job["error"] else ""
@@ -176,7 +176,7 @@ class Queue:
     # -- batches ----------------------------------------------------------------------------------------------
 
     def batch(self, reference: str) -> Batch:
-        """The batch that an id, a unique prefix of one, or a name stands for. NotFound, BadInput."""
+        """The batch of an id, of a unique prefix of one, or of a name. NotFound, BadInput."""
         from runner.control import batch
 
         return batch.find(self.spool, reference)
@@ -198,12 +198,12 @@ class Queue:
     def approve(self, reference: str, *, always: bool = False) -> dict[str, Any]:
         """Allow what a running job asks for (the oldest request); returns that, as {"job", "kind", "detail", "chosen"}.
 
-        `always`: and what the agent suggests for it, for the rest of its session. BadInput when it asks for nothing.
+        `always`: also what the agent suggests for it, for the rest of its session. BadInput when it asks for nothing.
         """
         return self._decide(reference, "allow", always=always)
 
     def deny(self, reference: str, *, reason: str = "") -> dict[str, Any]:
-        """Refuse what a running job asks for; the agent is told `reason` and goes on. Returns as `approve` does."""
+        """Refuse what a running job asks for; the agent reads `reason` and goes on. Returns as `approve` does."""
         return self._decide(reference, "deny", message=reason)
 
     def answer(self, reference: str, *texts: str) -> dict[str, Any]:
@@ -229,7 +229,7 @@ class Queue:
         return {"job": run.job, "kind": asked.kind, "detail": asked.detail, "chosen": None}
 
     def _asking(self, reference: str) -> AttemptFolder:
-        """The attempt whose session stands. BadInput for a job without one."""
+        """The attempt whose session is open. BadInput where none is."""
         place = self.find(reference)
         attempts = folders_of(self.home, place.entry.id)
         done = place.state is State.DONE
@@ -263,7 +263,7 @@ class Queue:
         return {"job": session.job, "how": end.how, "said": end.words}
 
     def turn(self, reference: str, timeout: float | None = None) -> dict[str, Any]:
-        """Block until the present turn is over: {"job", "how", "said"}. `how` is over, or what came in its place."""
+        """Block until the present turn is over: {"job", "how", "said"}. `how` is over, interrupted, failed or gone."""
         session = self.session(reference)
         end = session.turn(timeout)
         return {"job": session.job, "how": end.how, "said": end.words}
@@ -273,7 +273,7 @@ class Queue:
         return [message.as_dict() for message in self.session(reference).conversation()]
 
     def keep(self, reference: str) -> dict[str, Any]:
-        """Have a running job's session stay open after its result is there. Returns the job."""
+        """Keep a running job's session open after its result is there. Returns the job."""
         session = self.session(reference)
         session.keep()
         return self._describe(session.place.entry)
@@ -291,7 +291,7 @@ class Queue:
     # -- finding ----------------------------------------------------------------------------------------------
 
     def find(self, reference: str) -> Place:
-        """Where the job is, drops taken in first where it may be one of them: none has an id yet."""
+        """Where the job is. Drops are taken in first where it may be a drop: a drop has no id yet."""
         if not is_id(reference):
             admit(self.spool)
         return self.spool.find(reference)

@@ -36,5 +36,5 @@ def clean(
     say(f"{len(gone)} {'job' if len(gone) == 1 else 'jobs'} {how}", err=True)
     if merged:
         many = "worktree of a branch" if len(merged) == 1 else "worktrees of branches"
-        say(f"{len(merged)} {many} that was merged {'would go' if dry_run else 'taken away'}", err=True)
+        say(f"{len(merged)} {many} that was merged {'would go' if dry_run else 'removed'}", err=True)
     return None

@@ -18,7 +18,7 @@ def deny(
 ) -> None:
     """Refuse what a job asks for.
 
-    The agent is told, and goes on without it.
+    The agent learns of it, and goes on without.
     """
     from runner.queue import Queue
 

@@ -231,7 +231,7 @@ def rm(name: NameArgument, as_json: JsonOption = False, home_path: HomeOption = 
     if as_json:
         print_json({"name": name})
     else:
-        say(f"taken away: {name}", err=True)
+        say(f"removed: {name}", err=True)
 
 
 COMMANDS: dict[str, Callable[..., None]] = {"add": add, "ls": ls, "next": next_times, "run": run, "rm": rm}

@@ -24,7 +24,7 @@ class Changed:
 
 
 def find(spool: Spool, reference: str) -> Batch:
-    """The batch that an id, a unique prefix of one, or a name stands for. NotFound, BadInput."""
+    """The batch of an id, of a unique prefix of one, or of a name. NotFound, BadInput."""
     batch.complete(spool)
     return batches.find(spool.home, reference)
 

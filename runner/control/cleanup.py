@@ -1,4 +1,4 @@
-"""Puts finished jobs away: to archive/DATE/ of the home, or, when told so, for good."""
+"""Archives finished jobs in archive/DATE/ of the home, or deletes them."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from runner.system import files
 
 
 def sweep(spool: Spool, age: float, *, keep: int = 0, dry_run: bool, purge: bool) -> list[str]:
-    """Put away every finished job whose file came to its folder over `age` seconds ago, but for the `keep` youngest.
+    """Archive, or with `purge` delete, every job that ended over `age` seconds ago, except the `keep` youngest.
 
-    Returns their ids, the oldest first. One whose worker still ends its session stays for the next time, and one that
-    a waiting or running job is after until that has ended.
+    Returns their ids, the oldest first. A job stays while its worker still ends its session, or while a waiting or
+    running job is after it.
     """
     needed = _needed(spool)
     finished = [Place(state, entry) for state in State if state.final for entry in spool.entries(state)]
@@ -37,9 +37,9 @@ def sweep(spool: Spool, age: float, *, keep: int = 0, dry_run: bool, purge: bool
 
 
 def clear_merged(spool: Spool, *, dry_run: bool = False) -> list[str]:
-    """Take away the worktrees, with their branches, of the jobs that are done and whose branch was merged since.
+    """Remove the worktrees and branches of done jobs whose branch has been merged.
 
-    Returns the jobs' ids, the oldest first. One whose session is kept open stays.
+    Returns the jobs' ids, the oldest first. A worktree stays while its job's session is kept open.
     """
     gone = []
     for job_id in sorted(entry.id for entry in spool.entries(State.DONE)):
@@ -66,7 +66,7 @@ def _needed(spool: Spool) -> set[str]:
 
 
 def _put_away(spool: Spool, place: Place, *, purge: bool) -> bool:
-    """Whether the job could be put away: nobody else has it in hands."""
+    """Archive the job unless another process holds its lock; returns whether it did."""
     lock = spool.lock(place.entry.id)
     if lock is None:
         return False
@@ -78,7 +78,7 @@ def _put_away(spool: Spool, place: Place, *, purge: bool) -> bool:
 
 
 def _move(spool: Spool, place: Place, *, purge: bool) -> None:
-    """The job's file first: its one rename decides against a retry at the same moment."""
+    """The job's file first: its rename decides the race against a retry."""
     from runner.control.session import put_away
 
     put_away(spool, place)
@@ -102,7 +102,7 @@ def _move(spool: Spool, place: Place, *, purge: bool) -> None:
 
 
 def _free(path: Path) -> Path:
-    """`path`, out of the way of one of the same name from an earlier sweep."""
+    """`path`, or with a number where an earlier sweep left a file of that name."""
     number, free = 1, path
     while free.exists():
         number += 1

@@ -1,4 +1,4 @@
-"""What this machine lacks for the queue's work, and how to mend it. Looks; changes nothing but making the home."""
+"""Checks whether this machine can run jobs, and says how to mend it. Changes nothing but making the home."""
 
 from __future__ import annotations
 
@@ -57,14 +57,14 @@ def _binary(chosen: Profile) -> Check:
         binary = chosen.binary(os.environ)
         if binary.startswith("{"):
             return Check("agent", "ok", f"{chosen.name}: shipped with muxq")
-        told = subprocess.run(
+        answer = subprocess.run(
             [binary, "--version"], capture_output=True, text=True, timeout=20, check=False, stdin=subprocess.DEVNULL
         )
     except MuxqError as problem:
         return Check("agent", "broken", str(problem).partition("; ")[0], chosen.install)
     except (OSError, subprocess.TimeoutExpired) as problem:
         return Check("agent", "broken", f"{chosen.name}: {problem}", chosen.install)
-    version = (told.stdout.strip().splitlines() or ["version unknown"])[0]
+    version = (answer.stdout.strip().splitlines() or ["version unknown"])[0]
     return Check("agent", "ok", f"{chosen.name}: {binary} ({version})")
 
 
@@ -79,20 +79,20 @@ def _terminal() -> Check:
 
 
 def _locale() -> Check:
-    said = os.environ.get("LC_ALL") or os.environ.get("LC_CTYPE") or os.environ.get("LANG") or "not set"
-    if "utf" in said.lower():
-        return Check("locale", "ok", said)
-    return Check("locale", "ok", f"{said} (sessions get a UTF-8 one)")
+    locale = os.environ.get("LC_ALL") or os.environ.get("LC_CTYPE") or os.environ.get("LANG") or "not set"
+    if "utf" in locale.lower():
+        return Check("locale", "ok", locale)
+    return Check("locale", "ok", f"{locale} (sessions get a UTF-8 one)")
 
 
 def _disk(home: Home) -> Check:
     place = home.path if home.path.exists() else Path("/")
     free = shutil.disk_usage(place).free
-    told = f"{free / (1 << 30):.1f} GiB free at {place}"
+    space = f"{free / (1 << 30):.1f} GiB free at {place}"
     return (
-        Check("disk", "ok", told)
+        Check("disk", "ok", space)
         if free >= LOW_SPACE
-        else Check("disk", "warning", told, "muxq clean --older-than 7d --purge")
+        else Check("disk", "warning", space, "muxq clean --older-than 7d --purge")
     )
 
 
@@ -100,7 +100,7 @@ def _notify(settings: Config) -> list[Check]:
     """Whether messages can be sent, where config.toml names a place for them or asks for some."""
     if settings.notify_on and not settings.notify:
         why = "config.toml asks for messages (`notify_on`) and names no place for them"
-        return [Check("notify", "warning", why, "name one in `notify`, or take `notify_on` away")]
+        return [Check("notify", "warning", why, "name a place in `notify`, or remove `notify_on`")]
     if not settings.notify or find_spec("apprise"):
         return []
     return [Check("notify", "warning", "Apprise is not installed", "pip install 'muxq[notify]'")]

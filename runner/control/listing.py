@@ -16,7 +16,7 @@ from runner.jobs.state import State
 class Listing:
     places: list[Place]
     drops: Drops
-    """What became of the files that were dropped."""
+    """What happened to the dropped files."""
 
 
 def listing(spool: Spool, states: Collection[State | str], limit: int | None) -> Listing:

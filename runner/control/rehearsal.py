@@ -1,11 +1,12 @@
 """The doctor's rehearsal: the same checks, and a real session, by a process that has no more than cron gives.
 
-That is: no terminal, no locale, a PATH of two folders (or the one a schedule brings along), sh, and the user's home.
+That is: no terminal, no locale, a PATH of two folders (or that of a schedule), sh, and the user's home.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import pwd
@@ -30,40 +31,37 @@ BARE = "/usr/bin:/bin"
 """PATH as cron has it."""
 
 SECONDS = 60
-"""How long one rehearsal may take."""
+"""How long a rehearsal may take."""
 
 _DAEMONS = frozenset({"cron", "crond", "fcron", "bcron-sched", "dcron"})
 _SUBJECTS = ("home", "tmux", "config", "agent", "log-in", "root", "session")
-"""What the environment can change; the rest the doctor says without it."""
+"""The checks that depend on the environment; the doctor alone does the rest."""
 
 
 def examine(home: Home, agent: str | None = None) -> list[Check]:
-    """A rehearsal for each PATH that a schedule brings along, else for cron's own; then what cron itself lacks."""
+    """A rehearsal with the PATH of each schedule, else with cron's own; then checks of cron itself."""
     schedules = _schedules(home)
-    paths = list(dict.fromkeys(one.path for one in schedules if one.path)) or [BARE]
+    paths = list(dict.fromkeys(item.path for item in schedules if item.path)) or [BARE]
     checks = [_daemon(), _muxq()]
     for path in paths:
         checks += _rehearsed(home, agent, path)
-    return checks + [_installed(home, one) for one in schedules]
+    return checks + [_installed(home, item) for item in schedules]
 
 
 def environment(path: str) -> dict[str, str]:
-    """What a program finds that cron has started."""
+    """The environment of a program that cron starts."""
     user = pwd.getpwuid(os.geteuid())
     home = os.environ.get("HOME") or user.pw_dir
     return {"HOME": home, "LOGNAME": user.pw_name, "SHELL": "/bin/sh", "PATH": path}
 
 
 def _schedules(home: Home) -> list[schedule.Schedule]:
-    """Those that a timer wakes; what cannot be read is left to `muxq schedule ls`."""
-    found = []
+    """The schedules that a timer wakes; unreadable ones are left to `muxq schedule ls`."""
+    schedules = []
     for name in schedule.names(home):
-        try:
-            one = schedule.load(home, name)
-        except MuxqError:
-            continue
-        found += [one] if one.timer else []
-    return found
+        with contextlib.suppress(MuxqError):
+            schedules.append(schedule.load(home, name))
+    return [item for item in schedules if item.timer]
 
 
 def _daemon() -> Check:
@@ -93,32 +91,32 @@ def _rehearsed(home: Home, agent: str | None, path: str) -> list[Check]:
     words = [sys.executable, "-c", "from runner.control.rehearsal import main; main()", str(home.path), agent or ""]
     done = run_from_cron(shlex.join(words), path)
     try:
-        said = json.loads(done.stdout)
+        checks = json.loads(done.stdout)
     except ValueError:
         return [
             Check("python", "broken", f"{sys.executable}: {_last(done.stderr)}", "install muxq anew: pipx install .")
         ]
     where = "as cron has it" if path == BARE else "as the schedule brings it along"
-    return [Check("PATH", "ok", f"{path} ({where})"), *(_with_hint(Check(**one)) for one in said)]
+    return [Check("PATH", "ok", f"{path} ({where})"), *(_with_hint(Check(**check)) for check in checks)]
 
 
-def _with_hint(found: Check) -> Check:
-    """How to mend what only cron's short PATH breaks."""
-    if found.level != "broken" or found.subject not in ("tmux", "agent"):
-        return found
+def _with_hint(check: Check) -> Check:
+    """With how to mend what only cron's short PATH breaks."""
+    if check.level != "broken" or check.subject not in ("tmux", "agent"):
+        return check
     hint = "muxq schedule add (it brings your PATH along), or begin the crontab with PATH=… of the folders it lies in"
-    return Check(found.subject, found.level, found.found, f"{found.mend}; if it is installed: {hint}".lstrip("; "))
+    return Check(check.subject, check.level, check.found, f"{check.mend}; if it is installed: {hint}".lstrip("; "))
 
 
-def _installed(home: Home, one: schedule.Schedule) -> Check:
+def _installed(home: Home, item: schedule.Schedule) -> Check:
     try:
-        there, why = timer.installed(home, one.name, one.timer), "it does not know of it"
-    except MuxqError as problem:
-        there, why = False, str(problem)
-    if there:
-        return Check("schedule", "ok", f"{one.name}: by {one.timer}")
-    again = f"muxq schedule rm {one.name}, then add it again"
-    return Check("schedule", "broken", f"{one.name}: by {one.timer}, but {why}", again)
+        problem = "" if timer.installed(home, item.name, item.timer) else f"{item.timer} does not know this schedule"
+    except MuxqError as error:
+        problem = str(error)
+    if not problem:
+        return Check("schedule", "ok", f"{item.name}: by {item.timer}")
+    again = f"muxq schedule rm {item.name}, then add it again"
+    return Check("schedule", "broken", f"{item.name}: by {item.timer}, but {problem}", again)
 
 
 def run_from_cron(command: str, path: str) -> subprocess.CompletedProcess[str]:
@@ -141,7 +139,7 @@ def run_from_cron(command: str, path: str) -> subprocess.CompletedProcess[str]:
 
 
 def _last(text: str) -> str:
-    return (text.strip().splitlines() or ["it said nothing"])[-1]
+    return (text.strip().splitlines() or ["it printed nothing"])[-1]
 
 
 # ---- in the other environment
@@ -150,8 +148,8 @@ def _last(text: str) -> str:
 def main() -> None:
     """Print the checks as JSON; the words are the home and the agent."""
     path, agent = sys.argv[1:]
-    checks = [one for one in doctor.examine(Home(Path(path)), agent or None) if one.subject in _SUBJECTS]
-    print(json.dumps([one.as_dict() for one in [*checks, _session()]]))  # noqa: T201 - our caller reads it
+    checks = [check for check in doctor.examine(Home(Path(path)), agent or None) if check.subject in _SUBJECTS]
+    print(json.dumps([check.as_dict() for check in [*checks, _session()]]))  # noqa: T201 - our caller reads it
 
 
 def _session() -> Check:

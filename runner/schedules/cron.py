@@ -1,7 +1,7 @@
 """Cron expressions: five fields in a time zone, and when they come due. Pure but for local().
 
 The calendar, with the hours that a change of the clocks skips or repeats, is cronsim's: what Debian's cron does. A time
-that is skipped comes right after the change; one that is repeated comes once.
+that is skipped comes right after the change; a repeated time comes once.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cronsim import CronSim
 
 LATE = 300.0
-"""Seconds after which a time at which nobody looked counts as missed."""
+"""Seconds after which a time that nobody noticed counts as missed."""
 
 CATCH_UP = ("skip", "once")
 
@@ -29,7 +29,7 @@ _YEAR_2000 = datetime(2000, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """What an expression names, in full. Weekdays: 0 is Sunday."""
+    """All numbers that an expression names. Weekdays: 0 is Sunday."""
 
     minutes: tuple[int, ...]
     hours: tuple[int, ...]
@@ -37,13 +37,13 @@ class Fields:
     months: tuple[int, ...]
     weekdays: tuple[int, ...]
     either: bool
-    """Day of month or day of week is enough; else both must fit."""
+    """The day of the month or the day of the week is enough; else both must match."""
 
 
 def check(text: str) -> str:
-    """The expression with single blanks. BadInput when it is none, or for a time that never comes."""
+    """The expression with single blanks. BadInput unless it is valid and comes due at some time."""
     if why := _wrong(text):
-        raise BadInput(f"{text[:80]!r} is no cron expression ({why}); give {FORM}")
+        raise BadInput(f"{text[:80]!r} is not a cron expression ({why}); give {FORM}")
     return " ".join(text.split())
 
 
@@ -65,7 +65,7 @@ def _wrong(text: str) -> str:
 
 
 def zone(name: str | None) -> tzinfo:
-    """The time zone of this name, or the machine's. BadInput for one that is not there."""
+    """The time zone of this name, or the machine's. BadInput for an unknown one."""
     from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
     if name is None:
@@ -101,16 +101,16 @@ def following(text: str, where: tzinfo, after: float) -> float:
 
 
 def due(text: str, where: tzinfo, *, last: float, now: float, catch_up: str) -> float | None:
-    """A time that has come since `last`, and is not missed, or is made up for; None while there is none.
+    """A time that has come since `last` and still counts; None if there is none.
 
-    `skip`: not what came more than LATE seconds ago. `once`: of all that was missed, one.
+    `skip`: a time more than LATE seconds ago does not count. `once`: one of all the missed times counts.
     """
     moment = following(text, where, last if catch_up == "once" else max(last, now - LATE))
     return moment if moment <= now else None
 
 
 def fields(text: str) -> Fields:
-    """What a checked expression names."""
+    """The numbers of a checked expression."""
     sim = _sim(text, _YEAR_2000)
     weekdays = {day % 7 for day in sim.weekdays if isinstance(day, int)}
     minutes, hours, days, months, weekday = (
@@ -120,7 +120,7 @@ def fields(text: str) -> Fields:
 
 
 def quarters(expression: str) -> str:
-    """An expression that comes due whenever the given one does in any zone: zones differ by quarters of an hour."""
+    """An expression that is due whenever the given one is in any time zone: zones differ by quarters of an hour."""
     minutes = {(minute + 15 * step) % 60 for minute in fields(expression).minutes for step in range(4)}
     return ("*" if len(minutes) == 60 else ",".join(map(str, sorted(minutes)))) + " * * * *"
 

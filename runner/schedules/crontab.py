@@ -28,7 +28,7 @@ _NONE_YET = re.compile(r"no crontab for|can't open .*: No such file")
 
 
 def marks(name: str, home: str) -> tuple[str, str]:
-    """The lines before and after those of the schedule."""
+    """The lines that enclose those of the schedule."""
     return f"# muxq {name} begin {home}", f"# muxq {name} end {home}"
 
 
@@ -51,7 +51,7 @@ def holds(text: str, name: str, home: str) -> bool:
 
 
 def _split(text: str, name: str, home: str) -> tuple[str, str, str] | None:
-    """What stands before, between and after, marks with the middle. BadInput where one mark has no other."""
+    """The text before, between and after the marks, which go with the middle. BadInput for a mark without its pair."""
     first, last = marks(name, home)
     plain = text.split("\n")
     if first not in plain and last not in plain:
@@ -64,21 +64,21 @@ def _split(text: str, name: str, home: str) -> tuple[str, str, str] | None:
 
 
 def lines(expression: str, argv: Sequence[str], *, tz: str | None, due: bool, once: bool) -> list[str]:
-    """The lines of a schedule. With a zone, which cron does not know, cron wakes often, and muxq sees if it is time.
+    """The lines of a schedule. Cron knows no time zones: with one it wakes often, and muxq looks whether it is time.
 
-    `due`: muxq is to look itself in any case. `once`: what was missed is made up for when the machine starts.
+    `due`: muxq looks in any case. `once`: a missed time is made up for when the machine starts.
     """
     if any("\n" in word or "\r" in word for word in argv):
-        raise BadInput("no line of a crontab can hold a path with a line break")
+        raise BadInput("a crontab cannot hold a path with a line break")
     if any(re.search(r"\\[\\%]", word) for word in argv):
-        raise BadInput("no line of a crontab can hold a path with a backslash before another or before a %")
+        raise BadInput("a crontab cannot hold a path with a backslash before another or before a %")
     when = cron.quarters(expression) if tz else expression
     entries = [f"{when} {_command([*argv, '--due'] if due or tz else argv)}"]
     return [*entries, f"@reboot {_command([*argv, '--due'])}"] if once else entries
 
 
 def _command(argv: Sequence[str]) -> str:
-    """The words for sh, by way of cron, to which a % is the end of the line."""
+    """The words for sh. To cron a % ends the line, so it is escaped."""
     return shlex.join(argv).replace("%", r"\%")
 
 
@@ -97,7 +97,7 @@ def load() -> str:
 
 
 def save(text: str) -> None:
-    """Make `text` the user's crontab; none at all where it is empty. Unready says what the system did not like."""
+    """Make `text` the user's crontab; none at all where it is empty. Unready gives the system's reason."""
     done = _run("-", text.encode("utf-8", "surrogateescape")) if text else _run("-r")
     if done.returncode:
         why = " ".join(_text(done.stderr).split())
@@ -105,7 +105,7 @@ def save(text: str) -> None:
 
 
 def change(edit: Callable[[str], str]) -> None:
-    """Make what `edit` makes of the user's crontab the new one; no other muxq changes it meanwhile. Unready."""
+    """Replace the user's crontab by what `edit` makes of it; no other muxq changes it meanwhile. Unready."""
     lock = locks.take_folder(Path.home(), wait=True)
     try:
         before = load()

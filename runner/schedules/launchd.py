@@ -12,14 +12,14 @@ from runner.schedules import cron, program
 from runner.schedules.wake import Owner, Wake
 
 MOST = 2000
-"""Times that one list may name."""
+"""Most times that a list may name."""
 
 
 # ---- the text
 
 
 def plist(unit: str, argv: Sequence[str], expression: str, *, tz: str | None, once: bool) -> bytes:
-    """launchd wakes at any of the times, and again after sleep; muxq sees whether one is due (--due)."""
+    """launchd wakes at each of the times, and again after sleep; muxq looks whether the schedule is due (--due)."""
     keys = {
         "Label": unit,
         "ProgramArguments": [*argv, "--due"],
@@ -34,7 +34,7 @@ def plist(unit: str, argv: Sequence[str], expression: str, *, tz: str | None, on
 
 
 def intervals(expression: str) -> list[dict[str, int]]:
-    """One entry for each combination; what is not named may be anything. BadInput where there are too many."""
+    """An entry for each combination; a key that is left out may be anything. BadInput for more than MOST entries."""
     named = cron.fields(expression)
     keys = [("Minute", named.minutes, 60), ("Hour", named.hours, 24), ("Month", named.months, 12)]
     days, weekdays = ("Day", named.days, 31), ("Weekday", named.weekdays, 7)

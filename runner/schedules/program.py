@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from runner.errors import Unready
 
 SECONDS = 30
-"""How long one of them may take."""
+"""How long a call may take."""
 
 
 def run(program: Sequence[str], *words: str, hint: str = "") -> None:
-    """Run it with these words. Unready says what it did not like, and then the hint."""
+    """Run it with these words. Unready: its own words, and then the hint."""
     called = f"{' '.join(program)} {words[0]}"
     try:
         done = subprocess.run([*program, *words], capture_output=True, text=True, check=False, timeout=SECONDS)

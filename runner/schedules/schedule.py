@@ -21,7 +21,7 @@ from runner.system import clock, files, locks
 TIMERS = ("cron", "systemd", "launchd")
 
 AHEAD = 86400.0
-"""Seconds. What is on record as later than that from now was written by a clock that went wrong."""
+"""Seconds. A recorded time later than this from now was written by a clock that was wrong."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", re.ASCII)
 _KEYS = ("version", "cron", "tz", "catch_up", "job", "command", "timer", "path", "workdir")
@@ -30,7 +30,7 @@ _MAX_BYTES = 4 << 20
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """One of `job` and `command` is there."""
+    """It has either `job` or `command`."""
 
     name: str
     cron: str
@@ -42,13 +42,13 @@ class Schedule:
     command: tuple[str, ...] = ()
     """The words after `muxq`."""
     timer: str | None = None
-    """What of the system wakes it: one of TIMERS. None: workers do."""
+    """Which timer of the system wakes it: one of TIMERS. None: workers do."""
     path: str | None = None
     """PATH of the command, where a timer runs it."""
     workdir: str | None = None
     """The folder in which the command starts; None: wherever a timer starts it."""
     since: float = 0.0
-    """When the file was written, in seconds since 1970: times before are nobody's."""
+    """When the file was written, in seconds since 1970: earlier times do not count."""
 
     @property
     def made_up_for(self) -> str:
@@ -56,7 +56,7 @@ class Schedule:
         return self.catch_up or ("once" if self.job is not None else "skip")
 
     def next(self, after: float) -> float:
-        """The first time later than `after`, in seconds since 1970."""
+        """The first time later than `after`; both in seconds since 1970."""
         return cron.following(self.cron, cron.zone(self.tz), after)
 
     def due(self, last: float, now: float) -> float | None:
@@ -66,44 +66,63 @@ class Schedule:
 
     def as_dict(self) -> dict[str, Any]:
         """As it stands in its file."""
-        said: dict[str, Any] = {"cron": self.cron, "tz": self.tz, "catch_up": self.catch_up or None, "job": self.job}
-        said |= {"command": list(self.command) or None, "timer": self.timer, "path": self.path}
-        said["workdir"] = self.workdir
-        return {key: value for key, value in said.items() if value is not None}
+        keys = {
+            "cron": self.cron,
+            "tz": self.tz,
+            "catch_up": self.catch_up or None,
+            "job": self.job,
+            "command": list(self.command) or None,
+            "timer": self.timer,
+            "path": self.path,
+            "workdir": self.workdir,
+        }
+        return {key: value for key, value in keys.items() if value is not None}
 
 
-def check(name: str, said: dict[str, Any], where: str, since: float = 0.0) -> Schedule:
-    """The schedule that `said` describes. BadInput names what is wrong with it; the job is looked at too."""
+def check(name: str, keys: dict[str, Any], where: str, since: float = 0.0) -> Schedule:
+    """The schedule with these keys. BadInput names what is wrong with it, or with its job."""
     from runner.jobs.job import Job
 
     if not _NAME.fullmatch(name):
-        raise BadInput(f"{name[:80]!r} is no name of a schedule: letters, digits and ._- only, at most 64")
-    if unknown := [key for key in said if key not in _KEYS]:
+        raise BadInput(f"{name[:80]!r} is not a valid schedule name: letters, digits and ._- only, at most 64")
+    _check_keys(keys, where)
+    job, command = keys.get("job"), keys.get("command")
+    try:
+        expression = cron.check(keys["cron"])
+        cron.zone(keys.get("tz"))
+        checked = None if job is None else Job.check({"name": name, **job}, where="job").as_dict()
+    except BadInput as problem:
+        raise BadInput(f"{where}: {problem}") from None
+    return Schedule(
+        name,
+        expression,
+        catch_up=keys.get("catch_up") or "",
+        job=checked,
+        command=tuple(command or ()),
+        since=since,
+        **{key: keys.get(key) for key in ("tz", "timer", "path", "workdir")},
+    )
+
+
+def _check_keys(keys: dict[str, Any], where: str) -> None:
+    """BadInput unless the keys are known and their values of the right kind."""
+    if unknown := [key for key in keys if key not in _KEYS]:
         raise BadInput(f"{where}: unknown key `{unknown[0]}`; known are: {', '.join(_KEYS)}")
-    job, command = said.get("job"), said.get("command")
+    job, command = keys.get("job"), keys.get("command")
     if (job is None) == (command is None):
         raise BadInput(f"{where}: it needs one of `job` (an object) and `command` (the words after muxq)")
     for key, choices in (("catch_up", cron.CATCH_UP), ("timer", TIMERS)):
-        if said.get(key) not in (None, *choices):
-            raise BadInput(f"{where}: `{key}` is one of {', '.join(choices)}, not {said[key]!r}")
+        if keys.get(key) not in (None, *choices):
+            raise BadInput(f"{where}: `{key}` is one of {', '.join(choices)}, not {keys[key]!r}")
     for key in ("cron", "tz", "path", "workdir"):
-        if not isinstance(said.get(key, ""), str | None) or (key == "cron" and not said.get(key)):
-            raise BadInput(f"{where}: `{key}` is a text")
-    if said.get("workdir") and not Path(said["workdir"]).is_absolute():
-        raise BadInput(f"{where}: `workdir` is an absolute path")
+        if not isinstance(keys.get(key, ""), str | None) or (key == "cron" and not keys.get(key)):
+            raise BadInput(f"{where}: `{key}` must be a text")
+    if keys.get("workdir") and not Path(keys["workdir"]).is_absolute():
+        raise BadInput(f"{where}: `workdir` must be an absolute path")
     if job is not None and not isinstance(job, dict):
-        raise BadInput(f"{where}: `job` is an object")
+        raise BadInput(f"{where}: `job` must be an object")
     if command is not None and (not isinstance(command, list) or not _texts(command)):
-        raise BadInput(f"{where}: `command` is a list of texts")
-    try:
-        expression = cron.check(said["cron"])
-        cron.zone(said.get("tz"))
-        made = None if job is None else Job.check({"name": name, **job}, where="job").as_dict()
-    except BadInput as problem:
-        raise BadInput(f"{where}: {problem}") from None
-    known = {key: said.get(key) for key in ("tz", "timer", "path", "workdir")}
-    words, how = tuple(command or ()), said.get("catch_up") or ""
-    return Schedule(name, expression, catch_up=how, job=made, command=words, since=since, **known)
+        raise BadInput(f"{where}: `command` must be a list of texts")
 
 
 def _texts(words: list[Any]) -> bool:
@@ -120,8 +139,8 @@ def file(home: Home, name: str) -> Path:
 def names(home: Home) -> list[str]:
     """The names of the schedules, sorted; files that are being written left out."""
     with suppress(FileNotFoundError):
-        found = [path.name for path in home.schedules.iterdir() if path.suffix == ".json"]
-        return sorted(name.removesuffix(".json") for name in found if not name.startswith("."))
+        filenames = [path.name for path in home.schedules.iterdir() if path.suffix == ".json"]
+        return sorted(name.removesuffix(".json") for name in filenames if not name.startswith("."))
     return []
 
 
@@ -133,59 +152,62 @@ def load(home: Home, name: str) -> Schedule:
     try:
         data, since = files.read_bounded(path, _MAX_BYTES), path.stat().st_mtime
     except FileNotFoundError:
-        raise NotFound(f"schedule {name!r} has just been taken away") from None
+        raise NotFound(f"schedule {name!r} has just been removed") from None
     except BadInput as problem:
         raise BadInput(f"{path}: {problem}") from None
     try:
-        said = parse(data, where=str(path))
+        keys = parse(data, where=str(path))
     except NotYet as problem:
         raise BadInput(f"{path}: {problem}") from None
-    return check(name, said, str(path), since)
+    return check(name, keys, str(path), since)
 
 
 def save(home: Home, new: Schedule) -> None:
-    """Write it. BadInput where there is one of its name already."""
+    """Write it. BadInput where another has its name."""
     if file(home, new.name).exists():
-        raise BadInput(f"there is a schedule {new.name!r} already; take it away first: muxq schedule rm {new.name}")
+        raise BadInput(f"there is a schedule {new.name!r} already; remove it first: muxq schedule rm {new.name}")
     files.write_json(file(home, new.name), new.as_dict(), tmp=home.tmp)
 
 
 def remove(home: Home, name: str) -> None:
     file(home, name).unlink(missing_ok=True)
-    change(home, lambda fired: {key: at for key, at in fired.items() if key != name})
+    change(home, lambda times: {key: moment for key, moment in times.items() if key != name})
 
 
 # ---- fired.json
 
 
 def fired(home: Home) -> dict[str, float]:
-    """When each last came due, in seconds since 1970; what cannot be read counts as never."""
-    found = {}
+    """When each schedule last came due, in seconds since 1970; what cannot be read counts as never."""
+    times = {}
     with suppress(BadInput, AttributeError):
-        for name, moment in ((files.read_json(home.fired) or {}).get("fired") or {}).items():
+        for name, stamp in ((files.read_json(home.fired) or {}).get("fired") or {}).items():
             with suppress(TypeError, ValueError):
-                found[name] = clock.seconds(moment)
-    return found
+                times[name] = clock.seconds(stamp)
+    return times
 
 
 def change(home: Home, decide: Callable[[dict[str, float]], dict[str, float]]) -> None:
-    """fired.json after `decide`, which sees it as nobody else changes it."""
+    """Replace fired.json by what `decide` makes of it, under a lock."""
     with locks.record(home.locks / "fired.lock"):
         before = fired(home)
         after = decide(before)
         if after != before:
-            said = {name: clock.stamp(moment) for name, moment in after.items()}
-            files.write_json(home.fired, {"fired": said}, tmp=home.tmp)
+            stamps = {name: clock.stamp(moment) for name, moment in after.items()}
+            files.write_json(home.fired, {"fired": stamps}, tmp=home.tmp)
 
 
-def take(home: Home, found: Schedule, now: float, *, only_due: bool) -> bool:
-    """Whether the schedule comes due now, for us alone: that it did is on record then. `only_due=False`: it does."""
+def take(home: Home, schedule: Schedule, now: float, *, only_due: bool) -> bool:
+    """Record that the schedule comes due now; returns whether this process may run it, which only one may.
+
+    `only_due=False`: it comes due in any case.
+    """
     taken = False
 
     def decide(before: dict[str, float]) -> dict[str, float]:
         nonlocal taken
-        taken = not only_due or found.due(before.get(found.name, 0.0), now) is not None
-        return {**before, found.name: now} if taken else before
+        taken = not only_due or schedule.due(before.get(schedule.name, 0.0), now) is not None
+        return {**before, schedule.name: now} if taken else before
 
     change(home, decide)
     return taken

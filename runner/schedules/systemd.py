@@ -19,7 +19,7 @@ DAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")
 def service(label: str, argv: Sequence[str]) -> str:
     """KillMode: sessions outlive the run that began them. BadInput for words that no unit can hold."""
     if any(re.search(r"[\n\r\0\ud800-\udfff]", word) for word in (label, *argv)):
-        raise BadInput("no unit of systemd can hold a path with a line break, or one that is not UTF-8")
+        raise BadInput("a unit of systemd cannot hold a path with a line break, or one that is not UTF-8")
     return (
         f"[Unit]\nDescription=muxq schedule {label}\n\n"
         f"[Service]\nType=oneshot\nKillMode=process\nSuccessExitStatus={CLOSED}\n"
@@ -45,7 +45,7 @@ def calendar(expression: str, tz: str | None) -> list[str]:
     date = _list(named.days, 31)
     if named.either and days and date != "*":
         return [f"{days}{dates}*{clock}", f"{dates}{date}{clock}"]
-    if named.either:  # one of them names every day
+    if named.either:  # either the days or the weekdays name every day
         return [f"{dates}*{clock}"]
     return [f"{days}{dates}{date}{clock}"]
 

@@ -23,11 +23,11 @@ KINDS: dict[str, Timer] = {"cron": crontab, "systemd": systemd, "launchd": launc
 STANDARD = ("/usr/local/bin", "/usr/bin", "/bin")
 
 LOG_BYTES = 1 << 20
-"""A log that has grown to this is put aside before the next run; one such is kept."""
+"""A log of this size is put aside before the next run; one such is kept."""
 
 
 def default() -> str:
-    """What this system has. Unready where it has nothing."""
+    """The kind of timer that this system has. Unready where it has none."""
     if sys.platform == "darwin":
         return "launchd"
     if shutil.which("crontab"):
@@ -39,39 +39,39 @@ def default() -> str:
 
 def muxq() -> str:
     """The absolute path of the muxq that is running, as its caller named it: an upgrade keeps that, not its target."""
-    said = Path(sys.argv[0])
+    called = Path(sys.argv[0])
     beside = Path(sys.executable).with_name("muxq")
-    for path in (said.absolute() if said.name == "muxq" and said.parent != Path() else beside, beside):
+    for path in (called.absolute() if called.name == "muxq" and called.parent != Path() else beside, beside):
         if path.is_file() and os.access(path, os.X_OK):
             return str(path)
-    found = shutil.which("muxq")
-    if found is None:
+    on_path = shutil.which("muxq")
+    if on_path is None:
         raise Unready("muxq is not installed as a command, so no timer can start it: pipx install .")
-    return str(Path(found).absolute())
+    return str(Path(on_path).absolute())
 
 
 def argv_of(home: Home, name: str) -> list[str]:
-    """What a timer runs: it needs no PATH, no variable and no terminal."""
+    """The command of a timer: it needs no PATH, no variable and no terminal."""
     return [muxq(), "schedule", "run", name, "--home", str(home.path), "--logged"]
 
 
 def path(home: Home, env: Mapping[str, str]) -> str:
-    """PATH for what a timer runs: the folders of the caller's that are there, and those of muxq, tmux and the agent."""
+    """PATH for a timer's command: the existing folders of the caller's PATH, and those of muxq, tmux and the agent."""
     needed = [str(Path(muxq()).parent), *_folders(home, env), *STANDARD]
     given = [folder for folder in env.get("PATH", "").split(os.pathsep) if os.path.isabs(folder)]
     return os.pathsep.join(dict.fromkeys(folder for folder in [*given, *needed] if os.path.isdir(folder)))
 
 
 def _folders(home: Home, env: Mapping[str, str]) -> list[str]:
-    """Where tmux and the home's agent lie, as far as they are there."""
-    found = []
+    """The folders of tmux and of the home's agent, as far as these are installed."""
+    folders = []
     try:
-        found.append(str(Path(find_tmux()).parent))
+        folders.append(str(Path(find_tmux()).parent))
         binary = profile.load(config.load(home.config).agent, home.sessions).binary(env)
-        found += [str(Path(binary).parent)] if os.path.isabs(binary) else []
+        folders += [str(Path(binary).parent)] if os.path.isabs(binary) else []
     except MuxqError:
         pass
-    return found
+    return folders
 
 
 def install(home: Home, new: Schedule) -> None:
@@ -96,7 +96,7 @@ def installed(home: Home, name: str, timer: str | None) -> bool:
 
 
 def log(home: Home, name: str) -> Path:
-    """Where a run that a timer has started writes; one that has grown large is put aside first."""
+    """The log of the runs that a timer starts; a large one is put aside first."""
     place = home.logs / f"{name}.log"
     if place.exists() and place.stat().st_size >= LOG_BYTES:
         place.replace(place.with_name(f"{name}.log.1"))
@@ -104,7 +104,7 @@ def log(home: Home, name: str) -> Path:
 
 
 def redirect(place: Path, head: Sequence[str]) -> None:
-    """Let stdout and stderr of this process end up in the log, after a line that says what begins."""
+    """Send stdout and stderr of this process to the log, after a first line of `head`."""
     fd = os.open(place, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     os.write(fd, (" ".join(head) + "\n").encode("utf-8", "replace"))
     for standard in (1, 2):

@@ -33,7 +33,7 @@ class Wake:
     look: bool
     """muxq itself looks whether the schedule is due (`--due`)."""
     once: bool
-    """Times that were missed are made up for, once."""
+    """A missed time is made up for."""
 
 
 class Timer(Protocol):

@@ -1,4 +1,4 @@
-"""Jobs below those that they are after, for `muxq ls --tree`. Pure."""
+"""The order of jobs in a tree: each below a job that it is after. Pure."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,16 +9,16 @@ def families(jobs: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[int
 
     Whatever stands below none keeps its place.
     """
-    there = {job["id"] for job in jobs}
+    shown = {job["id"] for job in jobs}
     below: dict[str | None, list[dict[str, Any]]] = {}
     for job in jobs:
-        parents = [parent for parent in job["after"] if parent in there]
+        parents = [parent for parent in job["after"] if parent in shown]
         below.setdefault(max(parents, default=None), []).append(job)
     for parent, children in below.items():
         if parent is not None:
             children.sort(key=lambda job: str(job["id"]))
-    found = list(_walk(below))
-    return [job for job, _ in found], [depth for _, depth in found]
+    walked = list(_walk(below))
+    return [job for job, _ in walked], [depth for _, depth in walked]
 
 
 def _walk(below: dict[str | None, list[dict[str, Any]]]) -> Iterator[tuple[dict[str, Any], int]]:

@@ -98,7 +98,7 @@ def test_a_worktree_goes_once_its_branch_is_merged_and_the_job_stays(site: Site,
     git(repository, "-c", "user.name=Ada", "-c", "user.email=a@example.org", "merge", "--quiet", "--no-edit", "busy")
     (site.home.runs / site.job("busy")["id"] / "worktree" / "new").touch()
     assert "1 worktree of a branch that was merged would go" in site.muxq("clean", "--dry-run").stderr
-    assert "1 worktree of a branch that was merged taken away" in site.muxq("clean").stderr
+    assert "1 worktree of a branch that was merged removed" in site.muxq("clean").stderr
     assert git(repository, "branch", "--format=%(refname:short)").split() == ["busy", "main", "open"]
     assert git(repository, "worktree", "list").count("\n") == 3
     assert site.states() == {"merged": "done", "open": "done", "busy": "done"}

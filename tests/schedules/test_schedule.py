@@ -73,7 +73,7 @@ def test_what_is_no_schedule_is_refused_with_the_name_of_its_file(home: Home, ke
 
 @pytest.mark.parametrize("name", ["", ".", "../x", "a b", "a\n", "-x", "ä", "x" * 65])
 def test_a_name_is_one_that_every_timer_can_hold(home: Home, name: str) -> None:
-    with pytest.raises(BadInput, match="no name of a schedule"):
+    with pytest.raises(BadInput, match="not a valid schedule name"):
         schedule.check(name, GOOD, where="x")
     with pytest.raises(NotFound):
         schedule.load(home, name)
@@ -163,5 +163,5 @@ def test_a_folder_to_start_in_is_absolute(home: Home) -> None:
     said = {"cron": "0 1 * * *", "command": ["work", "--drain"], "workdir": "/srv/rows"}
     schedule.save(home, schedule.check("nightly", said, where="nightly"))
     assert schedule.load(home, "nightly").workdir == "/srv/rows"
-    with pytest.raises(BadInput, match="`workdir` is an absolute path"):
+    with pytest.raises(BadInput, match="`workdir` must be an absolute path"):
         schedule.check("nightly", said | {"workdir": "rows"}, where="nightly")

@@ -118,7 +118,7 @@ def test_a_path_that_no_unit_can_hold_is_refused_before_anything_is_written(
 ) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     new = Schedule("nightly", "0 1 * * *", command=("work",), timer="systemd")
-    with pytest.raises(BadInput, match="no unit"):
+    with pytest.raises(BadInput, match="cannot hold a path"):
         timer.install(Home(Path(path)), new)
     assert not (tmp_path / "config").exists()
 
