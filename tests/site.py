@@ -18,6 +18,7 @@ import psutil
 from runner import Queue
 from runner.home.layout import Home
 from runner.tmux.setup import socket_path
+from tests.processes import processes_with
 
 REPOSITORY = Path(__file__).parents[1]
 MUXQ = [sys.executable, "-c", "import sys; sys.argv[0] = 'muxq'; from runner.cli import main; main()"]
@@ -119,22 +120,11 @@ class Site:
 
     def left(self) -> list[psutil.Process]:
         """Processes of any attempt of this home that still run."""
-        return [process for process in psutil.process_iter() if self._ours(process)]
+        return processes_with("MUXQ_RUN_DIR", self.home.path)
 
-    def _ours(self, process: psutil.Process) -> bool:
-        with contextlib.suppress(psutil.Error, OSError):
-            ours = process.environ().get("MUXQ_RUN_DIR", "").startswith(f"{self.home.path}/")
-            return ours and process.status() != psutil.STATUS_ZOMBIE
-        return False
-
-    def telling(self) -> list[psutil.Process]:
+    def senders(self) -> list[psutil.Process]:
         """What its commands have left behind to send messages, and may still write into the home."""
-        found = []
-        for process in psutil.process_iter():
-            with contextlib.suppress(psutil.Error, OSError):
-                if process.environ().get("MUXQ_HOME") == str(self.home.path):
-                    found.append(process)
-        return found
+        return processes_with("MUXQ_HOME", self.home.path)
 
     def end(self) -> None:
         """End all that the test has started: its own workers, and the server on the home's own socket."""
@@ -142,7 +132,7 @@ class Site:
             if worker.poll() is None:
                 worker.kill()
             worker.wait(timeout=10)
-        for process in (last := self.telling()):
+        for process in (last := self.senders()):
             with contextlib.suppress(psutil.Error):
                 process.kill()
         psutil.wait_procs(last, timeout=10)

@@ -19,7 +19,7 @@ import sys
 import tempfile
 import tomllib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,6 +41,7 @@ from runner.jobs.keys import Key, keys_of
 from runner.jobs.output import Output
 from runner.templates import template as prompt
 from runner.worker.run import RunRecord
+from tests.processes import processes_with
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -119,17 +120,8 @@ def private_place() -> Iterator[tuple[Path, dict[str, str]]]:
     finally:
         for socket in top.rglob("tmux.sock"):
             subprocess.run(["tmux", "-S", str(socket), "kill-server"], check=False, capture_output=True)
-        psutil.wait_procs(at_home(top), timeout=30)  # what sends messages may still write there
+        psutil.wait_procs(processes_with("HOME", top), timeout=30)  # what sends messages may still write there
         shutil.rmtree(top)
-
-
-def at_home(folder: Path) -> list[psutil.Process]:
-    found = []
-    for process in psutil.process_iter():
-        with suppress(psutil.Error, OSError):
-            if process.environ().get("HOME") == str(folder):
-                found.append(process)
-    return found
 
 
 def plain(text: str) -> str:

@@ -437,6 +437,7 @@ print(len(drops.admitted), len(drops.rejected), used < 500 or f"{used} MiB")
 """
 
 
+@pytest.mark.lifecycle
 @pytest.mark.timeout(110)
 def test_drops_of_the_largest_size_are_refused_in_seconds_and_stop_no_other(home: Home) -> None:
     for what, text in MUCH.items():

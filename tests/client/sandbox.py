@@ -18,6 +18,7 @@ from runner.jobs import entry as entries
 from runner.jobs.state import State
 from runner.tmux.setup import socket_path
 from tests.client.standin import Body, StandIn, session_of
+from tests.processes import processes_with
 
 MUXQ = Path(sys.executable).with_name("muxq")
 SECONDS = 90.0
@@ -219,12 +220,7 @@ class Sandbox:
 
     def processes(self) -> list[psutil.Process]:
         """Everything that runs now and was started in an attempt of this queue, by the mark that attempts carry."""
-        found = []
-        for process in psutil.process_iter():
-            with suppress(psutil.Error):
-                if process.environ().get("MUXQ_RUN_DIR", "").startswith(f"{self.home}/"):
-                    found.append(process)
-        return found
+        return processes_with("MUXQ_RUN_DIR", self.home)
 
     def still_running(self) -> list[str]:
         """What of the attempts outlives them: sessions, and processes that do not end within moments.

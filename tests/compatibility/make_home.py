@@ -25,6 +25,7 @@ from typing import Any
 
 import psutil
 
+from tests.processes import processes_with
 from tests.site import CRONTAB
 
 WAIT_FOR_GO = 'until [ -e "$HOME/go" ]; do sleep 0.1; done; echo finished'
@@ -107,10 +108,9 @@ class Maker:
         worker.kill()
         worker.wait()
         subprocess.run([self.tmux, "-S", self.home / "tmux.sock", "kill-server"], check=True)
-        for process in psutil.process_iter():
+        for process in processes_with("MUXQ_RUN_DIR", self.home):
             with suppress(psutil.Error):
-                if process.environ().get("MUXQ_RUN_DIR", "").startswith(f"{self.home}/"):
-                    process.kill()
+                process.kill()
 
 
 def fill(maker: Maker) -> None:

@@ -129,7 +129,7 @@ def test_a_worker_finishes_what_the_release_began(release: Release, wait_until: 
     assert release.text("output", "answered") == "The result lies here.\n"
     assert release.text("output", "lost") == "finished\n"
     wait_until(lambda: (release.user / "batch.json").exists() and (release.user / "late.txt").exists())
-    wait_until(lambda: not site.telling())
+    wait_until(lambda: not site.senders())
     assert json.loads((release.user / "batch.json").read_text())["counts"]["done"] == 2
     assert (release.user / "late.txt").read_text() == "done\n"
 

@@ -29,9 +29,6 @@ STATES = ("queue", "running", *FINAL)
 SECOND = re.compile(r"\.\d+(?=\.[^.]+(?:\.error\.txt)?$)")
 FILE = re.compile(r"(?P<id>1[0-9a-hjkmnp-tv-z]{13})(?:[+-]\d{1,7})?(?:\.(?P<name>.+))?\.json", re.DOTALL)
 LOST_OFTEN = 3
-RETURNS = ("lost", "launch", "stopped")
-"""Reasons of a return to the queue that a blow can explain."""
-
 SLACK = 1.5
 """Seconds between a blow and what an attempt says of its times, and the other way round."""
 
