@@ -18,6 +18,9 @@ from runner.home.attempt_folder import next_folder
 from runner.home.layout import Home
 from runner.home.records import AnswerRule
 from runner.jobs.job import Job
+from runner.jobs.keys import keys_of
+from runner.jobs.output import Output
+from runner.system import duration
 
 
 @pytest.fixture
@@ -285,3 +288,23 @@ def test_the_contract_is_that_of_the_job(plan: Callable[..., Plan]) -> None:
         [],
     )
     assert not plan().contract(Path("/o"), None).deep
+
+
+def test_the_defaults_that_the_table_of_keys_names_are_those_of_a_plan(plan: Callable[..., Plan]) -> None:
+    keys, output = keys_of(Job), keys_of(Output)
+    chosen = plan(agent=None)
+    contract = chosen.contract(Path("/o"), None)
+    expected = {
+        "agent": f"`{chosen.profile.name}`, or what config.toml says",
+        "repairs": f"what the session profile says ({chosen.repairs})",
+        "timeout": f"the template's, else config.toml's, else {chosen.timeout / 3600:.0f} h",
+        "stall": "no limit but `timeout`" if chosen.stall is None else "",
+        "retries": f"{chosen.retries}",
+        "backoff": f'`"{duration.show(chosen.backoff)}"`',
+        "retry": "`resume`" if chosen.resume else "`fresh`",
+        "permissions": f"config.toml's, else `{chosen.permissions}`",
+    }
+    assert {name: keys[name].default for name in expected} == expected
+    assert output["format"].default == f"the template's, else `{contract.format}`"
+    assert output["min_bytes"].default.startswith(f"{contract.min_bytes} ")
+    assert output["check_timeout"].default == f'`"{duration.show(contract.check_timeout)}"`'
