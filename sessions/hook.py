@@ -103,12 +103,11 @@ def ask(run: str, package_parent: str, data: bytes) -> bool:
     sys.path.append(package_parent)
     from runner.agents import claude, permission  # this hook speaks Claude Code's form
 
-    limits = permission.limits(Path(run))
-    if limits is None:
+    rule = permission.answer_rule(Path(run))
+    if rule is None:
         return False
-    said, record = json.loads(data), json.loads(one_line(data))
-    if reply := permission.hold(Path(run), claude, said, record=record, within=limits[0], default=limits[1]):
-        print(json.dumps(reply), flush=True)
+    if reply := permission.hold(Path(run), claude, json.loads(data), record=json.loads(one_line(data)), rule=rule):
+        print(reply, flush=True)
     return True
 
 

@@ -403,13 +403,15 @@ from pathlib import Path
 sys.path.append(sys.argv[1])
 from runner.agents import claude, permission
 from runner.home import events
+from runner.home.records import AnswerRule
 emit = events.emit
 def refused_at_once(path, name, **data):
     emit(path, name, **data)
     if name == "permission-asked":
         os.kill(os.getpid(), signal.SIGTERM)
 events.emit = refused_at_once
-permission.hold(Path(sys.argv[2]), claude, {}, record={"tool_name": "Bash"}, within=30.0, default="deny")
+rule = AnswerRule(30.0, "deny")
+permission.hold(Path(sys.argv[2]), claude, {}, record={"tool_name": "Bash"}, rule=rule)
 """
 
 

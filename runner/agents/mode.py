@@ -1,6 +1,6 @@
-"""Who drives a session, mode.json of its run folder: muxq, a person, or nobody. Read by the worker at every look.
+"""Who drives a session, by mode.json of its run folder: muxq, a person, or nobody. The worker reads it at every look.
 
-A mode that a program has put there for as long as it runs (`attach --take-over`) names it, and is void without it.
+A mode that a program has set for as long as it runs (`attach --take-over`) names that program, and is void without it.
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ import math
 import time
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from runner.errors import MuxqError
+from runner.home.attempt_folder import AttemptFolder
+from runner.home.layout import Home
 from runner.system import clock, files
 
 if TYPE_CHECKING:
-    from runner.home.attempt_folder import AttemptFolder
-    from runner.home.layout import Home
-    from runner.system.process import Proc
+    from runner.system.process import Proc  # loads psutil, which a mode without a program does not need
 
 
 class Mode(StrEnum):
@@ -26,14 +26,14 @@ class Mode(StrEnum):
     MANUAL = "manual"
     """A person drives: nothing is sent or judged, but a limit still sends the job back into the queue."""
     PAUSED = "paused"
-    """Hands off: not even that."""
+    """Nobody drives: not even a limit is acted on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Driver:
     """The mode in force; `since` on this boot's monotonic clock, `away` the seconds in other modes than driving before.
 
-    `before` is what comes back when `holder`, the program that put it there, leaves or is no more.
+    `before` is the mode that comes back when `holder`, the program that has set this one, leaves or has ended.
     """
 
     mode: Mode = Mode.DRIVING
@@ -43,37 +43,36 @@ class Driver:
     before: Mode = Mode.DRIVING
 
     def away_until(self, now: float) -> float:
-        """Seconds in other modes than driving until `now`: they count against no limit."""
+        """Seconds in other modes than driving until `now`: no limit counts them."""
         return self.away + (0.0 if self.mode is Mode.DRIVING else max(0.0, now - self.since))
 
+    def valid(self) -> bool:
+        """Whether the mode still holds: its program runs, or it needs none."""
+        if self.holder is None:
+            return True
+        from runner.system import process  # psutil is not needed for a mode without a program
 
-def load(run: AttemptFolder) -> Driver:
-    """The mode of an attempt as its file says it; driving without one, or with one that is damaged or half known."""
+        return process.alive(self.holder)
+
+
+def load(folder: AttemptFolder) -> Driver:
+    """The mode by the attempt's file; driving without one, or with one that is damaged or known only in part."""
     try:
-        said = files.read_json(run.mode)
-        return _hands(said) if said else Driver()
+        record = files.read_json(folder.mode)
+        return _driver(record) if record else Driver()
     except (MuxqError, KeyError, TypeError, ValueError):
         return Driver()
 
 
-def current(run: AttemptFolder) -> Driver:
+def current(folder: AttemptFolder) -> Driver:
     """load(), with a mode that has lost its program already taken back."""
-    hands = load(run)
-    return hands if valid(hands) else Driver(hands.before)
+    driver = load(folder)
+    return driver if driver.valid() else Driver(driver.before)
 
 
-def valid(hands: Driver) -> bool:
-    """Whether the mode is still somebody's: the program that holds it runs, or it needs none."""
-    if hands.holder is None:
-        return True
-    from runner.system import process
-
-    return process.alive(hands.holder)
-
-
-def put(home: Home, run: AttemptFolder, mode: Mode, holder: Proc | None = None) -> Driver:
+def put(home: Home, folder: AttemptFolder, mode: Mode, holder: Proc | None = None) -> Driver:
     """Set the mode, for good or for as long as `holder` runs; returns what is in force now."""
-    old, now = load(run), time.monotonic()
+    old, now = load(folder), time.monotonic()
     before = old.mode if old.holder is None else old.before
     new = Driver(mode, now, old.away_until(now), holder, before if holder else Mode.DRIVING)
     record = {
@@ -85,21 +84,26 @@ def put(home: Home, run: AttemptFolder, mode: Mode, holder: Proc | None = None) 
         "holder": {"pid": holder.pid, "started": holder.started} if holder else None,
         "before": new.before.value,
     }
-    files.write_json(run.mode, record, tmp=home.tmp, durable=False)
+    files.write_json(folder.mode, record, tmp=home.tmp, durable=False)
     return new
 
 
-def give_back(home: Home, run: AttemptFolder) -> Driver:
-    """What was before the program that holds the mode put it there."""
-    return put(home, run, load(run).before)
+def give_back(home: Home, folder: AttemptFolder) -> Driver:
+    """Set the mode that was in force before the program that holds the present one came."""
+    return put(home, folder, load(folder).before)
 
 
-def _hands(said: dict[str, object]) -> Driver:
+def _driver(record: dict[str, Any]) -> Driver:
     from runner.system.process import Proc
 
-    holder = said.get("holder")
-    known = Proc(int(holder["pid"]), float(holder["started"])) if isinstance(holder, dict) else None
-    here = bool(said.get("boot")) and said["boot"] == clock.boot()
-    since = float(str(said["monotonic"])) if here else time.monotonic() + clock.seconds(str(said["at"])) - time.time()
-    before = Mode(str(said.get("before") or Mode.DRIVING))
-    return Driver(Mode(str(said["mode"])), since, float(str(said.get("away") or 0.0)), known, before)
+    holder = record.get("holder")
+    program = Proc(int(holder["pid"]), float(holder["started"])) if isinstance(holder, dict) else None
+    before = Mode(str(record.get("before") or Mode.DRIVING))
+    return Driver(Mode(str(record["mode"])), _since(record), float(record.get("away") or 0.0), program, before)
+
+
+def _since(record: dict[str, Any]) -> float:
+    """When the mode was set, on this boot's monotonic clock; of another boot's, by the wall clock."""
+    if record.get("boot") and record["boot"] == clock.boot():
+        return float(record["monotonic"])
+    return time.monotonic() + clock.seconds(record["at"]) - time.time()

@@ -13,8 +13,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -22,6 +21,8 @@ from runner.agents import progress
 from runner.agents.agent import Agent, Decision
 from runner.errors import MuxqError
 from runner.home import events
+from runner.home.events import Event
+from runner.home.records import AnswerRule, AttemptRecord
 from runner.system import files
 
 LOOK = 0.25
@@ -30,80 +31,122 @@ LOOK = 0.25
 NOBODY = "Nobody has answered in time. Go on without it as far as you can, and say in your result what was left out."
 
 
-def answer_file(run: Path, request: str) -> Path:
-    """Where the answer to the request of this id is waited for."""
-    return run / f"answer-{request}.json"
+# ---- the answer, in a file
 
 
-def put(run: Path, request: str, decision: Decision, *, tmp: Path) -> None:
+def answer_file(folder: Path, request: str) -> Path:
+    """Where the answer to the request with this id is waited for."""
+    return folder / f"answer-{request}.json"
+
+
+def put(folder: Path, request: str, decision: Decision, *, tmp: Path) -> None:
     """Leave the answer for the hook that waits; `tmp` lies on the same file system."""
-    files.write_json(answer_file(run, request), asdict(decision), tmp=tmp, durable=False)
+    files.write_json(answer_file(folder, request), asdict(decision), tmp=tmp, durable=False)
 
 
-def taken(run: Path, request: str) -> Decision | None:
-    """The answer that lies there; None while there is none, or none that can be read."""
+def taken(folder: Path, request: str) -> Decision | None:
+    """The answer in the file; None while there is none, or none that can be read."""
     try:
-        said = files.read_json(answer_file(run, request))
+        record = files.read_json(answer_file(folder, request))
     except MuxqError:
         return None
-    if not said or said.get("decision") not in ("allow", "deny", "answer"):
+    if not record or record.get("decision") not in ("allow", "deny", "answer"):
         return None
-    texts = said.get("texts")
-    words = tuple(str(text) for text in texts) if isinstance(texts, list) else ()
-    return Decision(said["decision"], bool(said.get("always")), str(said.get("message") or ""), words)
+    texts = record.get("texts")
+    answers = tuple(str(text) for text in texts) if isinstance(texts, list) else ()
+    return Decision(record["decision"], bool(record.get("always")), str(record.get("message") or ""), answers)
+
+
+def answer_rule(folder: Path) -> AnswerRule | None:
+    """How long a request of this attempt waits, and what it is answered then; None: it does not wait."""
+    try:
+        return AttemptRecord.load(json.loads((folder / "attempt.json").read_bytes())).answer
+    except (OSError, ValueError, AttributeError):
+        return None
 
 
 # ---- the hook's side
 
 
-def hold(
-    run: Path, agent: Agent, data: dict[str, Any], *, record: dict[str, Any], within: float, default: str
-) -> dict[str, Any] | None:
-    """Tell of the request and wait for its answer, told as `permission-answered`; what to print, None for nothing.
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """How a request ended: `by` is person, limit or screen, and "" where nobody needs to know any more."""
 
-    `record` is what of the data the event keeps. `within` is in seconds. Ends by itself where the person answers on
-    the screen, and where nobody is there any more to be told.
+    by: str
+    decision: str | None = None
+    """allow or deny, where an answer on the screen shows which."""
+
+
+def hold(folder: Path, agent: Agent, data: dict[str, Any], *, record: dict[str, Any], rule: AnswerRule) -> str:
+    """Report the request and wait for its answer, reported as `permission-answered`; what to print, "" for nothing.
+
+    `record` is what of the data the event keeps. Ends by itself where the person answers on the screen, and where
+    nobody reads what is printed.
     """
-    tail = events.Tail(run / "events.jsonl")
-    tail.skip()
-    ident = os.urandom(4).hex()
-    request = progress.asked(agent.read_report(record), ident, "")
-
-    def told(by: str, decision: str | None) -> None:
-        events.emit(tail.path, "permission-answered", id=ident, by=by, decision=decision)
-
-    _on_interrupt(run, told)  # before a person can see the request, and refuse it
-    events.emit(tail.path, "permission-asked", **{**record, "id": ident})
-    by, word = _wait(run, agent, request, tail, time.monotonic() + within)
+    request = HeldRequest(folder, agent, record)
+    request.ask()
+    end = request.wait(time.monotonic() + rule.within)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    unasked = "deny" if request.kind == "question" else default  # nobody knows the answer to a question
-    decision = taken(run, ident) if by == "person" else Decision(unasked, message=NOBODY) if by == "limit" else None
-    if by:
-        told(by, decision.decision if decision else word)
-    return agent.reply(data, decision) if decision else None
+    decision = request.decision(end, rule.default)
+    if end.by:
+        request.report_end(end.by, decision.decision if decision else end.decision)
+    return json.dumps(agent.reply(data, decision)) if decision else ""
 
 
-def _wait(
-    run: Path, agent: Agent, request: progress.Attention, tail: events.Tail, deadline: float
-) -> tuple[str, str | None]:
-    """By whom it was answered: person, limit, screen (and how, if that is known), or "": nobody is there to be told."""
-    parent, seen = os.getppid(), -1
-    while True:
-        if answer_file(run, request.id).exists() and taken(run, request.id):
-            return "person", None
-        size = tail.path.stat().st_size
-        if size != seen:
-            seen = size
-            for found in tail.read():
-                if found.name == "permission-answered" and found.data.get("id") == request.id:
-                    return "", None
-                if progress.resolves(found.name, agent.read_report(found.data), request):
-                    return "screen", "allow" if found.name in ("tool-finished", "tool-failed") else None
-        if time.monotonic() >= deadline:
-            return "limit", None
-        if os.getppid() != parent or _nobody_reads():
-            return "", None
-        time.sleep(LOOK)
+class HeldRequest:
+    """One request that a hook holds open; the hook is this process."""
+
+    def __init__(self, folder: Path, agent: Agent, record: dict[str, Any]) -> None:
+        self._folder, self._agent, self._record = folder, agent, record
+        self._id = os.urandom(4).hex()
+        self._request = progress.asked(agent.read_report(record), self._id, "")
+        self._tail = events.Tail(folder / "events.jsonl")
+        self._parent = os.getppid()
+
+    def ask(self) -> None:
+        """Report the request, and its end too where the agent ends this hook."""
+        self._tail.skip()
+        signal.signal(signal.SIGTERM, self._stop)  # before a person can see the request, and refuse it
+        events.emit(self._tail.path, "permission-asked", **{**self._record, "id": self._id})
+
+    def report_end(self, by: str, decision: str | None) -> None:
+        events.emit(self._tail.path, "permission-answered", id=self._id, by=by, decision=decision)
+
+    def wait(self, deadline: float) -> Answered:
+        """How the request ends; `deadline` is on the monotonic clock."""
+        size = -1
+        while True:
+            if answer_file(self._folder, self._id).exists() and taken(self._folder, self._id):
+                return Answered("person")
+            if (now := self._tail.path.stat().st_size) != size:
+                size = now
+                if end := next(filter(None, map(self._end_by, self._tail.read())), None):
+                    return end
+            if time.monotonic() >= deadline:
+                return Answered("limit")
+            if os.getppid() != self._parent or _nobody_reads():
+                return Answered("")
+            time.sleep(LOOK)
+
+    def decision(self, end: Answered, default: str) -> Decision | None:
+        """What the agent is answered; None where it has its answer from the screen."""
+        if end.by == "limit":  # nobody knows the answer to a question
+            return Decision("deny" if self._request.kind == "question" else default, message=NOBODY)
+        return taken(self._folder, self._id) if end.by == "person" else None
+
+    def _end_by(self, event: Event) -> Answered | None:
+        """How the event ends the request, if it does."""
+        if event.name == "permission-answered" and event.data.get("id") == self._id:
+            return Answered("")
+        if progress.resolves(event.name, self._agent.read_report(event.data), self._request):
+            return Answered("screen", "allow" if event.name in ("tool-finished", "tool-failed") else None)
+        return None
+
+    def _stop(self, *_: Any) -> NoReturn:
+        """The agent ends the hook with TERM when a person says No on the screen; muxq, once the attempt is over."""
+        if not (self._folder / "outcome.json").exists() or (self._folder / "keep.json").exists():
+            self.report_end("screen", "deny")
+        os._exit(0)
 
 
 def _nobody_reads() -> bool:
@@ -111,23 +154,3 @@ def _nobody_reads() -> bool:
     poll = select.poll()
     poll.register(1, 0)
     return bool(poll.poll(0))
-
-
-def _on_interrupt(run: Path, told: Callable[[str, str | None], None]) -> None:
-    """The agent ends the hook with TERM when a person says No on the screen; muxq itself, once the attempt is over."""
-
-    def stop(*_: Any) -> NoReturn:
-        if not (run / "outcome.json").exists() or (run / "keep.json").exists():
-            told("screen", "deny")
-        os._exit(0)
-
-    signal.signal(signal.SIGTERM, stop)
-
-
-def limits(run: Path) -> tuple[float, str] | None:
-    """How long a request waits (seconds) and what it is answered with then, of attempt.json; None: not at all."""
-    try:
-        said = json.loads((run / "attempt.json").read_bytes())["answer"]
-        return float(said["within"]), str(said["default"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None

@@ -27,4 +27,4 @@ def test_what_is_no_answer_is_not_taken(tmp_path: Path, text: str) -> None:
 def test_without_limits_nothing_is_waited_for(tmp_path: Path, text: str | None) -> None:
     if text is not None:
         (tmp_path / "attempt.json").write_text(text)
-    assert permission.limits(tmp_path) is None
+    assert permission.answer_rule(tmp_path) is None
