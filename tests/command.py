@@ -6,17 +6,25 @@ import io
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from typer.testing import Result
 
 from runner.cli.app import main
 
 MUXQ = [sys.executable, "-c", "import sys; sys.argv[0] = 'muxq'; from runner.cli import main; main()"]
 PATH = os.pathsep.join([str(Path(sys.executable).parent), "/usr/local/bin", "/usr/bin", "/bin", "/opt/homebrew/bin"])
 Done = subprocess.CompletedProcess[str]
+Run = Callable[..., Done]
+Call = Callable[..., Result]
+
+
+def parts(done: Done) -> tuple[int, str, str]:
+    """Exit status, stdout and stderr."""
+    return done.returncode, done.stdout, done.stderr
 
 
 def run_here(*words: str, env: Mapping[str, str], cwd: Path, given: str = "") -> Done:
