@@ -147,7 +147,7 @@ def deliver(home: Home, notice: Notice) -> None:
 
 
 def _batch(home: Home, batch_id: str) -> dict[str, Any]:
-    from runner.home import batches
+    from runner.home import batches  # these double the start time of the process, and other notices do without
     from runner.home.spool import Spool
     from runner.views import batch
 
