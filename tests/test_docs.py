@@ -31,7 +31,7 @@ import typer
 from runner.agents import profile
 from runner.agents.mode import Mode
 from runner.agents.profile import BASE_ENVIRONMENT, Dialog, Profile
-from runner.agents.progress import Status
+from runner.agents.status import Status
 from runner.cli.app import app
 from runner.home import events, messages, quota
 from runner.home.config import Config

@@ -1,4 +1,4 @@
-"""Agents: session profiles, the reading of their events and screens, the closing of their sessions.
+"""Agents: session profiles, what is true of one kind of agent, the reading of events and screens, the end of a session.
 
 It starts no attempt and moves no job. May import `home` and all below it.
 """

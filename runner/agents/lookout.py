@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable
 
 from runner.agents import screen
+from runner.agents.attention import INTERRUPTED, Attention
 from runner.agents.profile import Profile
-from runner.agents.progress import INTERRUPTED, Attention, Progress
+from runner.agents.progress import Progress
 from runner.agents.startup import StartUp
 from runner.home import events
 from runner.home.attempt_folder import AttemptFolder

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from runner.agents import progress
+from runner.agents import attention
 from runner.agents.agent import Agent, Decision
 from runner.errors import MuxqError
 from runner.home import events
@@ -99,7 +99,7 @@ class HeldRequest:
     def __init__(self, folder: Path, agent: Agent, record: dict[str, Any]) -> None:
         self._folder, self._agent, self._record = folder, agent, record
         self._id = os.urandom(4).hex()
-        self._request = progress.asked(agent.read_report(record), self._id, "")
+        self._request = attention.asked(agent.read_report(record), self._id, "")
         self._tail = events.Tail(folder / "events.jsonl")
         self._parent = os.getppid()
 
@@ -138,7 +138,7 @@ class HeldRequest:
         """How the event ends the request, if it does."""
         if event.name == "permission-answered" and event.data.get("id") == self._id:
             return Answered("")
-        if progress.resolves(event.name, self._agent.read_report(event.data), self._request):
+        if attention.resolves(event.name, self._agent.read_report(event.data), self._request):
             return Answered("screen", "allow" if event.name in ("tool-finished", "tool-failed") else None)
         return None
 

@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 from runner.agents.agent import Agent, Failure, Report
+from runner.agents.attention import INTERRUPTED, Attention, asked, resolves
 from runner.home.events import Event
 from runner.system import clock
-
-INTERRUPTED = "interrupted"
-"""The kind of attention for a turn that a person has broken off: no event tells of that, its screen does."""
 
 
 class Turn(StrEnum):
@@ -23,23 +22,6 @@ class Turn(StrEnum):
     OVER = "over"
     FAILED = "failed"
     INTERRUPTED = INTERRUPTED
-
-
-@dataclass(frozen=True, slots=True)
-class Attention:
-    """A running attempt waits for a person: kind is permission, question, dialog, log-in or interrupted."""
-
-    kind: str
-    detail: str
-    """The tool and what it works on, the question, or the dialog's words."""
-    since: str = ""
-    """RFC 3339."""
-    id: str = ""
-    """Of a request that can be answered by a file (permission.py); "" where only the screen can."""
-    options: tuple[str, ...] = ()
-    """What a question offers."""
-    prompt: str = ""
-    """The agent's own name of the prompt it was asked under."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,35 +70,46 @@ class Progress:
 def fold(progress: Progress, events: Iterable[Event], agent: Agent) -> Progress:
     """`progress` after `events` of this kind of agent. Unknown events count, and change nothing else."""
     for event in events:
-        before = progress.turn
-        progress = _step(replace(progress, events=progress.events + 1), event, agent.read_report(event.data))
-        if (progress.turn is Turn.FAILED) != (before is Turn.FAILED):
-            progress = _limited(progress, event.at)
-        if before is Turn.INTERRUPTED and progress.turn is not before:
-            others = tuple(request for request in progress.waiting if request.kind != INTERRUPTED)
-            progress = replace(progress, waiting=others)
+        report = agent.read_report(event.data)
+        after = _waiting(replace(progress, events=progress.events + 1), event, report)
+        after = _turn(_session(after, event, report), event, report)
+        progress = _limited(after, progress.turn, event.at)
     return progress
 
 
-def _limited(now: Progress, at: str) -> Progress:
-    """A turn has just failed, or goes on after it had."""
-    try:
-        moment = clock.seconds(at)
-    except ValueError:
-        return replace(now, failed_at=None)
-    if now.failed_at is None:
-        return replace(now, failed_at=moment)
-    return replace(now, failed_at=None, limited=now.limited + max(0.0, moment - now.failed_at))
+def _waiting(now: Progress, event: Event, report: Report) -> Progress:
+    """What waits for a person after the event."""
+    waiting = tuple(request for request in now.waiting if not resolves(event.name, report, request))
+    match event.name:
+        case "permission-asked":
+            waiting = (*waiting, asked(report, str(event.data.get("id") or ""), event.at))
+        case "permission-answered":
+            waiting = tuple(request for request in waiting if request.id != event.data.get("id"))
+        case "dialog":
+            kind = "log-in" if event.data.get("kind") == "log-in" else "dialog"
+            waiting = (Attention(kind, str(event.data.get("text", "")), event.at),)
+        case "dialog-answered":
+            waiting = ()
+    return replace(now, waiting=waiting) if waiting != now.waiting else now
 
 
-def _step(now: Progress, event: Event, report: Report) -> Progress:
-    if any(resolves(event.name, report, request) for request in now.waiting):
-        open_ones = tuple(request for request in now.waiting if not resolves(event.name, report, request))
-        now = replace(now, waiting=open_ones)
-    data = event.data
+def _session(now: Progress, event: Event, report: Report) -> Progress:
+    """The session and its program after the event."""
     match event.name:
         case "started":
             return replace(now, started=True, transcript=report.transcript or now.transcript)
+        case "alerted":
+            return replace(now, alerted=str(event.data.get("since", "")))
+        case "exited":
+            status, signal = event.data.get("status"), event.data.get("signal")
+            known = now if status is None and signal is None else replace(now, status=status, signal=signal)
+            return replace(known, exited=True)
+    return now
+
+
+def _turn(now: Progress, event: Event, report: Report) -> Progress:
+    """The turn after the event."""
+    match event.name:
         case "prompt-accepted" if now.prompt and report.prompt == now.prompt:
             return now  # reported by a hook that ran beside the agent, after the end of that very turn
         case "prompt-accepted" if now.turn is Turn.BUSY and now.accepted and report.prompt == now.accepted:
@@ -128,88 +121,43 @@ def _step(now: Progress, event: Event, report: Report) -> Progress:
         case "tool-started":  # may come late too, so it says nothing of a question that was asked since
             again = _busy(now) if now.turn is Turn.INTERRUPTED else now
             return replace(again, doing=report.tool)
-        case "permission-asked":
-            return replace(now, waiting=(*now.waiting, asked(report, str(data.get("id") or ""), event.at)))
-        case "permission-answered":
-            return replace(now, waiting=tuple(request for request in now.waiting if request.id != data.get("id")))
-        case "dialog":
-            kind = "log-in" if data.get("kind") == "log-in" else "dialog"
-            return replace(now, waiting=(Attention(kind, str(data.get("text", "")), event.at),))
-        case "dialog-answered":
-            return replace(now, waiting=())
-        case "alerted":
-            return replace(now, alerted=str(data.get("since", "")))
         case "turn-over":
-            ended = replace(now, background=report.background, prompt=report.prompt, doing="")
-            if now.queued:
-                return replace(ended, started=True, turn=Turn.BUSY, queued=False, between=True)
-            return replace(ended, turn=Turn.OVER)
+            ended = _ended(now, Turn.OVER, background=report.background, prompt=report.prompt, doing="")
+            busy = replace(ended, started=True, turn=Turn.BUSY, queued=False, between=True)
+            return busy if now.queued else ended
         case "turn-failed":
             text = report.message or report.details
-            return replace(now, turn=Turn.FAILED, failure=report.failure, error=report.error, message=text)
+            return _ended(now, Turn.FAILED, failure=report.failure, error=report.error, message=text)
         case "seen-idle" if now.turn is Turn.BUSY and now.between:
-            return replace(now, turn=Turn.OVER, between=False)
+            return _ended(now, Turn.OVER, between=False)
         case "seen-idle" if now.turn is Turn.BUSY:
             words = "somebody has interrupted the turn; the agent waits for its next message"
             return replace(now, turn=Turn.INTERRUPTED, waiting=(Attention(INTERRUPTED, words, event.at),), doing="")
-        case "exited":
-            status, signal = data.get("status"), data.get("signal")
-            known = now if status is None and signal is None else replace(now, status=status, signal=signal)
-            return replace(known, exited=True)
     return now
 
 
 def _busy(now: Progress) -> Progress:
-    return replace(now, started=True, turn=Turn.BUSY, background=0)
+    return replace(_resumed(now), started=True, turn=Turn.BUSY, background=0)
 
 
-def asked(report: Report, request: str, at: str) -> Attention:
-    """What a `permission-asked` event with the id `request` asks of a person."""
-    options = report.questions[0].options if report.questions else ()
-    kind = "question" if report.questions else "permission"
-    return Attention(kind, report.tool, at, request, options, report.prompt)
+def _ended(now: Progress, turn: Turn, **changes: Any) -> Progress:
+    return replace(_resumed(now), turn=turn, **changes)
 
 
-def resolves(name: str, report: Report, request: Attention) -> bool:
-    """Whether an event tells that `request` waits no more: a person has answered it on the screen, or it is void."""
-    match name:
-        case "tool-finished" | "tool-failed":
-            return request.detail == report.tool or not request.id
-        case "prompt-accepted" | "repair":  # a hook that runs beside the agent may report late of the very same prompt
-            return not (report.prompt and report.prompt == request.prompt)
-        case "turn-over":  # one of the tasks in the background may be what waits
-            return not report.background
-        case "started":
-            return not request.id
-    return name in ("turn-failed", "session-ended", "exited")
+def _resumed(now: Progress) -> Progress:
+    """Without the attention for an interrupted turn: the session goes on."""
+    others = tuple(request for request in now.waiting if request.kind != INTERRUPTED)
+    return replace(now, waiting=others) if others != now.waiting else now
 
 
-class Status(StrEnum):
-    STARTING = "starting"
-    """Launched, and not a word yet."""
-    WORKING = "working"
-    """In the middle of a turn."""
-    WAITING = "waiting"
-    """For a person: a permission or a dialog."""
-    IDLE = "idle"
-    """The turn is over, or a person has interrupted it."""
-    LIMITED = "limited"
-    """A limit or the account ended the turn; the session still stands."""
-    GONE = "gone"
-    """The program has ended."""
-
-
-def status(progress: Progress, *, gone: bool = False) -> Status:
-    """The word for what the events say; `gone`: the process is known to have ended, whatever they say."""
-    if gone or progress.exited:
-        return Status.GONE
-    if progress.attention and progress.attention.kind != INTERRUPTED:
-        return Status.WAITING
-    match progress.turn:
-        case Turn.NONE:
-            return Status.STARTING
-        case Turn.BUSY:
-            return Status.WORKING
-        case Turn.FAILED if progress.failure is not Failure.OTHER:
-            return Status.LIMITED
-    return Status.IDLE
+def _limited(now: Progress, before: Turn, at: str) -> Progress:
+    """Count the time from a failed turn until the agent goes on by itself."""
+    if (now.turn is Turn.FAILED) == (before is Turn.FAILED):
+        return now
+    try:
+        moment = clock.seconds(at)
+    except ValueError:
+        return replace(now, failed_at=None)
+    if now.failed_at is None:
+        return replace(now, failed_at=moment)
+    return replace(now, failed_at=None, limited=now.limited + max(0.0, moment - now.failed_at))

@@ -17,11 +17,12 @@ from pathlib import Path
 
 from runner.agents import closing, usage
 from runner.agents.agent import Agent
+from runner.agents.attention import Attention
 from runner.agents.idle import IdleWatch
 from runner.agents.lookout import Lookout
 from runner.agents.mode import Mode
 from runner.agents.profile import Profile
-from runner.agents.progress import Attention, Progress, Turn
+from runner.agents.progress import Progress, Turn
 from runner.attempts import collect, prepare
 from runner.attempts.collect import Changes
 from runner.attempts.contract import Output

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from runner.agents.progress import INTERRUPTED
+from runner.agents.attention import INTERRUPTED
 from runner.cli.options import HomeOption, JobArgument, JsonOption
 from runner.cli.printing import print_json, say
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from runner.agents import permission, profile, progress, screen
 from runner.agents.agent import Decision, Report
-from runner.agents.progress import INTERRUPTED, Attention, Progress, Turn
+from runner.agents.attention import INTERRUPTED, Attention
+from runner.agents.progress import Progress, Turn
 from runner.errors import BadInput, MuxqError, NotFound, Unready
 from runner.home import events
 from runner.home.attempt_folder import AttemptFolder

@@ -13,10 +13,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from runner.agents import composer, mode
+from runner.agents.attention import INTERRUPTED, Attention
 from runner.agents.idle import IdleWatch
 from runner.agents.mode import Driver, Mode
 from runner.agents.profile import Profile
-from runner.agents.progress import INTERRUPTED, Attention, Progress, Turn, fold
+from runner.agents.progress import Progress, Turn, fold
 from runner.errors import Refused, Unready
 from runner.home import events
 from runner.home.attempt_folder import AttemptFolder

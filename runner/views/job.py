@@ -20,8 +20,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from runner.agents import kept, mode, profile, progress
-from runner.agents.progress import Attention, Progress
+from runner.agents import kept, mode, profile, progress, status
+from runner.agents.attention import Attention
+from runner.agents.progress import Progress
 from runner.errors import MuxqError
 from runner.home import config, dependencies, events
 from runner.home.attempt_folder import AttemptFolder, folders_of
@@ -101,7 +102,7 @@ def _session(folder: AttemptFolder | None, now: Progress | None) -> dict[str, An
         return {"attention": None, "status": None, "mode": None}
     return {
         "attention": attention(now.attention, _present(folder.dialog)) if now.attention else None,
-        "status": progress.status(now).value,
+        "status": status.status(now).value,
         "mode": mode.current(folder).mode.value,
     }
 

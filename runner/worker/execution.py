@@ -15,8 +15,9 @@ from pathlib import Path
 from threading import Event
 
 from runner.agents import closing, profile
+from runner.agents.attention import Attention
 from runner.agents.profile import Profile
-from runner.agents.progress import Attention, Turn
+from runner.agents.progress import Turn
 from runner.attempts import worktree
 from runner.attempts.attempt import Attempt
 from runner.attempts.plan import BACKOFF, Conversation, Plan, Ready

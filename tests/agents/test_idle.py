@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from runner.agents import profile
+from runner.agents.attention import Attention
 from runner.agents.idle import SILENCE, IdleWatch
-from runner.agents.progress import Attention, Progress, Turn
+from runner.agents.progress import Progress, Turn
 from runner.errors import NotFound
 from runner.home import events as event
 from runner.home.attempt_folder import AttemptFolder

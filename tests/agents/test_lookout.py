@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from runner.agents import claude, profile
+from runner.agents.attention import INTERRUPTED, Attention
 from runner.agents.lookout import Lookout
-from runner.agents.progress import INTERRUPTED, Attention, Progress, Turn, fold
+from runner.agents.progress import Progress, Turn, fold
 from runner.home import events
 from runner.home.attempt_folder import next_folder
 from runner.home.layout import Home

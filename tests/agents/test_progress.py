@@ -8,7 +8,8 @@ import pytest
 
 from runner.agents import claude
 from runner.agents.agent import Failure
-from runner.agents.progress import Attention, Progress, Turn, fold
+from runner.agents.attention import Attention
+from runner.agents.progress import Progress, Turn, fold
 from runner.home.events import Event
 
 BASH = {"tool_name": "Bash", "tool_input": {"command": "make test"}}

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from runner.agents.agent import Failure
-from runner.agents.progress import INTERRUPTED, Attention, Progress, Status, Turn, status
+from runner.agents.attention import INTERRUPTED, Attention
+from runner.agents.progress import Progress, Turn
+from runner.agents.status import Status, status
 
 
 @pytest.mark.parametrize(

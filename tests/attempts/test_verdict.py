@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from runner.agents.agent import Failure
+from runner.agents.attention import Attention
 from runner.agents.mode import Mode
-from runner.agents.progress import Attention, Progress, Turn
+from runner.agents.progress import Progress, Turn
 from runner.attempts.verdict import Evidence, Output, Process, Rules, Wait, verdict
 from runner.jobs.outcome import Cancelled, Done, Failed, Outcome, Requeued
 

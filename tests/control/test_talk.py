@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from runner.agents import profile
+from runner.agents.attention import INTERRUPTED, Attention
 from runner.agents.mode import Driver, Mode
-from runner.agents.progress import INTERRUPTED, Attention, Progress, Turn
+from runner.agents.progress import Progress, Turn
 from runner.control.talk import refusal
 from runner.system.process import Proc
 
