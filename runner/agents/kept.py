@@ -8,11 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runner.errors import MuxqError
+from runner.home.attempt_folder import AttemptFolder
+from runner.home.layout import Home
 from runner.system import clock, files
 
 if TYPE_CHECKING:
-    from runner.home.attempt_folder import AttemptFolder
-    from runner.home.layout import Home
     from runner.system.process import Proc
 
 
@@ -42,11 +42,11 @@ def stands(folder: AttemptFolder) -> bool:
         pid, started = int(program["pid"]), float(program["started"])
     except (MuxqError, KeyError, TypeError, ValueError):
         return False
-    from runner.system import process
+    from runner.system import process  # psutil takes long to import, and few listings need it
 
     return process.alive(process.Proc(pid, started))
 
 
 def _write(home: Home, folder: AttemptFolder, program: Proc | None) -> None:
-    holder = {"pid": program.pid, "started": program.started} if program else None
-    files.write_json(folder.keep, {"at": clock.stamp(), "program": holder}, tmp=home.tmp, durable=False)
+    identity = {"pid": program.pid, "started": program.started} if program else None
+    files.write_json(folder.keep, {"at": clock.stamp(), "program": identity}, tmp=home.tmp, durable=False)
