@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from runner.jobs.keys import Key, as_json
-from runner.jobs.shape import LINE, Shape, choice, text
+from runner.jobs.keys import LINE, Key, Shape, as_json, choice, text
 
 When = Literal["ok", "any"]
 

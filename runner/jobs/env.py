@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from runner.jobs.keys import Key, as_json
-from runner.jobs.shape import VARIABLE, Shape, text
+from runner.jobs.keys import VARIABLE, Key, Shape, as_json, text
 
 
 # fmt: off

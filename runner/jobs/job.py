@@ -13,12 +13,28 @@ from runner.jobs.after import AFTER, PARENT, After
 from runner.jobs.defaults import AGENT
 from runner.jobs.env import ENV, VALUE, FromEnv
 from runner.jobs.jsontext import MAX_PROBLEMS, Problem, decoded, parse, refuse, unsound
-from runner.jobs.keys import Key, Option, as_json, keys_of, problems, values
+from runner.jobs.keys import (
+    COMMAND,
+    FLAG,
+    LENGTH,
+    PATH,
+    VARIABLE,
+    Key,
+    Option,
+    Shape,
+    as_json,
+    choice,
+    keys_of,
+    list_of,
+    problems,
+    text,
+    values,
+    whole,
+)
 from runner.jobs.moment import MOMENT
 from runner.jobs.on_end import End
 from runner.jobs.output import OUTPUT, Output, clashes
 from runner.jobs.permissions import Permissions
-from runner.jobs.shape import COMMAND, FLAG, LENGTH, PATH, VARIABLE, Shape, choice, list_of, text, whole
 
 VERSION = 1
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from runner.errors import BadInput
 from runner.jobs.jsontext import shown
-from runner.jobs.shape import Shape
+from runner.jobs.keys import Shape
 
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?P<offset>[Zz]|[+-]\d\d:\d\d)?", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -6,8 +6,7 @@ from typing import Annotated, Any, Literal
 
 from runner.errors import BadInput
 from runner.jobs.jsontext import Problem, shown
-from runner.jobs.keys import Key, Option, as_json
-from runner.jobs.shape import COMMAND, LENGTH, LINE, PATH, Shape, choice, whole
+from runner.jobs.keys import COMMAND, LENGTH, LINE, PATH, Key, Option, Shape, as_json, choice, whole
 from runner.system import duration
 
 Format = Literal["text", "markdown", "json"]

@@ -5,9 +5,15 @@ Implements the protocol of agent.py, one noun a module. Knows nothing of jobs or
 
 from runner.agents.claude.hooks import read_report, reply
 from runner.agents.claude.setup import check_setup
-from runner.agents.claude.transcript import TRANSCRIPT_FORM, find_conversation, read_conversation
+from runner.agents.claude.transcript import (
+    TRANSCRIPT_FORM,
+    find_conversation,
+    read_conversation,
+    read_limits,
+    read_reset,
+    read_usage,
+)
 from runner.agents.claude.trust import TRUST_FORM, mark_trusted
-from runner.agents.claude.usage import read_limits, read_reset, read_usage
 
 __all__ = [
     "TRANSCRIPT_FORM",

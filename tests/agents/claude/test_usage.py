@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from runner.agents.claude.usage import read_limits, read_reset, read_usage
+from runner.agents.claude.transcript import read_limits, read_reset, read_usage
 from runner.home.quota import AccountLimit
 
 ONE = {"input_tokens": 3, "output_tokens": 5, "cache_read_input_tokens": 7, "cache_creation_input_tokens": 11}
