@@ -132,7 +132,7 @@ class Job:
         options=[Option("--base", "REF", "Where that branch begins (default: HEAD).")],
     )] = None
     changes: Annotated[Changes | None, Key(
-        choice(Changes), "What becomes of the worktree's changes",
+        choice(Changes), "What happens to the worktree's changes",
         "`commit`: when the job is done they become one commit on its branch. `leave`: they stay as they are.",
         default="`commit`",
         examples=["leave"],
@@ -173,7 +173,7 @@ class Job:
     env: Annotated[Mapping[str, str | FromEnv] | None, Key(
         ENV,
         "Extra environment of the agent",
-        'Name to value. A secret is given by reference, `{"from_env": "NAME"}`: it is read from the worker\'s '
+        'Names and values. A secret is given by reference, `{"from_env": "NAME"}`: it is read from the worker\'s '
         "environment at launch and never stored.",
         default="none",
         examples=[{"LANG": "C.UTF-8", "API_TOKEN": {"from_env": "MY_TOKEN"}}],
@@ -188,7 +188,7 @@ class Job:
     )] = None
     output: Annotated[Output | None, Key(
         OUTPUT, "The result file",
-        "Where the result goes and what makes it one. A bare string is the path.",
+        "Where the result goes, and what it must be. A bare string is the path.",
         examples=["summary.md", {"path": "/srv/reports/today.json", "format": "json"}, {"check": "make test"}],
         members=keys_of(Output), clashes=clashes,
     )] = None
@@ -240,7 +240,7 @@ class Job:
     )] = None
     keep: Annotated[bool | None, Key(
         FLAG, "Keep the session open",
-        "After the result is there the job is done as usual, and its session stays open for further questions until "
+        "The job is done as usual when its result is there, and its session stays open for further questions until "
         "`muxq close`.",
         default="false",
         examples=[True],
@@ -272,18 +272,18 @@ class Job:
     """Seconds since 1970 UTC."""
     after: Annotated[tuple[After, ...] | None, Key(
         AFTER, "Jobs that have to end first",
-        "Ids or names of jobs or of batches. Of several jobs of one name the youngest is meant, as things are when the "
-        "job enters the queue. A bare string means that the job must be done.",
+        "Ids or names of jobs or of batches. A name that several jobs have stands for the youngest of them, as of when "
+        "the job enters the queue. A bare string means that the job must be done.",
         default="none",
         examples=[["extract", {"job": "1m7y5q8nvn2kj7", "when": "any"}]],
         options=[Option("--after", "JOB", "A job, or a batch, to be done first.")],
         items=Key(
-            PARENT, "One such job", "Its id or name; or an object of that and of how it must have ended.",
+            PARENT, "One of these jobs", "Its id or name, or an object with that and with how it must have ended.",
             members=keys_of(After), required=["job"],
         ),
     )] = None
     on_parent_failure: Annotated[OnParentFailure | None, Key(
-        choice(OnParentFailure), "What becomes of the job if one that must be done is not",
+        choice(OnParentFailure), "What happens to the job if a job that must be done is not",
         "`fail`: it fails too, with `parent-failed`. `skip`: it is cancelled.",
         default="`fail`",
         examples=["skip"],
@@ -301,7 +301,7 @@ class Job:
                         "What the agent may do without asking: ask, edits, deny or bypass.")],
     )] = None
     allow: Annotated[tuple[str, ...] | None, Key(
-        _RULES, "Rules: what passes unasked",
+        _RULES, "Rules for what is allowed unasked",
         "In the agent's own syntax of permission rules, beside the rules of config.toml and of the template. A rule of "
         "`deny` comes before all of `allow`.",
         default="none",
@@ -310,7 +310,7 @@ class Job:
         items=_RULE,
     )] = None
     deny: Annotated[tuple[str, ...] | None, Key(
-        _RULES, "Rules: what is refused unasked",
+        _RULES, "Rules for what is refused unasked",
         "In the agent's own syntax of permission rules. Holds whatever `permissions` and `allow` say.",
         default="none",
         examples=[["Bash(git push *)"]],
@@ -353,7 +353,7 @@ class Job:
         items=Key(choice(End), "When", "`done` or `failed`."),
     )] = None
     on_done: Annotated[str | None, Key(
-        COMMAND, "Command for when it is done",
+        COMMAND, "Command to run when it is done",
         "Run by `sh` in the home, with the job as JSON on its standard input and MUXQ_JOB, MUXQ_NAME, MUXQ_STATE, "
         "MUXQ_OUTPUT and MUXQ_HOME in its environment. A command that fails does not affect the job.",
         default="config.toml's",
@@ -361,7 +361,7 @@ class Job:
         options=[Option("--on-done", "COMMAND", "Run when it is done, the job on its stdin.")],
     )] = None
     on_failed: Annotated[str | None, Key(
-        COMMAND, "Command for when it has failed",
+        COMMAND, "Command to run when it has failed",
         "As `on_done`.",
         default="config.toml's",
         examples=['logger "muxq: $MUXQ_NAME"'],
@@ -383,7 +383,7 @@ class Job:
     def check(cls, obj: dict[str, Any], *, where: str, text: str | None = None) -> Self:
         """The job that a JSON object describes.
 
-        `text` is the JSON that `obj` was read from, if there is one: it gives the messages their line numbers.
+        `text` is the JSON that `obj` was read from, if any: the messages take their line numbers from it.
         Raises BadInput, one sentence for each of the first three problems, beginning with `where`.
         """
         refuse(unsound(obj), where, text)
