@@ -2,7 +2,7 @@
 
     echo.py PROMPT_FILE OUTPUT_FILE RUN_DIR PACKAGE_PARENT PERMISSIONS
 
-It tells of its turn by the same hook.py that Claude Code's hooks run. Lines of the prompt that begin with @ are its
+It reports its turn by the same hook.py that Claude Code's hooks run. Lines of the prompt that begin with @ are its
 script, played in order; the other lines are the answer:
 
     @wait SECONDS     do nothing for a while            @say TEXT       print to the terminal
@@ -11,10 +11,10 @@ script, played in order; the other lines are the answer:
     @stay             never end the turn                @run COMMAND    run a shell command
     @busy-while PATH  be turned away while PATH exists  @limit SECONDS  meet a usage limit, wait it out, go on
     @again                       what follows is for the turn after this one was sent back
-    @ask Bash: COMMAND           ask for a permission; what became of it is part of the answer
+    @ask Bash: COMMAND           ask for a permission; the decision is part of the answer
     @question TEXT? Yes, No      ask a question, with these options
 
-After its turn it draws a composer and takes messages, each of them a turn: the message is played and said back.
+After its turn it draws a composer and takes messages, each of them a turn: the message is played and printed back.
 """
 
 import contextlib
@@ -48,18 +48,18 @@ class Agent:
         self.turns = 0
 
     def tell(self, event: str, **data: object) -> str:
-        """Run the hook as an agent would; what it prints, which is an order to go on or nothing."""
+        """Run the hook as an agent would; returns what it prints: an order to go on, or nothing."""
         hook = [sys.executable, "-I", "-S", str(Path(__file__).with_name("hook.py"))]
         if event in ("prompt-accepted", "turn-over", "turn-failed"):
             data["prompt_id"] = str(self.turns)
-        told = subprocess.run(
+        hooked = subprocess.run(
             [*hook, event, self.run, self.package],
             input=json.dumps(data),
             text=True,
             stdout=subprocess.PIPE,
             check=False,
         )
-        return told.stdout
+        return hooked.stdout
 
     def turn(self) -> None:
         """The job's own: the answer is written."""
@@ -67,7 +67,7 @@ class Agent:
         self.respond(self.prompt.read_text("utf-8"), self.deliver)
 
     def follow_up(self, message: str) -> None:
-        """A turn of its own for one message: the answer is said, not written."""
+        """A turn of its own for one message: the answer is printed, not written."""
         self.begin(message)
         self.respond(message, self.say)
 
@@ -83,13 +83,13 @@ class Agent:
         answer = give(self.play())
         self.record("assistant", answer)
         while self.tell("turn-over", background_tasks=[], last_assistant_message=answer):
-            if self.again:  # sent back; else it has nothing better to say, and tries again
+            if self.again:  # sent back; without more script it gives the same answer again
                 self.silent = self.pieces = self.first = False
                 answer = give(self.play())
                 self.record("assistant", answer)
 
     def play(self) -> str:
-        """Play the script up to the end of a turn; returns the lines that are none, and what its own came to."""
+        """Play the script up to the end of a turn; returns the other lines, with the results of the script's."""
         self.answer, self.again = [], False
         for line in self.lines:
             if line.startswith("@") and self.act(*line[1:].strip().partition(" ")[::2]):
@@ -122,7 +122,7 @@ class Agent:
             file.write(json.dumps(entry) + "\n")
 
     def act(self, word: str, rest: str) -> bool:
-        """Play one line of the script; False when it is none."""
+        """Play one line of the script; False when the word is not known."""
         match word:
             case "wait":
                 time.sleep(float(rest))
@@ -176,24 +176,24 @@ class Agent:
             return "refused" if self.permissions == "deny" else "allowed"
         name, _, command = what.partition(": ")
         rule = {"type": "addRules", "rules": [{"toolName": name, "ruleContent": command}], "behavior": "allow"}
-        found = self.decision(tool_name=name, tool_input={"command": command}, permission_suggestions=[rule])
-        if found.get("updatedPermissions"):
+        answer = self.decision(tool_name=name, tool_input={"command": command}, permission_suggestions=[rule])
+        if answer.get("updatedPermissions"):
             self.allowed.add(what)
-        return "allowed" if found.get("behavior") == "allow" else f"refused: {found.get('message')}"
+        return "allowed" if answer.get("behavior") == "allow" else f"refused: {answer.get('message')}"
 
     def question(self, text: str) -> str:
         words, _, options = text.partition("? ")
         asked = {"question": words + "?", "options": [{"label": label.strip()} for label in options.split(",")]}
-        found = self.decision(tool_name="AskUserQuestion", tool_input={"questions": [asked]})
-        said = found.get("updatedInput", {}).get("answers") or {words + "?": f"refused: {found.get('message')}"}
-        return " ".join(f"{key} {value}" for key, value in said.items())
+        answer = self.decision(tool_name="AskUserQuestion", tool_input={"questions": [asked]})
+        answers = answer.get("updatedInput", {}).get("answers") or {words + "?": f"refused: {answer.get('message')}"}
+        return " ".join(f"{question} {text}" for question, text in answers.items())
 
     def decision(self, **data: object) -> dict[str, Any]:
-        """What the hook says to a request, once somebody has answered it."""
-        told = self.tell("permission-asked", **data)
+        """What the hook answers to a request, once somebody has decided."""
+        printed = self.tell("permission-asked", **data)
         self.tell("tool-finished", **data)
-        found: dict[str, Any] = json.loads(told or "{}").get("hookSpecificOutput", {}).get("decision", {})
-        return found
+        answer: dict[str, Any] = json.loads(printed or "{}").get("hookSpecificOutput", {}).get("decision", {})
+        return answer
 
     def write(self, text: str) -> None:
         """As Claude Code does it: a temporary name beside the output, then a rename."""
@@ -216,8 +216,8 @@ class Composer:
         self.pasting = False
 
     def messages(self) -> Iterator[str]:
-        """What is sent, one by one, until the terminal is closed."""
-        with contextlib.suppress(termios.error):  # no terminal
+        """Each message that is sent, until the terminal is closed."""
+        with contextlib.suppress(termios.error):  # standard input is not a terminal
             tty.setcbreak(sys.stdin.fileno())
         print("\x1b[?2004h", end="")
         self.draw()

@@ -2,8 +2,8 @@
 
     python -I -S hook.py EVENT RUN_DIR PACKAGE_PARENT [OUTPUT FORMAT MIN_BYTES BEFORE]   (the agent's JSON on stdin)
 
-EVENT is muxq's own word (docs/files.md). The last four are for `turn-over`: what attempt.json says of the output, with
-BEFORE as INODE,SIZE,MTIME_NS or -. The agent waits for this, so nothing of weight is imported where all is well.
+EVENT is muxq's own name of an event (docs/files.md). The last four are for `turn-over`: the output by attempt.json,
+with BEFORE as INODE,SIZE,MTIME_NS or -. The agent waits for this, so nothing slow is imported where the output is good.
 Never fails the agent: whatever goes wrong here ends in exit status 0. `permission-asked` waits for a person's answer,
 for as long as attempt.json says.
 """
@@ -15,7 +15,7 @@ import time
 Any = object
 
 MAX_BYTES = 32_768
-"""More than this of one event is cut down to its short values: a Write tool's event carries the whole file."""
+"""A larger event keeps only the beginnings of its values: a Write tool's event carries the whole file."""
 
 
 def stamp() -> str:
@@ -50,8 +50,8 @@ def append(run: str, event: str, data: bytes) -> None:
     os.close(fd)
 
 
-def plainly_well(output: str, form: str, least: str, before: str) -> bool:
-    """Whether the output is new and large enough, and that is all that was asked: what most turns end with."""
+def plainly_good(output: str, form: str, least: str, before: str) -> bool:
+    """Whether the output is new and large enough, and nothing more is asked of it. Most turns end so."""
     try:
         now = os.stat(output)
     except OSError:
@@ -61,7 +61,7 @@ def plainly_well(output: str, form: str, least: str, before: str) -> bool:
 
 
 def driven(run: str) -> bool:
-    """Whether muxq drives the session: a person who does is not to be talked over."""
+    """Whether muxq drives the session; nothing is said to an agent that a person drives."""
     import json
 
     try:
@@ -72,7 +72,7 @@ def driven(run: str) -> bool:
 
 
 def send_back(run: str, package_parent: str, data: bytes) -> str:
-    """What the agent has to do before its turn may end; "" when it may."""
+    """The instruction that sends the agent back before its turn may end; "" when it may end."""
     import json
 
     if os.path.exists(run + "/outcome.json") or not driven(run):
@@ -96,7 +96,7 @@ def send_back(run: str, package_parent: str, data: bytes) -> str:
 
 
 def ask(run: str, package_parent: str, data: bytes) -> bool:
-    """Hold a request for a permission open until somebody answers; False where that is not wanted."""
+    """Hold a request for a permission open until somebody answers; False where the attempt waits for none."""
     import json
     from pathlib import Path
 
@@ -112,7 +112,7 @@ def ask(run: str, package_parent: str, data: bytes) -> bool:
 
 
 def status_line(run: str, data: bytes) -> None:
-    """Keep what the status line is told; show whose session this is."""
+    """Keep the status line's data; print whose session this is."""
     scratch = f"{run}/status.json.{os.getpid()}.tmp"
     fd = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     os.write(fd, data)
@@ -128,8 +128,8 @@ def main(event: str, run: str, package_parent: str, *contract: str) -> None:
     if event == "permission-asked" and ask(run, package_parent, data):
         return None
     line = one_line(data)
-    well = event != "turn-over" or (contract and plainly_well(*contract))
-    if not well and (reason := send_back(run, package_parent, line)):
+    good = event != "turn-over" or (contract and plainly_good(*contract))
+    if not good and (reason := send_back(run, package_parent, line)):
         import json
 
         append(run, "repair", json.dumps({"reason": reason}).encode())

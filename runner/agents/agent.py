@@ -1,6 +1,6 @@
-"""What muxq has to know of a kind of agent beyond its session profile: one protocol, and the records it speaks in.
+"""What muxq has to know of a kind of agent beyond its session profile: one protocol, and the records it uses.
 
-Says nothing of any one agent. registry.py names those that muxq knows.
+It describes no particular agent. registry.py names those that muxq knows.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What the data of one event say; a field is empty where they do not say it."""
+    """The data of one event, in muxq's words; a field that they do not give is empty."""
 
     prompt: str = ""
     """The agent's own name of the prompt that the event belongs to."""

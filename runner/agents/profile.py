@@ -52,6 +52,9 @@ _TYPES: dict[str, type | tuple[type, ...]] = {
     "str": str, "bool": bool, "float": (int, float), "int": int, "dict": dict, "tuple": list,
 }  # fmt: skip
 
+QUIET_WITHOUT_HOOKS = 2.0
+"""Seconds: `quiet` of an agent without hooks that stays open, where its profile does not give it."""
+
 _TEXTS = ("command", "resume", "search", "model_args", "env_pass", "env_drop", "env", "permissions", "special")
 
 
@@ -87,12 +90,11 @@ class Profile:
     template: str = "generic"
     """The template for jobs that say `prompt`."""
     hooks: bool = False
-    """The agent tells of its turns (events.jsonl); without, a quiet output file must be enough."""
+    """The agent reports its turns (events.jsonl); without, a quiet output file must be enough."""
     interactive: bool = True
     """It stays open after its work; else the end of its process is the end of the work."""
     quiet: float = 0.02
-    """Seconds an output file must not have changed to count as stable. Default 2 where that must be evidence enough:
-    an agent without hooks that stays open."""
+    """Seconds an output file must not have changed to count as stable; see QUIET_WITHOUT_HOOKS."""
     patience: float = 600.0
     """Seconds that a finished output may wait for the end of a turn in which nothing more happens."""
     waits_out: str = ""
@@ -134,8 +136,8 @@ class Profile:
         if word.startswith("{"):
             return word
         places = os.pathsep.join([env.get("PATH", os.defpath), *(str(expand(p)) for p in self.search)])
-        if found := shutil.which(word, path=places):
-            return str(Path(found).absolute())
+        if program := shutil.which(word, path=places):
+            return str(Path(program).absolute())
         raise Unready(
             f"the agent {self.name!r} needs `{word}`, which is not on PATH"
             + (f"; {self.install}" if self.install else "")
@@ -153,7 +155,7 @@ class Profile:
 
 
 def load(name: str, folders: Sequence[Path]) -> Profile:
-    """The profile `name`; the first folder that has it wins. NotFound lists what there is, BadSetup what is wrong."""
+    """The profile `name`, from the first folder that has it. NotFound lists the known names, BadSetup the fault."""
     if re.fullmatch(r"[A-Za-z0-9_-]{1,200}", name):
         for folder in folders:
             path = folder / f"{name}.toml"
@@ -163,7 +165,7 @@ def load(name: str, folders: Sequence[Path]) -> Profile:
 
 
 def names(folders: Sequence[Path]) -> list[str]:
-    """Every profile there is."""
+    """Every profile in the folders, sorted."""
     return sorted({path.stem for folder in folders for path in folder.glob("*.toml")})
 
 
@@ -178,86 +180,81 @@ def agent_of(attempt: AttemptFolder, folders: Sequence[Path]) -> Agent:
 
 @lru_cache(maxsize=64)
 def _read(name: str, path: Path, text: bytes) -> Profile:
-    """A worker asks for the same few again and again: what has not changed is not taken apart anew."""
+    """The profile in `text`. A worker asks for the same few again and again: an unchanged one is not parsed anew."""
     try:
-        said = tomllib.loads(text.decode())
+        table = tomllib.loads(text.decode())
     except (ValueError, RecursionError) as problem:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
         raise BadSetup(f"{path}: {problem}") from None
-    said.pop("version", None)
-    _check(said, Profile, path)
-    if unknown := set(said.get("permissions", {})) - set(PERMISSIONS):
-        raise BadSetup(f"{path}: `permissions` has {sorted(unknown)[0]!r}; known are: {', '.join(PERMISSIONS)}")
-    _check_args(said.get("permission_args", {}), path)
-    _check_protocol(said, path)
-    _check_talk(said, path)
-    try:
-        re.compile(said.get("waits_out", ""))
-    except re.error as problem:
-        raise BadSetup(f"{path}: `waits_out` is no regular expression: {problem}") from None
-    said["dialogs"] = [_dialog(item, path) for item in said.get("dialogs", [])]
-    if said.get("interactive", True) and not said.get("hooks", False):
-        said.setdefault("quiet", 2.0)
-    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in said.items()}
-    return Profile(name=name, **values)
+    table.pop("version", None)
+    _check(table, Profile, path)
+    for key in ("permissions", "permission_args"):
+        if unknown := sorted(set(table.get(key, {})) - set(PERMISSIONS)):
+            raise BadSetup(f"{path}: `{key}` has {unknown[0]!r}; known are: {', '.join(PERMISSIONS)}")
+    _check_args(table.get("permission_args", {}), path)
+    _check_protocol(table, path)
+    for key in ("waits_out", "composer", "working"):
+        _check_expression(table.get(key) or "", f"{path}: `{key}`")
+    if table.get("composer") and "draft" not in re.compile(table["composer"]).groupindex:
+        raise BadSetup(f"{path}: `composer` needs a group (?P<draft>…): what has been typed")
+    dialogs = tuple(_dialog(item, path) for item in table.get("dialogs", []))
+    if table.get("interactive", True) and not table.get("hooks", False):
+        table.setdefault("quiet", QUIET_WITHOUT_HOOKS)
+    return Profile(name=name, **{**_values(table), "dialogs": dialogs})
 
 
-def _check_protocol(said: dict[str, Any], path: Path) -> None:
+def _check_protocol(table: dict[str, Any], path: Path) -> None:
     """The keys that name what muxq knows of the agent. A profile that gives no `protocol` gets the one it needs."""
-    needed = said.get("hooks") or said.get("trust") or said.get("transcript")
-    name = said.setdefault("protocol", REPORTING if needed else PLAIN)
+    needed = table.get("hooks") or table.get("trust") or table.get("transcript")
+    name = table.setdefault("protocol", REPORTING if needed else PLAIN)
     if name not in AGENTS:
         raise BadSetup(f"{path}: `protocol` is one of {', '.join(AGENTS)}, not {name!r}")
     for key, form in (("trust", AGENTS[name].TRUST_FORM), ("transcript", AGENTS[name].TRANSCRIPT_FORM)):
-        if said.get(key) and said[key] != form:
-            known = f"is {form!r}, not {said[key]!r}" if form else "can only be empty"
+        if table.get(key) and table[key] != form:
+            known = f"is {form!r}, not {table[key]!r}" if form else "can only be empty"
             raise BadSetup(f"{path}: `{key}` of the protocol {name!r} {known}")
 
 
-def _check_args(said: dict[str, Any], path: Path) -> None:
-    if unknown := set(said) - set(PERMISSIONS):
-        raise BadSetup(f"{path}: `permission_args` has {sorted(unknown)[0]!r}; known are: {', '.join(PERMISSIONS)}")
-    if not all(isinstance(words, list) and all(isinstance(word, str) for word in words) for words in said.values()):
+def _check_args(table: dict[str, Any], path: Path) -> None:
+    if not all(isinstance(words, list) and all(isinstance(word, str) for word in words) for words in table.values()):
         raise BadSetup(f"{path}: `permission_args` is a table of lists of texts")
 
 
-def _check_talk(said: dict[str, Any], path: Path) -> None:
-    """The keys by which a live session is talked to."""
-    for key in ("composer", "working"):
-        try:
-            groups = re.compile(said.get(key) or "").groupindex
-        except (re.error, OverflowError, RecursionError) as problem:
-            raise BadSetup(f"{path}: `{key}` is no regular expression: {problem}") from None
-        if key == "composer" and said.get(key) and "draft" not in groups:
-            raise BadSetup(f"{path}: `composer` needs a group (?P<draft>…): what has been typed")
-
-
-def _dialog(said: Any, path: Path) -> Dialog:
-    if not isinstance(said, dict):
-        raise BadSetup(f"{path}: each of `dialogs` is a table")
-    _check(said, Dialog, path)
-    if said.get("kind", "dialog") not in ("dialog", "log-in"):
-        raise BadSetup(f"{path}: dialog {said['name']!r}: `kind` is dialog or log-in, not {said['kind']!r}")
+def _check_expression(expression: str, where: str) -> None:
     try:
-        re.compile(said["text"])
+        re.compile(expression)
     except (re.error, OverflowError, RecursionError) as problem:
-        raise BadSetup(f"{path}: dialog {said['name']!r}: `text` is no regular expression: {problem}") from None
-    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in said.items()}
-    return Dialog(**values)
+        raise BadSetup(f"{where} is not a regular expression: {problem}") from None
 
 
-def _check(said: dict[str, Any], kind: type[Profile] | type[Dialog], path: Path) -> None:
+def _dialog(table: Any, path: Path) -> Dialog:
+    if not isinstance(table, dict):
+        raise BadSetup(f"{path}: each of `dialogs` is a table")
+    _check(table, Dialog, path)
+    where = f"{path}: dialog {table['name']!r}:"
+    if table.get("kind", "dialog") not in ("dialog", "log-in"):
+        raise BadSetup(f"{where} `kind` is dialog or log-in, not {table['kind']!r}")
+    _check_expression(table["text"], f"{where} `text`")
+    return Dialog(**_values(table))
+
+
+def _check(table: dict[str, Any], kind: type[Profile] | type[Dialog], path: Path) -> None:
+    """BadSetup for an unknown key, a value of the wrong type, and a key that is missing."""
     known = {item.name: str(item.type).partition("[")[0] for item in fields(kind)}
     if kind is Profile:
         del known["name"]
-    refuse_unknown(said, list(known), where=str(path))
-    for key, value in said.items():
+    refuse_unknown(table, list(known), where=str(path))
+    for key, value in table.items():
         if not isinstance(value, _TYPES[known[key]]) or (isinstance(value, bool) and known[key] != "bool"):
             raise BadSetup(f"{path}: `{key}` has the wrong type ({type(value).__name__})")
         if key in _TEXTS and any(not isinstance(item, str) for item in _items(value)):
-            raise BadSetup(f"{path}: `{key}` holds something that is no text")
+            raise BadSetup(f"{path}: `{key}` holds something that is not a text")
     for key in ("command",) if kind is Profile else ("name", "text", "choose"):
-        if not said.get(key):
+        if not table.get(key):
             raise BadSetup(f"{path}: `{key}` is missing")
+
+
+def _values(table: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
 
 
 def _has(value: Any, element: str) -> bool:
@@ -272,5 +269,5 @@ def _items(value: Any) -> list[Any]:
 
 @cache
 def _any_of(patterns: tuple[str, ...]) -> re.Pattern[str]:
-    """Matches a name that fits one of the patterns, each as fnmatch has it; without one, none but the empty name."""
+    """Matches a name that fits one of the patterns, each as fnmatch has it; without patterns, only the empty name."""
     return re.compile("|".join(map(fnmatch.translate, patterns)))

@@ -1,6 +1,6 @@
-"""What an attempt's events say of it so far. Pure: a fold over events.
+"""The progress of an attempt by its events so far. Pure: a fold over events.
 
-Used by the attempt that decides, and by `muxq ls` and `show` that tell.
+Used by the attempt, which decides by it, and by `muxq ls` and `show`, which print it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Progress:
     waiting: tuple[Attention, ...] = ()
     """What it waits for a person for, the oldest first."""
     alerted: str = ""
-    """The `since` of what a person was told of last."""
+    """The `since` of what was last reported to a person."""
     doing: str = ""
     """The last tool, with what it works on."""
     repairs: int = 0

@@ -1,4 +1,4 @@
-"""The JSON of Claude Code's hooks: what the data of an event say, and the answer to a permission request. Pure."""
+"""The JSON of Claude Code's hooks: the data of an event, and the answer to a permission request. Pure."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ REFUSED = "A person has refused this. Do not try it in another way; go on with w
 
 
 def read_report(data: Mapping[str, Any]) -> Report:
-    """What the data of one event say, in muxq's words."""
+    """The data of one event, in muxq's words."""
     error, message = str(data.get("error") or "unknown"), str(data.get("last_assistant_message") or "")
     details = str(data.get("error_details") or "")
     questions = _questions(data)
