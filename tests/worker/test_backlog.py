@@ -2,55 +2,56 @@
 
 from __future__ import annotations
 
-from runner.jobs import entry, ident
+from runner.jobs import entry as entries
+from runner.jobs import ident
 from runner.jobs.entry import Entry
 from runner.worker.backlog import Backlog
 
 
 def job(priority: int = 0) -> Entry:
-    return entry.new(ident.new_id(), priority)
+    return entries.new(ident.new_id(), priority)
 
 
 def taken(backlog: Backlog, now: float = 0.0) -> list[Entry]:
-    found = []
-    while job := backlog.next(now):
-        found.append(job)
-    return found
+    jobs = []
+    while entry := backlog.next(now):
+        jobs.append(entry)
+    return jobs
 
 
 def test_jobs_come_by_priority_and_then_by_age() -> None:
     backlog, jobs = Backlog(), [job(0), job(5), job(-1), job(5), job(0)]
-    for one in reversed(jobs):
-        backlog.remember(one)
+    for entry in reversed(jobs):
+        backlog.remember(entry)
     assert taken(backlog) == [jobs[1], jobs[3], jobs[0], jobs[4], jobs[2]]
 
 
 def test_a_job_that_is_known_is_not_remembered_twice() -> None:
-    backlog, one = Backlog(), job()
+    backlog, entry = Backlog(), job()
     for _ in range(3):
-        backlog.remember(one)
-    assert taken(backlog) == [one]
+        backlog.remember(entry)
+    assert taken(backlog) == [entry]
 
 
 def test_a_job_that_arrives_again_is_next_although_it_was_postponed() -> None:
-    backlog, one = Backlog(), job()
-    backlog.remember(one)
+    backlog, entry = Backlog(), job()
+    backlog.remember(entry)
     backlog.next(0.0)
-    backlog.postpone(one, 100.0, worth_waiting=True)
+    backlog.postpone(entry, 100.0, worth_waiting=True)
     assert backlog.next(0.0) is None
-    backlog.arrived(one)
-    assert backlog.next(0.0) == one
+    backlog.arrived(entry)
+    assert backlog.next(0.0) == entry
 
 
 def test_a_job_in_hand_does_not_arrive() -> None:
-    backlog, one = Backlog(), job()
-    backlog.hold_on_to(one)
-    backlog.arrived(one)
-    backlog.remember(one)
+    backlog, entry = Backlog(), job()
+    backlog.hold_on_to(entry)
+    backlog.arrived(entry)
+    backlog.remember(entry)
     assert taken(backlog) == []
-    backlog.let_go(one)
-    backlog.arrived(one)
-    assert taken(backlog) == [one]
+    backlog.let_go(entry)
+    backlog.arrived(entry)
+    assert taken(backlog) == [entry]
 
 
 def test_a_postponed_job_is_due_at_its_time_and_in_its_turn() -> None:
@@ -62,27 +63,27 @@ def test_a_postponed_job_is_due_at_its_time_and_in_its_turn() -> None:
     assert taken(backlog, 50.0) == [late, early]
 
 
-def test_only_what_may_start_or_is_worth_it_keeps_a_drain_waiting() -> None:
-    backlog, one = Backlog(), job()
+def test_a_drain_waits_only_for_jobs_that_may_start_or_are_worth_waiting_for() -> None:
+    backlog, entry = Backlog(), job()
     assert not backlog.left(0.0)
-    backlog.postpone(one, 50.0, worth_waiting=False)
+    backlog.postpone(entry, 50.0, worth_waiting=False)
     assert (backlog.left(49.0), backlog.left(50.0)) == (False, True)
-    backlog.postpone(one, 60.0, worth_waiting=True)
+    backlog.postpone(entry, 60.0, worth_waiting=True)
     assert backlog.left(0.0)
 
 
 def test_a_forgotten_job_can_be_remembered_anew() -> None:
-    backlog, one = Backlog(), job()
-    backlog.remember(one)
+    backlog, entry = Backlog(), job()
+    backlog.remember(entry)
     backlog.next(0.0)
-    backlog.forget(one)
-    backlog.remember(one)
+    backlog.forget(entry)
+    backlog.remember(entry)
     assert len(backlog) == 1
 
 
-def test_only_names_that_are_not_known_are_news() -> None:
+def test_only_names_that_are_not_known_are_unknown() -> None:
     backlog, known, gone, new = Backlog(), job(), job(5), job()
-    for one in (known, gone):
-        backlog.remember(one)
+    for entry in (known, gone):
+        backlog.remember(entry)
     backlog.forget(gone)
     assert backlog.unknown([known.file, gone.file, new.file, "drop.json"]) == {gone.file, new.file, "drop.json"}
