@@ -50,8 +50,8 @@ def worker(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Worke
     return Worker(home, NoTmux(tmp_path / "t.sock"))
 
 
-def steps(worker: Worker, during: Callable[[], object] = lambda: None) -> int:
-    """How often the worker claims within WHILE seconds."""
+def steps(worker: Worker, during: Callable[[], object] = lambda: None, *, at_least: int = 1) -> int:
+    """How often the worker claims within WHILE seconds after it has done so `at_least` times, for which it has 10."""
     calls, claim = [], worker.starter.claim
 
     def counted(setup: Setup) -> bool:
@@ -59,10 +59,11 @@ def steps(worker: Worker, during: Callable[[], object] = lambda: None) -> int:
         return claim(setup)
 
     async def run() -> None:
-        running = asyncio.create_task(worker.run())
-        await asyncio.sleep(WHILE / 2)
+        running, deadline = asyncio.create_task(worker.run()), time.monotonic() + 10
+        while len(calls) < at_least and time.monotonic() < deadline:
+            await asyncio.sleep(0.01)
         during()
-        await asyncio.sleep(WHILE / 2)
+        await asyncio.sleep(WHILE)
         worker.stop()
         await running
 
@@ -96,7 +97,7 @@ def test_it_does_not_sleep_through_a_time_that_came_during_the_last_step(
         look()
 
     monkeypatch.setattr(worker.gate, "read_settings", slow_look)
-    assert steps(worker) > 1
+    assert steps(worker, at_least=2) > 1
 
 
 def test_while_the_disk_refuses_nothing_is_taken_in(
@@ -104,7 +105,7 @@ def test_while_the_disk_refuses_nothing_is_taken_in(
 ) -> None:
     monkeypatch.setattr(Spool, "names", no_room)
     dropped = home.queue / "dropped.json"
-    steps(worker, during=lambda: dropped.write_text('{"prompt": "x", "agent": "echo"}'))
+    steps(worker, at_least=0, during=lambda: dropped.write_text('{"prompt": "x", "agent": "echo"}'))
     assert dropped.exists()
 
 
