@@ -26,6 +26,9 @@ class State(StrEnum):
         return self not in (State.QUEUED, State.RUNNING)
 
 
+FINAL = tuple(state for state in State if state.final)
+
+
 class Move(StrEnum):
     CLAIM = "claim"
     FINISH = "finish"

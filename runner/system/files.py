@@ -70,7 +70,7 @@ def write_whole(path: Path, data: bytes, *, tmp: Path, durable: bool = True, rep
 
 
 def sweep(tmp: Path, age: float) -> None:
-    """Take away what writers that were killed have left in `tmp`, once it is `age` seconds old."""
+    """Delete files of killed writers in `tmp`, once they are `age` seconds old."""
     with contextlib.suppress(OSError), os.scandir(tmp) as listing:
         for item in listing:
             with contextlib.suppress(OSError):
@@ -85,7 +85,7 @@ def write_json(path: Path, value: dict[str, Any], *, tmp: Path, durable: bool = 
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """The object in a file this project wrote; None when the file is not there. BadInput when it is no object."""
+    """The object in a file this project wrote; None when there is no file. BadInput when it is not an object."""
     try:
         value = json.loads(read_bounded(path, MAX_RECORD))
     except FileNotFoundError:
@@ -98,9 +98,9 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 
 def move(source: Path, target: Path, *, durable: bool = True) -> None:
-    """Rename, then make it last. FileNotFoundError tells the loser of a race that it lost.
+    """Rename, durably. FileNotFoundError: another process has moved the file first.
 
-    `durable=False`: a power cut may undo it. For moves after which nothing is lost by being where it was before.
+    `durable=False`: a power cut may undo it; for moves that may be repeated.
     """
     source.rename(target)
     if durable:
@@ -154,7 +154,7 @@ def open_regular(path: Path) -> int:
 
 
 def read_bounded(path: Path, limit: int) -> bytes:
-    """The bytes of a regular file. BadInput when it is over `limit` bytes or no regular file."""
+    """The bytes of a regular file. BadInput when it has more than `limit` bytes or is not a regular file."""
     fd = open_regular(path)
     with os.fdopen(fd, "rb") as file:
         info = os.fstat(file.fileno())
@@ -184,7 +184,7 @@ def tail(path: str | Path | None) -> bytes:
 
 
 def make_private(path: Path) -> None:
-    """0600 for a regular file that has no other name; one with other names stays as its owner wants it there."""
+    """Make a regular file 0600; one with several hard links is left as it is."""
     fd = open_regular(path)
     try:
         info = os.fstat(fd)

@@ -1,4 +1,4 @@
-"""The one door to locks: a lock is a file of its own, or a folder as it is. Held means alive: a dead holder holds none.
+"""The one door to locks: of a file of its own, or of a folder. The kernel releases the locks of a process that ends.
 
 A lock file is for what has a name in a home (a job, a worker, a record that is changed). The kernel's lock of a folder
 (flock) is for what several homes share: nothing is written there. It says nothing of folders within each other.
@@ -33,7 +33,7 @@ class Lock:
     file_lock: FileLock
 
     def release(self) -> None:
-        """Take the file away, then let go: as it is held meanwhile, no two can ever hold the same name."""
+        """Delete the file, then unlock it: held meanwhile, so that two processes never hold the same name."""
         self.path.unlink(missing_ok=True)
         self.file_lock.release()
 
@@ -46,7 +46,7 @@ class FolderLock:
     """None once released, and where the file system knows no such locks: then nobody is kept out."""
 
     def release(self) -> None:
-        """Let go; a second call does nothing: the number of a descriptor may be another's by then."""
+        """Unlock; a second call does nothing, as the descriptor may be another file's by then."""
         fd, self.fd = self.fd, None
         if fd is not None:
             os.close(fd)
@@ -95,4 +95,4 @@ def take_workdir(folder: Path) -> FolderLock:
     except BlockingIOError:
         raise Unready(f"another job works in {folder}; it waits for that (`exclusive` false would not)") from None
     except OSError:
-        return FolderLock(None)  # there is no such folder: what needs it reports that
+        return FolderLock(None)  # there is no such folder; the plan reports that

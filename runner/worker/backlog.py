@@ -15,10 +15,10 @@ from runner.jobs.entry import Entry
 from runner.jobs.state import State
 
 RECHECK = 30.0
-"""Seconds until such a job is looked at again."""
+"""Seconds until a blocked job is examined again."""
 
 RECHECKS = 25.0
-"""Of very many jobs, no more than so many are looked at in a second: one takes a few milliseconds."""
+"""The most blocked jobs that are examined in a second: one takes a few milliseconds."""
 
 
 class Backlog:
@@ -35,36 +35,38 @@ class Backlog:
         return len(self._ready) + len(self._later)
 
     def unknown(self, names: Iterable[str]) -> set[str]:
-        """Those of the names of files in the queue that are no known job's."""
+        """Those of the names of files in queue/ that do not belong to a known job."""
         return set(names).difference(self._known)
 
     def remember(self, entry: Entry) -> None:
-        """A job was seen in the queue; one that is known already is not counted twice."""
+        """Add a job that lies in queue/, unless it is known already."""
         if entry.file not in self._known:
             self._known.add(entry.file)
             self.put_back(entry)
 
-    def arrived(self, entry: Entry) -> None:
-        """A job came into the queue just now, perhaps for a second time: what was known of its turn counts no more."""
-        if entry.file not in self._in_hand:
-            self._known.add(entry.file)
-            self.put_back(entry)
+    def arrived(self, entry: Entry) -> bool:
+        """A job has come into queue/, perhaps again: it is in its turn, unless this worker runs it. Returns which."""
+        if entry.file in self._in_hand:
+            return False
+        self._known.add(entry.file)
+        self.put_back(entry)
+        return True
 
     def hold_on_to(self, entry: Entry) -> None:
-        """The job is in this worker's hands: file events of its moves are no news."""
+        """This worker runs the job: file events of its moves are ignored."""
         self._known.add(entry.file)
         self._in_hand.add(entry.file)
 
     def let_go(self, entry: Entry) -> None:
-        """It is no longer in this worker's hands."""
+        """This worker no longer runs the job."""
         self._in_hand.discard(entry.file)
 
     def forget(self, entry: Entry) -> None:
-        """The job waits no more, or is somebody else's."""
+        """The job no longer waits, or another worker has it."""
         self._known.discard(entry.file)
 
     def put_back(self, entry: Entry) -> None:
-        """A known job is next in its turn again."""
+        """Give a known job its turn again."""
         heapq.heappush(self._ready, entries.order(entry.file))
 
     def postpone(self, entry: Entry, until: float, *, worth_waiting: bool) -> None:
@@ -82,7 +84,7 @@ class Backlog:
         return self._later[0][0] if self._later else None
 
     def left(self, now: float) -> bool:
-        """Whether anything may start now, or is worth waiting for."""
+        """Whether a job may start now, or is worth waiting for."""
         return bool(self._ready) or any(worth or until <= now for until, _, worth, _ in self._later)
 
 
@@ -104,7 +106,7 @@ class Waiting:
         return set(self._children)
 
     def put(self, entry: Entry, parents: Iterable[Parent]) -> None:
-        """The job waits for these."""
+        """The job waits for these parents."""
         self._drop(entry.id)
         self._needs[entry.id] = {parent.entry.id: parent for parent in parents}
         for parent in self._needs[entry.id]:
@@ -116,7 +118,7 @@ class Waiting:
         return self._needs[child][parent_id].entry if child else None
 
     def ended(self, parent_id: str, state: State | None) -> list[Entry]:
-        """A job has ended in `state` (None: was taken away): those that are worth a look now, and wait no longer."""
+        """A job has ended in `state` (None: it was taken away). Returns the jobs that no longer wait for others."""
         free = []
         for child, entry in self._children.pop(parent_id, {}).items():
             parent = self._needs[child].pop(parent_id)
@@ -145,7 +147,7 @@ class Blocked:
         return len(self._why)
 
     def put(self, job_id: str, why: str) -> bool:
-        """The job cannot start; returns whether that is news: neither it nor another waited for the same."""
+        """The job cannot start. Returns whether the reason is new: no job was blocked by it until now."""
         if self._why.get(job_id) == why:
             return False
         self.lift(job_id)
@@ -154,16 +156,16 @@ class Blocked:
         return self._count[why] == 1
 
     def lift(self, job_id: str) -> None:
-        """The job is blocked no more, or never was."""
+        """The job is no longer blocked, if it was."""
         if why := self._why.pop(job_id, None):
             self._count[why] -= 1
 
     def pause(self) -> float:
-        """Seconds until a job that is blocked is worth another look."""
+        """Seconds until a blocked job is examined again."""
         return max(RECHECK, len(self) / RECHECKS)
 
     def reasons(self) -> dict[str, list[str]]:
-        """The ids of the jobs by what they wait for."""
+        """The ids of the blocked jobs by reason."""
         reasons: dict[str, list[str]] = {}
         for job_id, why in self._why.items():
             reasons.setdefault(why, []).append(job_id)

@@ -33,10 +33,8 @@ class DropBuffer:
     async def take_in(self, setup: Setup) -> bool:
         """Take in drops, in a thread: thousands at once must not hold up the running attempts.
 
-        Returns whether there were any.
+        Returns whether there were any. To be called when it is `due`.
         """
-        if time.monotonic() < self.due:
-            return False
         self.due = math.inf
         dropped, self._dropped = self._dropped, set()
         self._unfinished = bool(dropped)  # an error leaves them to the next slow look

@@ -46,7 +46,7 @@ class Window:
         return ""
 
     def over(self, now: float) -> bool:
-        """Whether sessions that still run have had their grace. Only a time that has come ends them."""
+        """Whether the grace of sessions that still run is over. Only `until` ends them, not another limit."""
         return self.until is not None and now >= self.until + self.grace
 
     def due(self, now: float) -> list[float]:

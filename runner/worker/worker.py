@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,9 +20,8 @@ from runner.home import config
 from runner.home.layout import Home
 from runner.home.spool import Listener, Spool
 from runner.jobs import entry as entries
-from runner.jobs.entry import Entry
 from runner.jobs.outcome import Cancelled, Requeued
-from runner.jobs.state import State
+from runner.jobs.state import FINAL, State
 from runner.notify import notices, sender
 from runner.system import files
 from runner.system.watch import OnChange, Watcher
@@ -128,7 +127,7 @@ class Worker:
         watcher = self._watcher = resources.enter_context(Watcher(enabled=settings.watch))
         self.sweeper = Sweeper(self.spool, self.terminal, self.running)
         folders: dict[Path, OnChange] = {self.home.queue: self._on_queue, self.home.requests: self._on_request}
-        folders |= {self.home.folder(state): self.candidates.ended for state in State if state.final}
+        folders |= {self.home.folder(state): self.candidates.ended for state in FINAL}
         for folder, on_change in folders.items():
             resources.enter_context(watcher.watch(folder, on_change))
         gates = {self.home.hold.name, self.home.pool.name}
@@ -170,7 +169,7 @@ class Worker:
             self.spool.emit("worker.trouble", why=f"{why}; nothing new starts meanwhile")
 
     async def _take_in(self, setup: Setup) -> None:
-        if await self.drops.take_in(setup):
+        if time.monotonic() >= self.drops.due and await self.drops.take_in(setup):
             self._looked = False
 
     def _claim(self, setup: Setup) -> None:
@@ -183,15 +182,13 @@ class Worker:
         self._woken.set()
 
     def _on_queue(self, path: str) -> None:
-        self._see(os.path.basename(path), self.backlog.arrived)
-        self._wake()
-
-    def _see(self, name: str, remember: Callable[[Entry], None]) -> None:
-        """A file of this name lies in queue/: a job, or a drop."""
-        if entry := entries.parse(name):
-            remember(entry)
-        else:
+        name = os.path.basename(path)
+        entry = entries.parse(name)
+        if entry is None:
             self.drops.drop(name)
+        elif not self.backlog.arrived(entry):
+            return  # our own move of it
+        self._wake()
 
     def _on_request(self, _path: str = "") -> None:
         for job_id, running in self.running.items():
@@ -263,7 +260,10 @@ class Worker:
         names = self.spool.names(State.QUEUED)
         self.candidates.find_ended(names)
         for name in self.backlog.unknown(names):
-            self._see(name, self.backlog.remember)
+            if entry := entries.parse(name):
+                self.backlog.remember(entry)
+            else:
+                self.drops.drop(name)
         self._looked = True
 
     async def _look_at_sessions(self) -> None:
@@ -326,7 +326,7 @@ class Worker:
         """See how things stand; carries out what follows besides the end."""
         if self._broken:
             raise self._broken
-        over = self.gate.over()
+        over = self.gate.window is not None and self.gate.over()
         if self.running and over:
             self.gate.stopping = True
         now = self._situation(closed=over or bool(self.summary.closed))
@@ -352,7 +352,7 @@ class Worker:
             startable=startable,
             hold=hold if hold and hold.until is None else None,
             looked=self._looked,
-            elsewhere=idle and not startable and self.candidates.elsewhere(),
+            elsewhere=idle and self._looked and not startable and self.candidates.elsewhere(),
         )
 
     async def _end_attempts(self) -> None:
