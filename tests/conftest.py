@@ -44,7 +44,7 @@ def _rank(item: pytest.Item) -> int:
 
 @pytest.fixture(autouse=True)
 def no_home_but_the_tests_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test can reach the user's real home, queue or account, by any of the roads that lead there."""
+    """No test can reach the user's own home, queue or account."""
     for name in ("MUXQ_HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME", "CLAUDE_CONFIG_DIR", "TMUX", "TMUX_TMPDIR"):
         monkeypatch.delenv(name, raising=False)
     private = tmp_path / "user-home"
@@ -54,7 +54,7 @@ def no_home_but_the_tests_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
-    """A made home that is not the one which is found by itself."""
+    """An empty home, not the one that muxq finds by itself."""
     return Home(tmp_path / "home").make()
 
 
@@ -68,8 +68,8 @@ def add(spool: Spool) -> Callable[..., Entry]:
     """`add(prompt, **keys)`: put a job for the echo agent into the queue; returns its entry."""
 
     def put(prompt: str = "say hello", **keys: Any) -> Entry:
-        said = {"prompt": prompt, "agent": "echo", **keys}
-        return intake.add(spool, Job.check({k: v for k, v in said.items() if v is not None}, where="the job"))
+        job = {"prompt": prompt, "agent": "echo", **keys}
+        return intake.add(spool, Job.check({k: v for k, v in job.items() if v is not None}, where="the job"))
 
     return put
 
@@ -112,12 +112,12 @@ def site(wait_until: Callable[..., None]) -> Iterator[Site]:
 
 
 class Killed(BaseException):
-    """What a test dies of as a process dies of SIGKILL: no handler of an error is meant for it."""
+    """Stands for SIGKILL: no `except Exception` handles it."""
 
 
 @pytest.fixture
 def killed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., AbstractContextManager[None]]:
-    """`with killed(3, (module, "name"), ...):` what is in there ends before call 3, from 0 on, of these."""
+    """`with killed(3, (module, "name"), …):` the block ends just before call 3 (the first is 0) of these functions."""
 
     @contextmanager
     def dying(at: int, *calls: tuple[Any, str]) -> Iterator[None]:

@@ -37,7 +37,7 @@ WAITING = [
 ]
 """muxq whose worker does not look around by itself, for tests of what events tell it."""
 CRONTAB = '#!/bin/sh\nif [ "$1" = -l ]; then cat "$HOME/crontab" 2>/dev/null; exit 0; else cat > "$HOME/crontab"; fi\n'
-"""A crontab of the user in $HOME, in a file there."""
+"""A `crontab` that keeps its lines in a file of $HOME."""
 Worker = subprocess.Popen[bytes]
 
 
@@ -102,10 +102,10 @@ class Site:
         return {job["name"]: job["state"] for job in self.queue.list()}
 
     def events(self, name: str) -> list[dict[str, Any]]:
-        """The data of the home's events called `name`; one that is just being written is none."""
+        """The data of the home's events called `name`; a line without its end is left out."""
         text = self.home.events.read_text() if self.home.events.exists() else ""
         lines = text.rpartition("\n")[0].splitlines()
-        return [said["data"] for said in map(json.loads, lines) if said["event"] == name]
+        return [record["data"] for record in map(json.loads, lines) if record["event"] == name]
 
     def log(self) -> str:
         path = self.folder / "worker.log"
@@ -123,7 +123,7 @@ class Site:
         return processes_with("MUXQ_RUN_DIR", self.home.path)
 
     def senders(self) -> list[psutil.Process]:
-        """What its commands have left behind to send messages, and may still write into the home."""
+        """Processes that send messages for its commands; they may still write into the home."""
         return processes_with("MUXQ_HOME", self.home.path)
 
     def end(self) -> None:

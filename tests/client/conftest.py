@@ -56,16 +56,16 @@ def claude() -> Path:
 @pytest.fixture(scope="module")
 def make_box(claude: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Sandbox]]:
     """`make_box()`: a sandbox that lives as long as its module's tests, for one worker run that many of them judge."""
-    made: list[Sandbox] = []
+    sandboxes: list[Sandbox] = []
     with ExitStack() as boxes:
 
         def make() -> Sandbox:
             api = boxes.enter_context(StandIn())
-            made.append(boxes.enter_context(Sandbox(tmp_path_factory.mktemp("box"), claude, api)))
-            return made[-1]
+            sandboxes.append(boxes.enter_context(Sandbox(tmp_path_factory.mktemp("box"), claude, api)))
+            return sandboxes[-1]
 
         yield make
-    assert [box.left for box in made if box.left] == []
+    assert [box.left for box in sandboxes if box.left] == []
 
 
 @pytest.fixture

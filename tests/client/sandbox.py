@@ -84,17 +84,17 @@ class Sandbox:
 
     def drop(self, name: str, prompt: str | None = None, **keys: Any) -> None:
         """Put NAME.json into the queue's folder, as another program would."""
-        said = {"prompt": prompt, "timeout": 60, **keys}
+        job = {"prompt": prompt, "timeout": 60, **keys}
         (self.home / "queue").mkdir(parents=True, exist_ok=True)
         for folder in (self.home, self.home / "queue"):
             folder.chmod(0o700)
-        text = json.dumps({key: value for key, value in said.items() if value is not None})
+        text = json.dumps({key: value for key, value in job.items() if value is not None})
         (self.home / "queue" / f"{name}.json").write_text(text, encoding="utf-8")
 
     def add(self, name: str, prompt: str | None = None, **keys: Any) -> str:
         """Add a job by `muxq add`; returns its id."""
-        said = {"prompt": prompt, "timeout": 60, "name": name, **keys}
-        text = json.dumps({key: value for key, value in said.items() if value is not None})
+        job = {"prompt": prompt, "timeout": 60, "name": name, **keys}
+        text = json.dumps({key: value for key, value in job.items() if value is not None})
         return self.muxq("add", "--from", "-", given=text).strip()
 
     def work(self, *words: str, code: int = 0) -> None:
@@ -174,11 +174,11 @@ class Sandbox:
 
     def record(self, name: str, file: str = "attempt.json", attempt: int = 1) -> dict[str, Any]:
         """A JSON file of an attempt's run folder."""
-        said: dict[str, Any] = json.loads((self.run(name, attempt) / file).read_text("utf-8"))
-        return said
+        record: dict[str, Any] = json.loads((self.run(name, attempt) / file).read_text("utf-8"))
+        return record
 
     def events(self, name: str, attempt: int = 1) -> list[str]:
-        """The names of an attempt's events, in their order; [] before there is any. One just being written is none."""
+        """The names of an attempt's events, in their order; [] before the first. A line without its end is left out."""
         try:
             text = (self.run(name, attempt) / "events.jsonl").read_text("utf-8")
         except FileNotFoundError:
@@ -193,10 +193,10 @@ class Sandbox:
     def hold(self) -> dict[str, Any]:
         """hold.json, {} where there is none."""
         try:
-            said: dict[str, Any] = json.loads((self.home / "hold.json").read_text("utf-8"))
+            record: dict[str, Any] = json.loads((self.home / "hold.json").read_text("utf-8"))
         except FileNotFoundError:
             return {}
-        return said
+        return record
 
     def outcome(self, name: str, attempt: int = 1) -> dict[str, Any]:
         """How an attempt ended."""
@@ -240,9 +240,9 @@ class Sandbox:
         return count
 
     def story(self) -> str:
-        """What a person needs who wonders why a test failed: the worker's words, the events and the last screens."""
-        told = [self.log, *sorted(self.home.glob("runs/*/*/*.jsonl")), *sorted(self.home.glob("runs/*/*/screen.txt"))]
-        texts = [f"--- {path}\n{path.read_text('utf-8', 'replace')[-3000:]}" for path in told if path.exists()]
+        """Why a test may have failed: the worker's log, the events and the last screens."""
+        files = [self.log, *sorted(self.home.glob("runs/*/*/*.jsonl")), *sorted(self.home.glob("runs/*/*/screen.txt"))]
+        texts = [f"--- {path}\n{path.read_text('utf-8', 'replace')[-3000:]}" for path in files if path.exists()]
         shown = [self.tmux("capture-pane", "-p", "-t", f"={session}:0.0") for session in self.sessions()]
         return "\n".join(texts + shown)
 

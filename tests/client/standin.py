@@ -78,13 +78,13 @@ class Reply:
 
 def paths(text: str) -> list[tuple[int, str]]:
     """Every absolute path of a text with the place where it begins, quoted or bare."""
-    found = []
+    matches = []
     for match in PATH.finditer(text):
         bare = match[4]
         path = bare.rstrip(".,;:!?)]}>") if bare else match[1] or match[2] or match[3]
         if path.strip("/"):
-            found.append((match.start(), path))
-    return found
+            matches.append((match.start(), path))
+    return matches
 
 
 def parse(text: str) -> tuple[Step, ...]:
@@ -247,14 +247,14 @@ class Conversation:
 
     def output(self) -> str:
         """Where the result belongs: `@@output`, a later message, the instruction's last path, what the prompt says."""
-        said = re.search(r"^[ \t]*@@output[ \t]+(.+?)[ \t]*$", self.text, re.MULTILINE)
-        if said or self.moved_to:
-            return said[1] if said else self.moved_to
+        marker = re.search(r"^[ \t]*@@output[ \t]+(.+?)[ \t]*$", self.text, re.MULTILINE)
+        if marker or self.moved_to:
+            return marker[1] if marker else self.moved_to
         others = [path for _, path in paths(self.instruction) if path != self.prompt_path]
         if others:
             return others[-1]
-        told = [path for at, path in paths(self.text) if TO_FILE.search(self.text[:at])]
-        return told[-1] if told else ""
+        targets = [path for at, path in paths(self.text) if TO_FILE.search(self.text[:at])]
+        return targets[-1] if targets else ""
 
     def step(self, steps: tuple[Step, ...]) -> int:
         """The number of the step that is next; a message after an ended turn passes one `@@wait`.

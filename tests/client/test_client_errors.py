@@ -158,8 +158,8 @@ def test_what_the_status_line_says_of_the_limits_is_the_homes_gauge_and_stops_ne
 ) -> None:
     box, reset = subscriber, int(time.time()) + 3600
     head = "anthropic-ratelimit-unified"
-    said = {"status": "allowed", "5h-status": "allowed", "5h-utilization": "0.93", "5h-reset": reset}
-    box.api.headers |= {f"{head}-{key}": str(value) for key, value in {**said, "reset": reset}.items()}
+    limits = {"status": "allowed", "5h-status": "allowed", "5h-utilization": "0.93", "5h-reset": reset}
+    box.api.headers |= {f"{head}-{key}": str(value) for key, value in {**limits, "reset": reset}.items()}
     box.drop("first", "@@bash sleep 3\n@@write 42", priority=1, permissions="bypass")
     (box.home / "config.toml").write_text("[pool]\npause_at = { five_hour = 90 }\n")
     box.drop("second", "@@write 43")

@@ -46,9 +46,10 @@ def repository(folder: Path) -> Path:
 def ran(make_box: Callable[[], Sandbox]) -> Sandbox:
     """Jobs at once in a plain folder, behind a link, in two repositories and nowhere of their own."""
     box = make_box()
-    said = json.loads((box.user / ".claude.json").read_text())
-    said |= {"keptKey": {"deep": ["ünï", 1]}, "projects": {"/elsewhere": {"allowedTools": ["Read"], "keptToo": True}}}
-    (box.user / ".claude.json").write_text(json.dumps(said))
+    settings = json.loads((box.user / ".claude.json").read_text())
+    settings["keptKey"] = {"deep": ["ünï", 1]}
+    settings["projects"] = {"/elsewhere": {"allowedTools": ["Read"], "keptToo": True}}
+    (box.user / ".claude.json").write_text(json.dumps(settings))
     (box.root / "plain").mkdir()
     (box.root / "real").mkdir()
     (box.root / "link").symlink_to(box.root / "real")
@@ -74,9 +75,9 @@ def test_a_folder_that_the_client_never_saw_opens_without_a_question(ran: Sandbo
 
 
 def test_the_clients_own_file_gains_the_folders_of_all_jobs_and_loses_nothing(ran: Sandbox) -> None:
-    said = json.loads((ran.user / ".claude.json").read_text())
-    assert said["keptKey"] == {"deep": ["ünï", 1]}
-    assert said["projects"]["/elsewhere"] == {"allowedTools": ["Read"], "keptToo": True}
+    settings = json.loads((ran.user / ".claude.json").read_text())
+    assert settings["keptKey"] == {"deep": ["ünï", 1]}
+    assert settings["projects"]["/elsewhere"] == {"allowedTools": ["Read"], "keptToo": True}
     own = [str(ran.run("nowhere") / "work")]
     assert trusted(ran) == sorted([str(ran.root / name) for name in ("plain", "real", "untouched", "edited")] + own)
 
@@ -86,8 +87,8 @@ def test_nothing_is_written_into_the_users_repository(ran: Sandbox) -> None:
 
 
 def test_the_repository_holds_the_agents_own_edits_and_no_more(ran: Sandbox) -> None:
-    told = git(ran.root / "edited", "status", "--porcelain", "--ignored").splitlines()
-    assert [line.split()[-1] for line in told] == ["sub/changed.txt", "sub/added.txt"]
+    changes = git(ran.root / "edited", "status", "--porcelain", "--ignored").splitlines()
+    assert [line.split()[-1] for line in changes] == ["sub/changed.txt", "sub/added.txt"]
 
 
 def test_the_edits_are_kept_as_a_diff(ran: Sandbox) -> None:
@@ -154,7 +155,7 @@ def test_the_trust_and_the_bypass_dialog_are_answered_by_their_text(box: Sandbox
     box.work()
     events = (box.run("edits") / "events.jsonl").read_text() + (box.run("bypass") / "events.jsonl").read_text()
     dialogs = [json.loads(line) for line in events.splitlines()]
-    answers = [said["data"]["dialog"] for said in dialogs if said["event"] == "dialog-answered"]
+    answers = [record["data"]["dialog"] for record in dialogs if record["event"] == "dialog-answered"]
     assert (box.result("edits"), box.result("bypass"), answers) == ("42", "42", ["trust", "bypass"])
 
 

@@ -170,8 +170,8 @@ def test_after_a_reboot_the_conversation_goes_on_and_nothing_is_done_twice(box: 
     before = len(box.api.requests)
     go.touch()
     box.work()
-    one, two = box.job("job")["attempts"]
-    assert (one["outcome"], one["error"]["kind"], two["outcome"]) == ("requeued", "lost", "done")
+    first, second = box.job("job")["attempts"]
+    assert (first["outcome"], first["error"]["kind"], second["outcome"]) == ("requeued", "lost", "done")
     assert (box.run("job", 2) / "output.md").read_text() == "{42}"
     again = box.record("job", attempt=2)
     assert (again["resumes"], again["argv"][1:3]) == (1, ["--resume", box.record("job")["session_id"]])

@@ -17,8 +17,8 @@ CURL = "@@bash curl --version >asked.txt"
 
 def waits(box: Sandbox, name: str = "job") -> dict[str, Any] | None:
     """What the job waits for, if it waits for somebody."""
-    found: dict[str, Any] | None = box.jobs().get(name, {}).get("attention")
-    return found
+    attention: dict[str, Any] | None = box.jobs().get(name, {}).get("attention")
+    return attention
 
 
 def asking(box: Sandbox, wait_until: Wait, name: str = "job") -> dict[str, Any]:
@@ -35,14 +35,14 @@ def press(box: Sandbox, *keys: str, name: str = "job") -> None:
     box.tmux("send-keys", "-t", f"={box.record(name)['session']}:0.0", *keys)
 
 
-def told(box: Sandbox, event: str, name: str = "job") -> list[dict[str, Any]]:
+def records(box: Sandbox, event: str, name: str = "job") -> list[dict[str, Any]]:
     """The data of an attempt's events of one name."""
     lines = (box.run(name) / "events.jsonl").read_text("utf-8").rpartition("\n")[0].splitlines()
-    return [said["data"] for said in map(json.loads, lines) if said["event"] == event]
+    return [record["data"] for record in map(json.loads, lines) if record["event"] == event]
 
 
 def answered(box: Sandbox, name: str = "job") -> list[tuple[str, str | None]]:
-    return [(data["by"], data["decision"]) for data in told(box, "permission-answered", name)]
+    return [(data["by"], data["decision"]) for data in records(box, "permission-answered", name)]
 
 
 def results(box: Sandbox, name: str = "job") -> str:
@@ -208,7 +208,7 @@ def test_a_permission_that_is_pending_when_the_worker_dies_waits_for_the_next(bo
     assert waits(box) == before
     box.start("--drain")
     wait_until(lambda: "taken over" in box.log.read_text())
-    assert (waits(box), len(told(box, "alerted"))) == (before, 1)
+    assert (waits(box), len(records(box, "alerted"))) == (before, 1)
     box.muxq("approve", "job")
     box.ends()
     assert (box.result("job"), box.still_running()) == ("afterwards", [])
@@ -232,8 +232,8 @@ def test_a_permission_is_given_while_there_is_no_worker(box: Sandbox, wait_until
 def test_the_clients_own_rules_let_pass_and_refuse_and_refusal_comes_first(box: Sandbox, permissions: str) -> None:
     box.muxq("ls")
     (box.home / "config.toml").write_text('deny = ["Bash(curl -V *)"]\n')
-    said = "@@bash curl --version >a.txt\n@@bash curl -V >b.txt\n@@write afterwards"
-    box.add("job", said, permissions=permissions, allow=["Bash(curl *)"])
+    prompt = "@@bash curl --version >a.txt\n@@bash curl -V >b.txt\n@@write afterwards"
+    box.add("job", prompt, permissions=permissions, allow=["Bash(curl *)"])
     box.work()
     work = box.run("job") / "work"
     assert (box.result("job"), "permission-asked" in box.events("job")) == ("afterwards", False)

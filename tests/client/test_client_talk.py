@@ -195,8 +195,8 @@ def test_a_conversation_of_a_person_becomes_a_job(box: Sandbox, wait_until: Wait
     box.work()
     record = box.record("job")
     assert (box.result("job"), record["session_id"], record["resumes"]) == ("42", known, None)
-    said = [body for body in box.api.requests if session_of(body) == known][-1]
-    assert "remember the word plum" in json.dumps(said["messages"])
+    last = [body for body in box.api.requests if session_of(body) == known][-1]
+    assert "remember the word plum" in json.dumps(last["messages"])
     assert box.still_running() == []
 
 

@@ -180,9 +180,9 @@ def test_silent_then_write_writes_at_the_next_message_and_not_at_a_reminder(stan
 
 def test_each_wait_takes_one_message(standin: StandIn) -> None:
     client = Client(standin.url, "@@write one\n@@wait\n@@write two\n@@wait\n@@write three")
-    for said in ("again", "and again"):
+    for message in ("again", "and again"):
         client.run()
-        client.say(said)
+        client.say(message)
     assert [arguments["content"] for _, arguments in client.run()] == ["one", "two", "three"]
 
 

@@ -85,9 +85,9 @@ def used_up(claim: str, seconds: float) -> Outage:
 
     def fail() -> Failure:
         window, reset = {"five_hour": "5h", "seven_day": "7d"}[claim], str(int(time.time() + seconds))
-        said = {"status": "rejected", "reset": reset, "representative-claim": claim}
-        said |= {f"{window}-status": "rejected", f"{window}-utilization": "1.0", f"{window}-reset": reset}
-        headers = {f"anthropic-ratelimit-unified-{key}": value for key, value in said.items()}
+        limits = {"status": "rejected", "reset": reset, "representative-claim": claim}
+        limits |= {f"{window}-status": "rejected", f"{window}-utilization": "1.0", f"{window}-reset": reset}
+        headers = {f"anthropic-ratelimit-unified-{key}": value for key, value in limits.items()}
         return Failure(429, "rate_limit_error", "Usage limit reached", headers)
 
     return fail
@@ -217,9 +217,9 @@ def argv(claude: Path, root: Path, scenario: Scenario) -> list[str]:
     (root / "run" / "prompt.md").write_text(scenario.prompt + "\n")
     settings = {"permissions": {"allow": [f"Read(/{root}/run/**)"]}}
     (root / "run" / "settings.json").write_text(json.dumps(settings))
-    told = f'Read the file "{root}/run/prompt.md" and carry out the task in it. Write to "{root}/run/output.md".'
+    instruction = f'Read the file "{root}/run/prompt.md" and carry out the task in it. Write to "{root}/run/output.md".'
     chosen = ["--settings", str(root / "run" / "settings.json"), "--permission-mode", scenario.permissions]
-    return [str(claude), *chosen, "--", told]
+    return [str(claude), *chosen, "--", instruction]
 
 
 def environment(root: Path, url: str, scenario: Scenario) -> dict[str, str]:
@@ -261,22 +261,22 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "claude" / VERSION)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(SCENARIOS)}; all without")
-    said = parser.parse_args()
-    if unknown := [name for name in said.names if name not in SCENARIOS]:
+    options = parser.parse_args()
+    if unknown := [name for name in options.names if name not in SCENARIOS]:
         parser.error(f"no scenario {unknown[0]!r}; there are: {', '.join(SCENARIOS)}")
     claude = claude_binary()
     if claude is None:
         parser.error("the real client is not installed; run: python tests/client/install.py")
-    said.out.mkdir(parents=True, exist_ok=True)
+    options.out.mkdir(parents=True, exist_ok=True)
     failed = 0
-    for name in said.names or SCENARIOS:
+    for name in options.names or SCENARIOS:
         try:
             shown = asyncio.run(record(claude, name))
         except TimeoutError as problem:
             failed += 1
             print(f"{name}: {problem}", file=sys.stderr)
         else:
-            (said.out / f"{name}.txt").write_text(shown, "utf-8")
+            (options.out / f"{name}.txt").write_text(shown, "utf-8")
             print(name, flush=True)
     return 1 if failed else 0
 

@@ -45,8 +45,8 @@ KILLED_ADDS = 0.1
 class Campaign:
     """One home under torture. run() it once; what it did is in journal.jsonl, what it meant to do in plan.json."""
 
-    def __init__(self, root: Path, made: Schedule, workers: int, env: dict[str, str]) -> None:
-        self.root, self.home, self.made, self.count, self.env = root, root / "home", made, workers, env
+    def __init__(self, root: Path, plan: Schedule, workers: int, env: dict[str, str]) -> None:
+        self.root, self.home, self.plan, self.count, self.env = root, root / "home", plan, workers, env
         self.socket = self.home / "tmux.sock"
         self.tmux = shutil.which("tmux", path=env["PATH"]) or "tmux"
         self.workers: list[subprocess.Popen[bytes] | None] = [None] * workers
@@ -63,7 +63,7 @@ class Campaign:
         self._tasks: list[Future[None]] = []
         for name in ("ledger", "out", "logs"):
             (root / name).mkdir()
-        (root / "plan.json").write_text(json.dumps(asdict(made), indent=1), "utf-8")
+        (root / "plan.json").write_text(json.dumps(asdict(plan), indent=1), "utf-8")
 
     # -- the course of it -------------------------------------------------------------------------------------
 
@@ -72,7 +72,7 @@ class Campaign:
         self._command("ls")
         todo = self._agenda()
         self.start = time.monotonic()
-        while todo or time.monotonic() - self.start < self.made.seconds:
+        while todo or time.monotonic() - self.start < self.plan.seconds:
             self._keep_workers()
             while todo and todo[0][0] <= time.monotonic() - self.start:
                 self._go(todo.pop(0)[1])
@@ -87,14 +87,14 @@ class Campaign:
         """Everything that is to happen, and when."""
         agenda: list[tuple[float, Callable[[], None]]] = []
         bulks: dict[float, list[Planned]] = {}
-        for planned in self.made.jobs:
+        for planned in self.plan.jobs:
             if planned.way == "bulk":
                 bulks.setdefault(planned.at, []).append(planned)
             else:
                 agenda.append((planned.at, lambda planned=planned: self._submit(planned)))
         agenda += [(at, lambda many=many: self._drop_in_bulk(many)) for at, many in bulks.items()]
-        agenda += [(planned.at, lambda planned=planned: self._drop_bad(planned)) for planned in self.made.bad]
-        agenda += [(blow.at, lambda blow=blow: self._strike(blow)) for blow in self.made.blows]
+        agenda += [(planned.at, lambda planned=planned: self._drop_bad(planned)) for planned in self.plan.bad]
+        agenda += [(blow.at, lambda blow=blow: self._strike(blow)) for blow in self.plan.blows]
         return sorted(agenda, key=lambda item: item[0])
 
     def _go(self, act: Callable[[], None]) -> None:
@@ -115,10 +115,10 @@ class Campaign:
         waiting = any(os.listdir(self.home / state) for state in ("queue", "running"))
         return all(task.done() for task in self._tasks) and ended > 0 and not waiting
 
-    def note(self, what: str, at: float | None = None, **said: Any) -> None:
+    def note(self, what: str, at: float | None = None, **fields: Any) -> None:
         """Add a line to the journal."""
         with self._write, (self.root / "journal.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"at": at or time.time(), "what": what, **said}) + "\n")
+            file.write(json.dumps({"at": at or time.time(), "what": what, **fields}) + "\n")
 
     # -- workers ----------------------------------------------------------------------------------------------
 
@@ -134,11 +134,11 @@ class Campaign:
                 self.workers[slot] = self._start_worker()
 
     def _die(self) -> float:
-        return self.made.drain[self.begun % len(self.made.drain)]
+        return self.plan.drain[self.begun % len(self.plan.drain)]
 
     def _start_worker(self) -> subprocess.Popen[bytes]:
         drain = self._die() < 0.2
-        width = self.made.width[self.begun % len(self.made.width)]
+        width = self.plan.width[self.begun % len(self.plan.width)]
         self.begun += 1
         worker = self._popen("work", "--jobs", str(width), *(["--drain"] if drain else []))
         if drain:
@@ -223,10 +223,10 @@ class Campaign:
     def _add(self, planned: Planned) -> None:
         words = json.dumps({**planned.job, "name": planned.name})
         after = planned.dice * 5 if planned.dice < KILLED_ADDS else None
-        code, said = self._command("add", "--from", "-", given=words, kill_after=after)
+        code, output = self._command("add", "--from", "-", given=words, kill_after=after)
         self.note("added", job=planned.name, code=code)
         if code != 0 and not (code == -9 and after is not None):
-            self.note("trouble", text=f"add {planned.name} ended with {code}: {said}")
+            self.note("trouble", text=f"add {planned.name} ended with {code}: {output}")
 
     def _drop_in_bulk(self, many: list[Planned]) -> None:
         heap = self.root / f"heap-{many[0].name}"
@@ -308,12 +308,12 @@ class Campaign:
         running = {name[:14] for name in os.listdir(self.home / "running")}
         if aim == "claimed":
             return running
-        file, found = {"prepared": "attempt.json", "judged": "outcome.json"}[aim], set()
+        file, moments = {"prepared": "attempt.json", "judged": "outcome.json"}[aim], set()
         for job_id in running:
             with contextlib.suppress(FileNotFoundError):
                 folder = self.home / "runs" / job_id
-                found |= {f"{job_id}/{n}" for n in os.listdir(folder) if (folder / n / file).exists()}
-        return found
+                moments |= {f"{job_id}/{n}" for n in os.listdir(folder) if (folder / n / file).exists()}
+        return moments
 
     def _worker_stop(self, blow: Blow) -> bool:
         if (worker := self._worker(blow)) is None:
@@ -334,12 +334,12 @@ class Campaign:
 
     def _servers(self) -> list[psutil.Process]:
         """The home's tmux servers: leaders of their own session that have the socket on their command line."""
-        found = []
+        servers = []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error, OSError):
                 if str(self.socket) in process.cmdline() and os.getsid(process.pid) == process.pid:
-                    found.append(process)
-        return found
+                    servers.append(process)
+        return servers
 
     def _server_kill(self, blow: Blow) -> bool:
         if (server := pick(self._servers(), blow)) is None:
@@ -362,8 +362,8 @@ class Campaign:
     def _panes(self) -> list[tuple[str, int]]:
         """Session and pid of every program that runs."""
         fields = "#{session_name} #{pane_pid} #{pane_dead}"
-        told = self._ask_tmux("list-panes", "-a", "-F", fields).splitlines()
-        return sorted((name, int(pid)) for name, pid, dead in map(str.split, told) if dead == "0")
+        panes = self._ask_tmux("list-panes", "-a", "-F", fields).splitlines()
+        return sorted((name, int(pid)) for name, pid, dead in map(str.split, panes) if dead == "0")
 
     def _ask_tmux(self, *words: str) -> str:
         return subprocess.run(
@@ -389,18 +389,18 @@ class Campaign:
         return False
 
     def _socket_delete(self, blow: Blow) -> bool:
-        there = self.socket.exists()
-        if there:
+        exists = self.socket.exists()
+        if exists:
             self.note("socket-delete")
             self.socket.unlink(missing_ok=True)
-        return there
+        return exists
 
     # -- commands ---------------------------------------------------------------------------------------------
 
     def _jobs(self, *states: str) -> list[str]:
         """Names of the jobs in these folders."""
-        found = [FILE.fullmatch(name) for state in states for name in os.listdir(self.home / state)]
-        return sorted(match["name"] for match in found if match and match["name"])
+        matches = [FILE.fullmatch(name) for state in states for name in os.listdir(self.home / state)]
+        return sorted(match["name"] for match in matches if match and match["name"])
 
     def _cancel(self, blow: Blow) -> bool:
         if (name := pick(self._jobs("queue", "running"), blow)) is None:
@@ -423,9 +423,9 @@ class Campaign:
         return True
 
     def _clean(self, blow: Blow) -> bool:
-        code, said = self._command("clean", "--older-than", "1s", "--dry-run")
+        code, output = self._command("clean", "--older-than", "1s", "--dry-run")
         if code:
-            self.note("trouble", text=f"clean ended with {code}: {said}")
+            self.note("trouble", text=f"clean ended with {code}: {output}")
         return True
 
     def _command_kill(self, blow: Blow) -> bool:
@@ -441,12 +441,12 @@ class Campaign:
     def _asked(self, word: str, name: str, kill_after: float | None = None) -> None:
         since = time.time()
         self.note(word, job=name)
-        code, said = self._command(word, name, kill_after=kill_after)
+        code, output = self._command(word, name, kill_after=kill_after)
         if code == -9 and kill_after is not None:
             self.note("command-kill", job=name, word=word)
         elif code not in (0, 4):
-            self.note("trouble", text=f"{word} {name} ended with {code}: {said}")
-        self.note({"cancel": "cancelled", "retry": "retried"}[word], job=name, code=code, said=said, since=since)
+            self.note("trouble", text=f"{word} {name} ended with {code}: {output}")
+        self.note({"cancel": "cancelled", "retry": "retried"}[word], job=name, code=code, said=output, since=since)
 
     def _command(self, *words: str, given: str = "", kill_after: float | None = None) -> tuple[int, str]:
         """Exit status and words of `muxq WORDS`; -9 if it was killed."""
@@ -460,11 +460,11 @@ class Campaign:
             stderr=subprocess.STDOUT,
         )
         try:
-            said, _ = process.communicate(given, timeout=kill_after or 60)
+            output, _ = process.communicate(given, timeout=kill_after or 60)
         except subprocess.TimeoutExpired:
             process.kill()
-            said, _ = process.communicate()
-        return process.returncode, said[-400:]
+            output, _ = process.communicate()
+        return process.returncode, output[-400:]
 
     # -- the end ----------------------------------------------------------------------------------------------
 
@@ -527,12 +527,12 @@ def campaign(root: Path, size: Size) -> tuple[Proof, Campaign]:
 def table(proof: Proof, run: Campaign, took: float) -> str:
     """What it came to, for people."""
     rows = [
-        ("seed", run.made.seed),
+        ("seed", run.plan.seed),
         ("seconds", f"{took:.0f}"),
         ("jobs", f"{proof.jobs} ({', '.join(f'{count} {state}' for state, count in sorted(proof.states.items()))})"),
         ("attempts", proof.attempts),
-        ("failures", told(proof.errors)),
-        ("returns", told(proof.reasons)),
+        ("failures", enumerate_counts(proof.errors)),
+        ("returns", enumerate_counts(proof.reasons)),
         ("workers started", run.begun),
         ("blows", sum(run.hits.values())),
         *((f"  {kind}", count) for kind, count in sorted(run.hits.items())),
@@ -546,7 +546,7 @@ def table(proof: Proof, run: Campaign, took: float) -> str:
     return "\n".join(f"{name:24} {value}" for name, value in rows)
 
 
-def told(counts: Counter[str]) -> str:
+def enumerate_counts(counts: Counter[str]) -> str:
     return ", ".join(f"{count} {name}" for name, count in sorted(counts.items()) if count) or "none"
 
 

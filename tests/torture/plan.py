@@ -103,7 +103,7 @@ def schedule(root: Path, size: Size) -> Schedule:
     """The same for the same size; `root` only gives paths."""
     dice = random.Random(str(size))
     jobs, seconds, kills = size.jobs, size.seconds, size.kills
-    made = Schedule(size.seed, seconds)
+    plan = Schedule(size.seed, seconds)
     until = seconds * 0.85
     kinds = list(KINDS)
     bulk_at = [dice.uniform(0, until) for _ in range(max(1, jobs // 40))]
@@ -111,20 +111,20 @@ def schedule(root: Path, size: Size) -> Schedule:
         kind = "client" if number >= jobs else kinds[number] if number < len(kinds) else dice.choice(kinds)
         way = dice.choice(WAYS)
         at = dice.choice(bulk_at) if way == "bulk" else dice.uniform(0, until)
-        made.jobs.append(_job(root, f"j{number:04d}", kind, way, at, dice))
+        plan.jobs.append(_job(root, f"j{number:04d}", kind, way, at, dice))
     for number in range(max(len(BAD), jobs // 25)):
         what = list(BAD)[number % len(BAD)]
         at = dice.uniform(0, until / 4)  # what may be half of a file is refused ten seconds after its last change
-        made.bad.append(Planned(f"bad{number:03d}.json", at, "drop", what, {}, [], None))
+        plan.bad.append(Planned(f"bad{number:03d}.json", at, "drop", what, {}, [], None))
     for _ in range(kills):
         kind = dice.choices(list(BLOWS), list(BLOWS.values()))[0]
-        made.blows.append(
+        plan.blows.append(
             Blow(dice.uniform(0, seconds), kind, dice.random(), dice.choice(AIMS), dice.choice([0.02, 0.2, 0.6, 1.5]))
         )
-    made.blows.sort(key=lambda blow: blow.at)
-    made.drain = [dice.random() for _ in range(kills + 20)]
-    made.width = [dice.randint(1, 4) for _ in range(kills + 20)]
-    return made
+    plan.blows.sort(key=lambda blow: blow.at)
+    plan.drain = [dice.random() for _ in range(kills + 20)]
+    plan.width = [dice.randint(1, 4) for _ in range(kills + 20)]
+    return plan
 
 
 def _job(root: Path, name: str, kind: str, way: str, at: float, dice: random.Random) -> Planned:

@@ -86,13 +86,13 @@ def seconds(stamp: str) -> float:
 
 def lines(path: Path) -> list[Record]:
     """The JSON lines of a file; the last may be torn by a kill."""
-    found = []
+    records = []
     for line in path.read_text("utf-8", "replace").splitlines() if path.exists() else []:
         try:
-            found.append(json.loads(line))
+            records.append(json.loads(line))
         except ValueError:
             continue
-    return found
+    return records
 
 
 class Prover:
@@ -117,22 +117,22 @@ class Prover:
     # -- where the jobs are -----------------------------------------------------------------------------------
 
     @cached_property
-    def found(self) -> dict[str, list[tuple[str, str, Path]]]:
-        """State folder, id and file of every job there is, by name."""
-        found: dict[str, list[tuple[str, str, Path]]] = {}
+    def files(self) -> dict[str, list[tuple[str, str, Path]]]:
+        """State folder, id and file of every job, by name."""
+        files: dict[str, list[tuple[str, str, Path]]] = {}
         for state in STATES:
             for path in sorted((self.home / state).iterdir()):
                 parsed = FILE.fullmatch(path.name)
                 name = (parsed["name"] if parsed else None) or path.name
-                found.setdefault(name, []).append((state, parsed["id"] if parsed else "", path))
-        return found
+                files.setdefault(name, []).append((state, parsed["id"] if parsed else "", path))
+        return files
 
     def _places(self) -> None:
         known = {planned["name"] for planned in self.plan["jobs"]}
-        for name, places in self.found.items():
+        for name, places in self.files.items():
             if name not in known:
                 self._wrong(f"{name}: nobody submitted it, and it is in {[state for state, _, _ in places]}")
-        ids = [job_id for places in self.found.values() for _, job_id, _ in places]
+        ids = [job_id for places in self.files.values() for _, job_id, _ in places]
         for job_id in sorted(job_id for job_id, count in Counter(ids).items() if count > 1):
             self._wrong(f"{job_id}: {ids.count(job_id)} files have this id")
         for folder in (self.home / "runs").iterdir():
@@ -141,7 +141,7 @@ class Prover:
 
     def _job(self, planned: Record) -> None:
         self.proof.jobs += 1
-        name, places = planned["name"], self.found.get(planned["name"], [])
+        name, places = planned["name"], self.files.get(planned["name"], [])
         if not places and self._only_tried(name):
             return
         if len(places) != 1:
@@ -159,11 +159,11 @@ class Prover:
             self._wrong(f"{name} {job_id}: its job file is not what was submitted")
         attempts = self._attempts(job_id)
         self.proof.attempts += len(attempts)
-        said = [*self._numbers(attempts), *self._state(planned, state, attempts), *self._times(attempts)]
-        said += [*self._ends(planned, job_id, attempts), *self._commands(planned, state, attempts)]
-        again = [*self._ledger(planned, job_id, attempts, state), *self._told(job_id), *self._anew(attempts)]
+        problems = [*self._numbers(attempts), *self._state(planned, state, attempts), *self._times(attempts)]
+        problems += [*self._ends(planned, job_id, attempts), *self._commands(planned, state, attempts)]
+        again = [*self._ledger(planned, job_id, attempts, state), *self._launches(job_id), *self._anew(attempts)]
         self.proof.repeated += bool(again)
-        for text in said + again:
+        for text in problems + again:
             self._wrong(f"{name} {job_id} ({planned['kind']}, {state}): {text}")
 
     def _only_tried(self, name: str) -> bool:
@@ -187,26 +187,26 @@ class Prover:
     # -- what its attempts say --------------------------------------------------------------------------------
 
     def _numbers(self, attempts: list[Attempt]) -> list[str]:
-        said = []
+        problems = []
         if [attempt.number for attempt in attempts] != list(range(1, len(attempts) + 1)):
-            said.append(f"its attempts are {[attempt.number for attempt in attempts]}")
+            problems.append(f"its attempts are {[attempt.number for attempt in attempts]}")
         opened = [attempt.number for attempt in attempts[:-1] if attempt.outcome is None]
-        return said + [f"attempt {number} has no outcome.json, and others follow" for number in opened]
+        return problems + [f"attempt {number} has no outcome.json, and others follow" for number in opened]
 
     def _state(self, planned: Record, state: str, attempts: list[Attempt]) -> list[str]:
         done = [attempt for attempt in attempts if attempt.kind == "done"]
         if state == "done":
             return self._result(planned, attempts, done)
-        said = [f"attempts {[attempt.number for attempt in done]} say done"] if done else []
+        problems = [f"attempts {[attempt.number for attempt in done]} say done"] if done else []
         last = attempts[-1] if attempts else None
         if state == "failed" and (last is None or last.kind != "failed"):
-            said.append(f"its last attempt says {last.kind if last else 'nothing'}")
+            problems.append(f"its last attempt says {last.kind if last else 'nothing'}")
         if state == "failed" and last:
             self.proof.errors[last.why] += 1
             self.proof.failed_lost += last.why == "lost"
         if state == "cancelled" and last and last.record and not last.outcome:
-            said.append("its last attempt began and has no outcome")
-        return said
+            problems.append("its last attempt began and has no outcome")
+        return problems
 
     def _result(self, planned: Record, attempts: list[Attempt], done: list[Attempt]) -> list[str]:
         if len(done) != 1:
@@ -214,41 +214,42 @@ class Prover:
             return [f"{len(done)} attempts say done: {[attempt.number for attempt in done]}"]
         if planned["text"] is None:
             return [f"it should have failed ({planned['ends']})"]
-        (attempt,), said = done, []
+        (attempt,), problems = done, []
         if attempt is not attempts[-1]:
-            said.append(f"attempt {attempt.number} is done, and {attempts[-1].number} follows")
+            problems.append(f"attempt {attempt.number} is done, and {attempts[-1].number} follows")
         mark = f"{attempt.path.parent.name}-{attempt.number}"
         wanted = planned["text"].replace("{mark}", mark).encode()
         places = [Path((attempt.record or {"output": {"path": "/"}})["output"]["path"])]
         if planned["elsewhere"]:
             if str(places[0]) != planned["elsewhere"]:
-                said.append(f"its result went to {places[0]}")
+                problems.append(f"its result went to {places[0]}")
             places.append(attempt.path / f"output{places[0].suffix}")
         for path in places:
-            there = path.read_bytes() if path.is_file() else None
-            if there != wanted:
-                said.append(f"{path} holds {there!r}, not {wanted!r}")
-        return said
+            content = path.read_bytes() if path.is_file() else None
+            if content != wanted:
+                problems.append(f"{path} holds {content!r}, not {wanted!r}")
+        return problems
 
     def _times(self, attempts: list[Attempt]) -> list[str]:
-        said = []
+        problems = []
         begun = [attempt for attempt in attempts if attempt.record]
         for attempt in begun:
             if attempt.ended < attempt.began:
-                said.append(f"attempt {attempt.number} ended before it began")
+                problems.append(f"attempt {attempt.number} ended before it began")
             limit, took = (attempt.record or {})["timeout"], attempt.ended - attempt.began
             if attempt.why == "timeout" and took < limit - 0.1:
-                said.append(f"attempt {attempt.number} timed out after {took:.2f} s of {limit}")
-        for one, two in itertools.pairwise(begun):
-            if two.began < one.ended:
-                said.append(f"attempt {two.number} began {one.ended - two.began:.3f} s before {one.number} had ended")
-        return said
+                problems.append(f"attempt {attempt.number} timed out after {took:.2f} s of {limit}")
+        for earlier, later in itertools.pairwise(begun):
+            if later.began < earlier.ended:
+                overlap = earlier.ended - later.began
+                problems.append(f"attempt {later.number} began {overlap:.3f} s before {earlier.number} had ended")
+        return problems
 
     # -- what explains it -------------------------------------------------------------------------------------
 
     def _ends(self, planned: Record, job_id: str, attempts: list[Attempt]) -> list[str]:
         """Every outcome follows from the job itself or from a blow that fell while the attempt ran."""
-        said, lost = [], 0
+        problems, lost = [], 0
         for attempt in attempts:
             self.proof.reasons[f"{attempt.kind} {attempt.why}".strip()] += attempt.kind in ("requeued", "retry")
             if attempt.kind in ("failed", "cancelled"):
@@ -256,9 +257,9 @@ class Prover:
             else:
                 lost_before, lost = lost, lost + (attempt.why == "lost")
             if not self._explained(planned, job_id, attempt, lost_before):
-                told = (attempt.outcome or {}).get("message", "")
-                said.append(f"nothing explains attempt {attempt.number}: {attempt.kind} {attempt.why} {told!r}")
-        return said
+                message = (attempt.outcome or {}).get("message", "")
+                problems.append(f"nothing explains attempt {attempt.number}: {attempt.kind} {attempt.why} {message!r}")
+        return problems
 
     def _explained(self, planned: Record, job_id: str, attempt: Attempt, lost_before: int) -> bool:
         if attempt.outcome is None:
@@ -301,86 +302,86 @@ class Prover:
         """What `muxq cancel` said came true, unless a retry was asked for in the same moment or later."""
         mine = [entry for entry in self.journal if entry.get("job") == planned["name"]]
         retries = [entry["at"] for entry in mine if entry["what"] == "retry"]
-        said = []
+        problems = []
         for entry in (entry for entry in mine if entry["what"] == "cancelled" and entry["code"] == 0):
             word = entry["said"].split(" ", 1)[-1].strip()
             if any(at >= entry["since"] for at in retries):
                 continue
             if word not in ("cancelled", "being cancelled", "done", "failed"):
-                said.append(f"cancel ended well and said {word!r}")
+                problems.append(f"cancel ended well and said {word!r}")
             if word == "cancelled" and state != "cancelled":
-                said.append(f"cancel said {word!r}")
+                problems.append(f"cancel said {word!r}")
             late = [a.number for a in attempts if a.record and a.ended > entry["at"] + OBEYED and a.kind != "cancelled"]
             if word == "being cancelled" and late:
-                said.append(f"cancel said {word!r}, and attempts {late} went on for more than {OBEYED:g} s")
-        return said
+                problems.append(f"cancel said {word!r}, and attempts {late} went on for more than {OBEYED:g} s")
+        return problems
 
     # -- what the jobs themselves noted -----------------------------------------------------------------------
 
     def _ledger(self, planned: Record, job_id: str, attempts: list[Attempt], state: str) -> list[str]:
         """A second bill: a start beside another attempt that runs, after one that is done, or twice in one attempt."""
-        said, noted = [], lines(Path(planned["ledger"]))
+        problems, noted = [], lines(Path(planned["ledger"]))
         starts = [entry for entry in noted if entry["event"] == "start"]
         numbers = [int(entry["mark"].rpartition("-")[2]) for entry in starts]
         if any(entry["mark"].rpartition("-")[0] != job_id for entry in noted):
-            said.append("its ledger names another job")
+            problems.append("its ledger names another job")
         if numbers != sorted(set(numbers)):
-            said.append(f"its attempts began in the order {numbers}")
+            problems.append(f"its attempts began in the order {numbers}")
         for entry in starts:
             if entry["alive"]:
-                said.append(f"{entry['mark']} began while another attempt ran: {entry['alive']}")
+                problems.append(f"{entry['mark']} began while another attempt ran: {entry['alive']}")
             if entry["done"]:
-                said.append(f"{entry['mark']} began after the job was done")
+                problems.append(f"{entry['mark']} began after the job was done")
         unknown = sorted(set(numbers) - {attempt.number for attempt in attempts if attempt.record})
         if unknown:
-            said.append(f"attempts {unknown} ran and left no attempt.json")
+            problems.append(f"attempts {unknown} ran and left no attempt.json")
         if state == "done" and planned["kind"] != "client":
             ended = [int(entry["mark"].rpartition("-")[2]) for entry in noted if entry["event"] == "end"]
             done = [attempt.number for attempt in attempts if attempt.kind == "done"]
             if numbers[-1:] != done[:1] or ended[-1:] != done[:1]:
-                said.append(f"attempt {done} is done; begun are {numbers}, and {ended} came to their end")
-        return said
+                problems.append(f"attempt {done} is done; begun are {numbers}, and {ended} came to their end")
+        return problems
 
     def _anew(self, attempts: list[Attempt]) -> list[str]:
         """A second bill too: a new conversation, where an earlier one could have been gone on with."""
-        said, talked = [], None
+        problems, talked = [], None
         for attempt in attempts:
             record, outcome = attempt.record or {}, attempt.outcome or {}
             if talked and record and record.get("resumes") is None:
-                said.append(f"attempt {attempt.number} began anew, and the conversation of {talked} is there")
+                problems.append(f"attempt {attempt.number} began anew, and the conversation of {talked} is there")
             if attempt.why == "not-resumed":
                 talked = None
             elif record.get("agent") not in CANNOT and Path(outcome.get("transcript") or "/").is_file():
                 talked = attempt.number
-        return said
+        return problems
 
     @cached_property
     def events(self) -> list[Record]:
         return lines(self.home / "events.jsonl")
 
-    def _told(self, job_id: str) -> list[str]:
+    def _launches(self, job_id: str) -> list[str]:
         """The home's own events: a kill may swallow one, nothing may make two."""
         mine = [entry for entry in self.events if entry["data"].get("job") == job_id]
         launches = Counter(e["data"]["attempt"] for e in mine if e["event"] == "attempt.launched")
-        said = [f"attempt {number} was launched {count} times" for number, count in launches.items() if count > 1]
+        problems = [f"attempt {number} was launched {count} times" for number, count in launches.items() if count > 1]
         done = sum(entry["event"] == "job.done" for entry in mine)
-        return said + ([f"{done} events say that it is done"] if done > 1 else [])
+        return problems + ([f"{done} events say that it is done"] if done > 1 else [])
 
     # -- what must be refused, and what must be gone ----------------------------------------------------------
 
     def _rejected(self) -> None:
         wanted = {planned["name"]: planned["kind"] for planned in self.plan["bad"]}
         # Of two that refuse a drop at once, the one that moves it may have taken the second name.
-        there = {SECOND.sub("", path.name): path for path in (self.home / "rejected").iterdir()}
+        rejected = {SECOND.sub("", path.name): path for path in (self.home / "rejected").iterdir()}
         for name, kind in wanted.items():
-            path = there.pop(name, None)
+            path = rejected.pop(name, None)
             if path is None:
                 self._wrong(f"rejected/ lacks {name} ({kind})")
             elif BAD[kind] is not None and path.read_bytes() != BAD[kind]:
                 self._wrong(f"rejected/{name} is not what was dropped")
-            if there.pop(f"{name}.error.txt", None) is None:
+            if rejected.pop(f"{name}.error.txt", None) is None:
                 self._wrong(f"rejected/ lacks {name}.error.txt ({kind})")
-        for name in there:
+        for name in rejected:
             self._wrong(f"rejected/{name} should not be there")
 
     def _home(self) -> None:
@@ -397,43 +398,43 @@ class Prover:
             self.proof.notes.append(f"{scratch} files left in tmp/ by killed processes")
 
     def _left_over(self) -> None:
-        found = [*self._processes(), *self._locks()]
-        found += [f"requests/{path.name}" for path in (self.home / "requests").iterdir()]
-        self.proof.left = len(found)
-        for text in found:
+        left = [*self._processes(), *self._locks()]
+        left += [f"requests/{path.name}" for path in (self.home / "requests").iterdir()]
+        self.proof.left = len(left)
+        for text in left:
             self._wrong(f"left over: {text}")
 
     def _processes(self) -> list[str]:
         """Agents, their children, tmux servers and workers: whatever names this home in its environment or words."""
-        found = []
+        processes = []
         for process in psutil.process_iter():
             try:
                 words, env = process.cmdline(), process.environ()
                 ours = any(str(self.home) in text for text in (*words, *env.values()))
                 if ours and process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE:
                     mark = env.get("MUXQ_ATTEMPT", "")
-                    found.append(f"process {process.pid} {mark} {' '.join(words)[:150]}")
+                    processes.append(f"process {process.pid} {mark} {' '.join(words)[:150]}")
             except (psutil.Error, OSError):
                 continue
-        return found
+        return processes
 
     def _locks(self) -> list[str]:
-        found = []
+        locks = []
         for path in (self.home / "locks").iterdir():
             with path.open("rb+") as file:
                 try:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
-                    found.append(f"locks/{path.name} is held")
-        return found
+                    locks.append(f"locks/{path.name} is held")
+        return locks
 
 
 def read(path: Path) -> Record | None:
     try:
-        found: Record = json.loads(path.read_bytes())
+        record: Record = json.loads(path.read_bytes())
     except FileNotFoundError:
         return None
-    return found
+    return record
 
 
 def prove(root: Path) -> Proof:

@@ -51,13 +51,13 @@ def test_a_short_campaign_loses_and_repeats_nothing(size: Size) -> None:
 
 
 def test_a_seed_always_gives_the_same_schedule(tmp_path: Path) -> None:
-    one, two, other = (schedule(tmp_path, Size(seed, jobs=50, seconds=60, kills=40)) for seed in (7, 7, 8))
-    assert (one == two, one == other) == (True, False)
+    first, second, other = (schedule(tmp_path, Size(seed, jobs=50, seconds=60, kills=40)) for seed in (7, 7, 8))
+    assert (first == second, first == other) == (True, False)
 
 
 def test_every_kind_of_job_is_in_a_campaign_that_has_room_for_it(tmp_path: Path) -> None:
-    made = schedule(tmp_path, Size(1, jobs=len(KINDS), seconds=1, kills=0))
-    assert {planned.kind for planned in made.jobs} == set(KINDS)
+    plan = schedule(tmp_path, Size(1, jobs=len(KINDS), seconds=1, kills=0))
+    assert {planned.kind for planned in plan.jobs} == set(KINDS)
 
 
 # ---- homes made by hand
@@ -74,8 +74,8 @@ class Site:
         self.jobs = [self.planned("j0", "sleepy", ["done"], "42 {mark}\n")]
         self.jobs += [self.planned("j1", "exits", ["agent-exited"], None), self.planned("j2", "quick", ["done"], "x")]
         bad = Planned("bad.json", 0, "drop", "list", {}, [], None)
-        made = asdict(Schedule(1, 1.0, self.jobs, [bad]))
-        (root / "plan.json").write_text(json.dumps(made))
+        plan = asdict(Schedule(1, 1.0, self.jobs, [bad]))
+        (root / "plan.json").write_text(json.dumps(plan))
         self.file("done", "j0")
         self.attempt("j0", 1, 0, 1, outcome="requeued", reason="lost", message="")
         self.attempt("j0", 2, 2, 3, outcome="done")
@@ -403,8 +403,8 @@ WRONG: dict[Callable[[Site], None], str] = {
 @pytest.mark.parametrize("break_it", WRONG, ids=lambda act: act.__name__)
 def test_a_violation_is_found(site: Site, break_it: Callable[[Site], None]) -> None:
     break_it(site)
-    found = prove(site.root).violations
-    assert [text for text in found if WRONG[break_it] in text], found
+    violations = prove(site.root).violations
+    assert [text for text in violations if WRONG[break_it] in text], violations
 
 
 def test_lost_and_repeated_jobs_are_counted(site: Site) -> None:
@@ -424,11 +424,11 @@ def test_a_process_that_is_left_over_is_found(site: Site) -> None:
     env = {"MUXQ_ATTEMPT": mark, "MUXQ_RUN_DIR": str(site.run("j0", 2))}
     left = subprocess.Popen([sys.executable, "-c", "input()"], env=env, stdin=subprocess.PIPE)
     try:
-        found = prove(site.root)
+        proof = prove(site.root)
     finally:
         left.communicate(b"\n")
-    assert (len(found.violations), counts(found)) == (1, (0, 0, 1))
-    assert f"left over: process {left.pid} {mark}" in found.violations[0]
+    assert (len(proof.violations), counts(proof)) == (1, (0, 0, 1))
+    assert f"left over: process {left.pid} {mark}" in proof.violations[0]
 
 
 def test_a_lock_that_is_held_is_found(site: Site) -> None:
@@ -439,10 +439,10 @@ def test_a_lock_that_is_held_is_found(site: Site) -> None:
     assert holder.stdout
     holder.stdout.readline()
     try:
-        found = prove(site.root).violations
+        violations = prove(site.root).violations
     finally:
         holder.communicate(b"\n")
-    assert f"left over: locks/{lock.name} is held" in found
+    assert f"left over: locks/{lock.name} is held" in violations
 
 
 def test_a_job_that_was_lost_four_times_may_fail_and_is_counted(site: Site) -> None:
@@ -457,5 +457,5 @@ def test_a_job_that_was_lost_four_times_may_fail_and_is_counted(site: Site) -> N
 def test_a_job_whose_add_was_killed_may_be_missing(site: Site) -> None:
     lose(site)
     site.blow("added", 0, job="j0", code=-9)
-    found = prove(site.root).violations
-    assert not any("no folder" in text for text in found)
+    violations = prove(site.root).violations
+    assert not any("no folder" in text for text in violations)

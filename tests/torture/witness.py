@@ -16,7 +16,7 @@ import time
 def others(mark: str) -> list[str]:
     """Processes of another attempt of the same job: "PID MARK COMMAND". [] where there is no /proc."""
     job = mark.rpartition("-")[0]
-    found = []
+    pids = []
     for pid in filter(str.isdecimal, os.listdir("/proc") if os.path.isdir("/proc") else []):
         with contextlib.suppress(OSError):
             with open(f"/proc/{pid}/environ", "rb") as file:
@@ -24,8 +24,8 @@ def others(mark: str) -> list[str]:
             theirs = next((word.partition("=")[2] for word in words if word.startswith("MUXQ_ATTEMPT=")), "")
             if theirs != mark and theirs.rpartition("-")[0] == job:
                 with open(f"/proc/{pid}/cmdline", "rb") as file:
-                    found.append(f"{pid} {theirs} {file.read().replace(bytes(1), b' ').decode('utf-8', 'replace')}")
-    return found
+                    pids.append(f"{pid} {theirs} {file.read().replace(bytes(1), b' ').decode('utf-8', 'replace')}")
+    return pids
 
 
 def note(ledger: str, event: str) -> None:
