@@ -21,8 +21,8 @@ from runner.home import layout
 from runner.home.records import Contract
 
 HOOK = [sys.executable, "-I", "-S", str(layout.shipped("sessions") / "hook.py")]
-Told = subprocess.CompletedProcess[bytes]
-Tell = Callable[..., Told]
+Hooked = subprocess.CompletedProcess[bytes]
+Tell = Callable[..., Hooked]
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def run(tmp_path: Path) -> Path:
 def tell(run: Path) -> Tell:
     """`tell(event, data)`: run the hook; `data` is bytes, or becomes JSON."""
 
-    def do(name: str, data: Any = None, folder: Path = run) -> Told:
+    def do(name: str, data: Any = None, folder: Path = run) -> Hooked:
         given = data if isinstance(data, bytes) else json.dumps(data or {}).encode()
         argv = [*HOOK, name, str(folder), str(layout.PACKAGE.parent)]
         return subprocess.run(argv, input=given, capture_output=True, check=False, timeout=30, env={})
@@ -48,11 +48,11 @@ def tell(run: Path) -> Tell:
 def attempt(run: Path) -> Callable[..., Path]:
     """Say what the attempt's output must be; returns its path."""
 
-    def write(repairs: int = 2, old: bytes | None = None, **said: Any) -> Path:
+    def write(repairs: int = 2, old: bytes | None = None, **keys: Any) -> Path:
         output = run / "output.md"
         if old is not None:
             output.write_bytes(old)
-        contract = Contract(str(output), before=identity(output), **said)
+        contract = Contract(str(output), before=identity(output), **keys)
         (run / "events.jsonl").touch()
         (run / "attempt.json").write_text(json.dumps({"repairs": repairs, "output": asdict(contract)}))
         return output
@@ -68,20 +68,20 @@ def lines(run: Path) -> list[bytes]:
     return (run / "events.jsonl").read_bytes().splitlines()
 
 
-def order(told: Told) -> str:
+def order(hooked: Hooked) -> str:
     """What the hook tells the agent to do; "" for nothing."""
-    if not told.stdout:
+    if not hooked.stdout:
         return ""
-    said = json.loads(told.stdout)
-    assert set(said) == {"decision", "reason"}
-    assert said["decision"] == "block"
-    return said["reason"]
+    answer = json.loads(hooked.stdout)
+    assert set(answer) == {"decision", "reason"}
+    assert answer["decision"] == "block"
+    return answer["reason"]
 
 
 def test_an_event_becomes_one_line_with_version_time_name_and_data(tell: Tell, run: Path) -> None:
-    told = tell("tool-started", {"tool_name": "Bash", "tool_input": {"command": "é\nb"}})
+    hooked = tell("tool-started", {"tool_name": "Bash", "tool_input": {"command": "é\nb"}})
     (line,) = [json.loads(line) for line in lines(run)]
-    assert (told.returncode, told.stdout, told.stderr) == (0, b"", b"")
+    assert (hooked.returncode, hooked.stdout, hooked.stderr) == (0, b"", b"")
     assert line == {
         "version": 1,
         "at": line["at"],
@@ -176,7 +176,7 @@ def test_a_turn_that_ends_with_the_old_output_goes_on(tell: Tell, attempt: Calla
 
 
 @pytest.mark.parametrize(
-    ("data", "said", "words"),
+    ("data", "keys", "words"),
     [
         (b"", {}, "has 0 bytes, fewer than the 1 asked for"),
         (b"{", {"format": "json"}, "is not JSON"),
@@ -184,9 +184,9 @@ def test_a_turn_that_ends_with_the_old_output_goes_on(tell: Tell, attempt: Calla
     ],
 )
 def test_a_turn_that_ends_with_a_bad_output_goes_on(
-    tell: Tell, attempt: Callable[..., Path], data: bytes, said: dict[str, Any], words: str
+    tell: Tell, attempt: Callable[..., Path], data: bytes, keys: dict[str, Any], words: str
 ) -> None:
-    attempt(**said).write_bytes(data)
+    attempt(**keys).write_bytes(data)
     assert words in order(tell("turn-over"))
 
 
@@ -244,8 +244,8 @@ def test_only_the_end_of_a_turn_sends_back(tell: Tell, attempt: Callable[..., Pa
 def test_without_a_readable_attempt_the_turn_is_over(tell: Tell, run: Path, record: str | None) -> None:
     if record is not None:
         (run / "attempt.json").write_text(record)
-    told = tell("turn-over")
-    assert (told.returncode, told.stdout, [name for name, _ in events(run)]) == (0, b"", ["turn-over"])
+    hooked = tell("turn-over")
+    assert (hooked.returncode, hooked.stdout, [name for name, _ in events(run)]) == (0, b"", ["turn-over"])
 
 
 def test_an_agent_is_never_failed_because_its_run_folder_has_gone(tell: Tell, tmp_path: Path) -> None:
@@ -256,8 +256,8 @@ def test_an_agent_is_never_failed_because_its_run_folder_has_gone(tell: Tell, tm
 
 
 def test_the_status_line_names_the_attempt_and_keeps_what_it_was_told(tell: Tell, run: Path) -> None:
-    told = tell("status", {"cost": {"total_cost_usd": 0.5}})
-    assert (told.returncode, told.stdout) == (0, b"muxq 1kq2vd6w8s3f5h-2\n")
+    hooked = tell("status", {"cost": {"total_cost_usd": 0.5}})
+    assert (hooked.returncode, hooked.stdout) == (0, b"muxq 1kq2vd6w8s3f5h-2\n")
     assert json.loads((run / "status.json").read_text()) == {"cost": {"total_cost_usd": 0.5}}
     assert [item.name for item in run.iterdir()] == ["status.json"]
     assert (run / "status.json").stat().st_mode & 0o777 == 0o600
@@ -311,9 +311,9 @@ def answers(run: Path) -> list[tuple[str, str, str | None]]:
 
 def decided(process: Asking) -> dict[str, Any]:
     """What the hook has the agent do; {} for nothing."""
-    said, _ = process.communicate(timeout=30)
+    printed, _ = process.communicate(timeout=30)
     assert process.returncode == 0
-    return json.loads(said)["hookSpecificOutput"]["decision"] if said else {}
+    return json.loads(printed)["hookSpecificOutput"]["decision"] if printed else {}
 
 
 def test_a_request_waits_for_the_answer_in_the_run_folder(ask: Callable[..., Asking], run: Path) -> None:
@@ -327,11 +327,11 @@ def test_a_request_waits_for_the_answer_in_the_run_folder(ask: Callable[..., Ask
 
 def test_each_of_several_requests_has_its_own_answer(ask: Callable[..., Asking], run: Path) -> None:
     first, second = ask(), ask(MAKE | {"tool_input": {"command": "ls"}})
-    one, two = asked(run)
-    permission.put(run, two, Decision("allow"), tmp=run.parent)
+    older, younger = asked(run)
+    permission.put(run, younger, Decision("allow"), tmp=run.parent)
     assert decided(second) == {"behavior": "allow"}
     assert first.poll() is None
-    permission.put(run, one, Decision("deny", message="x"), tmp=run.parent)
+    permission.put(run, older, Decision("deny", message="x"), tmp=run.parent)
     assert decided(first)["behavior"] == "deny"
 
 
@@ -449,8 +449,8 @@ def test_a_request_of_an_attempt_without_limits_is_told_and_not_waited_for(
 ) -> None:
     if record is not None:
         (run / "attempt.json").write_text(record)
-    told = tell("permission-asked", MAKE)
-    assert (told.returncode, told.stdout, events(run)) == (0, b"", [("permission-asked", MAKE)])
+    hooked = tell("permission-asked", MAKE)
+    assert (hooked.returncode, hooked.stdout, events(run)) == (0, b"", [("permission-asked", MAKE)])
 
 
 # --- a contract with a schema or a check
@@ -460,8 +460,8 @@ def test_a_request_of_an_attempt_without_limits_is_told_and_not_waited_for(
 def checked(attempt: Callable[..., Path], run: Path) -> Callable[..., Path]:
     """As `attempt`, with a workdir for the check; the output is written."""
 
-    def write(repairs: int = 2, data: str = "{}", **said: Any) -> Path:
-        output = attempt(repairs, **said)
+    def write(repairs: int = 2, data: str = "{}", **keys: Any) -> Path:
+        output = attempt(repairs, **keys)
         record = json.loads((run / "attempt.json").read_text())
         (run / "attempt.json").write_text(json.dumps(record | {"workdir": str(run)}))
         output.write_text(data)

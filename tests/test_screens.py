@@ -52,8 +52,8 @@ def dialogs() -> list[Path]:
 
 @each(RECORDED)
 def test_a_dialog_is_found_where_one_stands_and_nowhere_else(path: Path) -> None:
-    found = screen.find(path.read_text("utf-8"), CLAUDE.dialogs)
-    assert (found and found.name) == DIALOGS.get(path.stem, (None,))[0]
+    dialog = screen.find(path.read_text("utf-8"), CLAUDE.dialogs)
+    assert (dialog and dialog.name) == DIALOGS.get(path.stem, (None,))[0]
 
 
 @each(dialogs())

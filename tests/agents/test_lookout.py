@@ -52,14 +52,14 @@ class Scene:
             replace(CLAUDE, start_timeout=math.inf),
             permissions="edits",
             launched=time.monotonic() - 60,
-            alert=lambda found: self.alerts.append(found.kind),
+            alert=lambda request: self.alerts.append(request.kind),
         )
 
     def look(self, now: Progress, *, driving: bool) -> float:
         return asyncio.run(self.lookout.look(now, driving=driving))
 
-    def told(self) -> list[str]:
-        return [found.name for found in events.read(self.run.events)]
+    def events(self) -> list[str]:
+        return [event.name for event in events.read(self.run.events)]
 
 
 def test_a_dialog_is_left_to_whoever_drives(home: Home) -> None:
@@ -72,14 +72,14 @@ def test_a_dialog_is_left_to_whoever_drives(home: Home) -> None:
 def test_a_request_is_told_and_its_end_is_seen_whoever_drives(home: Home, driving: bool) -> None:
     scene = Scene(home, "✽ Spelunking…\n❯ \n")
     scene.look(Progress(True, Turn.BUSY, waiting=(ASKED,)), driving=driving)
-    assert (scene.alerts, scene.told()) == (["permission"], ["alerted", "permission-answered"])
+    assert (scene.alerts, scene.events()) == (["permission"], ["alerted", "permission-answered"])
     assert fold(Progress(waiting=(ASKED,)), events.read(scene.run.events), claude).attention is None
 
 
 def test_a_request_waits_while_its_question_stands_there(home: Home) -> None:
     scene = Scene(home, "✽ Spelunking…\n Do you want to proceed?\n ❯ 1. Yes\n   2. No\n")
     scene.look(Progress(True, Turn.BUSY, waiting=(ASKED,)), driving=True)
-    assert scene.told() == ["alerted"]
+    assert scene.events() == ["alerted"]
 
 
 def test_an_interruption_is_told_once_the_person_no_longer_drives(home: Home) -> None:

@@ -25,9 +25,9 @@ def run(home: Home) -> AttemptFolder:
 
 
 def me() -> Proc:
-    found = process.find(os.getpid())
-    assert found
-    return found
+    program = process.find(os.getpid())
+    assert program
+    return program
 
 
 def test_muxq_drives_where_nothing_is_said(run: AttemptFolder) -> None:
@@ -59,8 +59,8 @@ def test_a_mode_lasts_no_longer_than_the_program_that_put_it_there(home: Home, r
     mode.put(home, run, Mode.PAUSED)
     mode.put(home, run, Mode.MANUAL, me())
     assert (mode.current(run).mode, mode.current(run).holder) == (Mode.MANUAL, me())
-    said = json.loads(run.mode.read_text())
-    run.mode.write_text(json.dumps({**said, "holder": {"pid": NOBODY.pid, "started": NOBODY.started}}))
+    record = json.loads(run.mode.read_text())
+    run.mode.write_text(json.dumps({**record, "holder": {"pid": NOBODY.pid, "started": NOBODY.started}}))
     assert (mode.load(run).mode, mode.current(run)) == (Mode.MANUAL, Driver(Mode.PAUSED))
 
 
@@ -74,6 +74,6 @@ def test_what_was_before_a_take_over_comes_back(home: Home, run: AttemptFolder) 
 
 def test_a_mode_of_an_earlier_boot_is_dated_by_the_wall_clock(home: Home, run: AttemptFolder) -> None:
     before = mode.put(home, run, Mode.MANUAL)
-    said = json.loads(run.mode.read_text())
-    run.mode.write_text(json.dumps({**said, "boot": "another", "monotonic": -1e9}))
+    record = json.loads(run.mode.read_text())
+    run.mode.write_text(json.dumps({**record, "boot": "another", "monotonic": -1e9}))
     assert mode.load(run).since == pytest.approx(before.since, abs=5)

@@ -185,7 +185,7 @@ def test_a_file_that_cannot_be_run_is_no_binary(program: Path) -> None:
 
 
 def test_only_what_is_named_passes_into_the_agents_environment() -> None:
-    made = Profile("p", ("x",), env={"OWN": "1"}, env_pass=("AGENT_*",), env_drop=("AGENT_SECRET",))
+    chosen = Profile("p", ("x",), env={"OWN": "1"}, env_pass=("AGENT_*",), env_drop=("AGENT_SECRET",))
     env = {
         "HOME": "/h",
         "LC_ALL": "C",
@@ -195,7 +195,7 @@ def test_only_what_is_named_passes_into_the_agents_environment() -> None:
         "MUXQ_HOME": "/q",
         "TMUX": "t",
     }
-    assert made.environment(env) == {"HOME": "/h", "LC_ALL": "C", "AGENT_A": "a", "OWN": "1"}
+    assert chosen.environment(env) == {"HOME": "/h", "LC_ALL": "C", "AGENT_A": "a", "OWN": "1"}
 
 
 def test_the_profile_has_the_last_word_on_the_environment() -> None:

@@ -17,13 +17,13 @@ DOING = "Bash: make test"
 IDLE = "somebody has interrupted the turn; the agent waits for its next message"
 
 
-def told(*names: str | tuple[str, dict[str, Any]]) -> Progress:
+def after(*names: str | tuple[str, dict[str, Any]]) -> Progress:
     pairs = [(name, {}) if isinstance(name, str) else name for name in names]
     return fold(Progress(), [Event("t", name, data) for name, data in pairs], claude)
 
 
 def test_nothing_told_is_nothing_known() -> None:
-    assert told() == Progress()
+    assert after() == Progress()
 
 
 @pytest.mark.parametrize(
@@ -101,28 +101,28 @@ def test_nothing_told_is_nothing_known() -> None:
     ],
 )  # fmt: skip
 def test_events_add_up(events: list[str | tuple[str, dict[str, Any]]], known: Progress) -> None:
-    assert told(*events) == known
+    assert after(*events) == known
 
 
 def test_a_message_in_the_middle_of_a_turn_keeps_it_from_being_over_at_its_end() -> None:
     """As the client tells it: accepted under the name of the turn that goes on, then perhaps a turn of another name."""
     first, second = {"prompt_id": "1"}, {"prompt_id": "2"}
     queued = [("prompt-accepted", first), ("prompt-accepted", first), ("turn-over", first)]
-    assert told(*queued).turn is Turn.BUSY
-    assert told(*queued, ("turn-over", second)).turn is Turn.OVER
-    assert told(*queued, "seen-idle").turn is Turn.OVER
-    assert told(*queued, ("turn-over", second), ("prompt-accepted", {"prompt_id": "3"}), "seen-idle").turn is (
+    assert after(*queued).turn is Turn.BUSY
+    assert after(*queued, ("turn-over", second)).turn is Turn.OVER
+    assert after(*queued, "seen-idle").turn is Turn.OVER
+    assert after(*queued, ("turn-over", second), ("prompt-accepted", {"prompt_id": "3"}), "seen-idle").turn is (
         Turn.INTERRUPTED
     )
 
 
 def test_a_prompt_that_is_told_after_the_end_of_its_turn_begins_none() -> None:
     name = {"prompt_id": "1"}
-    assert told(("prompt-accepted", name), ("turn-over", name), ("prompt-accepted", name)).turn is Turn.OVER
+    assert after(("prompt-accepted", name), ("turn-over", name), ("prompt-accepted", name)).turn is Turn.OVER
 
 
 def test_a_session_that_starts_again_keeps_its_transcript() -> None:
-    assert told(("started", {"transcript_path": "/t"}), "started").transcript == "/t"
+    assert after(("started", {"transcript_path": "/t"}), "started").transcript == "/t"
 
 
 def test_events_may_come_in_several_portions() -> None:
@@ -134,4 +134,4 @@ def test_events_may_come_in_several_portions() -> None:
     "data", [{"background_tasks": 5}, {"background_tasks": None}, {"background_tasks": "two"}, {"background_tasks": {}}]
 )
 def test_background_tasks_of_a_strange_kind_count_as_none(data: dict[str, Any]) -> None:
-    assert told(("turn-over", data)).background == 0
+    assert after(("turn-over", data)).background == 0

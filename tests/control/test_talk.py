@@ -19,10 +19,10 @@ CLAUDE, SHELL = profile.load("claude", SESSIONS), profile.load("shell", SESSIONS
 
 
 def why(
-    text: str = "hello", hands: Driver | None = None, now: Progress | None = None, agent: Any = CLAUDE, **flags: bool
+    text: str = "hello", driver: Driver | None = None, now: Progress | None = None, agent: Any = CLAUDE, **flags: bool
 ) -> str:
-    said = {"raw": False, "force": False, **flags}
-    return refusal("JOB", text, agent, hands or Driver(), now or Progress(turn=Turn.OVER), **said)
+    options = {"raw": False, "force": False, **flags}
+    return refusal("JOB", text, agent, driver or Driver(), now or Progress(turn=Turn.OVER), **options)
 
 
 @pytest.mark.parametrize("turn", Turn)
@@ -47,12 +47,12 @@ def test_a_command_of_the_agents_own_program_is_sent_only_when_told_so(text: str
 
 @pytest.mark.parametrize("mode", [Mode.MANUAL, Mode.PAUSED])
 def test_a_person_who_drives_is_not_talked_over(mode: Mode) -> None:
-    assert why(hands=Driver(mode)) == f"the mode of job JOB is {mode}; first: muxq mode JOB driving (or use --force)"
-    assert why(hands=Driver(mode), force=True) == ""
+    assert why(driver=Driver(mode)) == f"the mode of job JOB is {mode}; first: muxq mode JOB driving (or use --force)"
+    assert why(driver=Driver(mode), force=True) == ""
 
 
 def test_who_has_taken_over_is_named() -> None:
-    assert "somebody has taken over the session of job JOB (process 7)" in why(hands=Driver(holder=Proc(7, 1.0)))
+    assert "somebody has taken over the session of job JOB (process 7)" in why(driver=Driver(holder=Proc(7, 1.0)))
 
 
 @pytest.mark.parametrize(

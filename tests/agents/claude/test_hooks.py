@@ -18,30 +18,30 @@ QUESTIONS = {
 }
 
 
-def said(data: dict[str, Any], decision: Decision) -> dict[str, Any]:
-    told = reply(data, decision)["hookSpecificOutput"]
-    assert told["hookEventName"] == "PermissionRequest"
-    found: dict[str, Any] = told["decision"]
-    return found
+def answered(data: dict[str, Any], decision: Decision) -> dict[str, Any]:
+    output = reply(data, decision)["hookSpecificOutput"]
+    assert output["hookEventName"] == "PermissionRequest"
+    answer: dict[str, Any] = output["decision"]
+    return answer
 
 
 def test_an_approval_says_allow_and_no_more() -> None:
-    assert said({"permission_suggestions": [RULE]}, Decision("allow")) == {"behavior": "allow"}
+    assert answered({"permission_suggestions": [RULE]}, Decision("allow")) == {"behavior": "allow"}
 
 
 def test_what_is_always_allowed_is_so_for_the_session_and_not_for_the_folder() -> None:
-    told = said({"permission_suggestions": [RULE]}, Decision("allow", always=True))
-    assert told == {"behavior": "allow", "updatedPermissions": [RULE | {"destination": "session"}]}
+    decided = answered({"permission_suggestions": [RULE]}, Decision("allow", always=True))
+    assert decided == {"behavior": "allow", "updatedPermissions": [RULE | {"destination": "session"}]}
 
 
 @pytest.mark.parametrize("strange", [None, "x", [], ["x"], {"a": 1}])
 def test_suggestions_that_are_none_are_left_out(strange: Any) -> None:
-    assert said({"permission_suggestions": strange}, Decision("allow", always=True)) == {"behavior": "allow"}
+    assert answered({"permission_suggestions": strange}, Decision("allow", always=True)) == {"behavior": "allow"}
 
 
-@pytest.mark.parametrize(("message", "told"), [("", REFUSED), ("no net", "no net")])
-def test_a_refusal_tells_why(message: str, told: str) -> None:
-    assert said({}, Decision("deny", message=message)) == {"behavior": "deny", "message": told}
+@pytest.mark.parametrize(("message", "words"), [("", REFUSED), ("no net", "no net")])
+def test_a_refusal_tells_why(message: str, words: str) -> None:
+    assert answered({}, Decision("deny", message=message)) == {"behavior": "deny", "message": words}
 
 
 @pytest.mark.parametrize(
@@ -49,8 +49,8 @@ def test_a_refusal_tells_why(message: str, told: str) -> None:
     [("Blue", "Blue"), ("bl", "Blue"), ("red", "Red"), ("redd", "Reddish"), ("R", "Red"), ("green", "green"), ("", "")],
 )
 def test_an_answer_is_an_option_or_free_words(text: str, answer: str) -> None:
-    told = said({"tool_input": QUESTIONS}, Decision("answer", texts=(text, "since")))
-    assert told == {
+    decided = answered({"tool_input": QUESTIONS}, Decision("answer", texts=(text, "since")))
+    assert decided == {
         "behavior": "allow",
         "updatedInput": {**QUESTIONS, "answers": {"Which?": answer, "Why?": "since"}},
     }

@@ -18,7 +18,7 @@ def line(kind: str, content: Any, **keys: Any) -> str:
 
 def read(tmp_path: Path, *lines: str) -> list[tuple[str, str]]:
     (tmp_path / "x.jsonl").write_text("\n".join(lines))
-    return [(said.who, said.text) for said in read_conversation(tmp_path / "x.jsonl")]
+    return [(message.who, message.text) for message in read_conversation(tmp_path / "x.jsonl")]
 
 
 def test_who_said_what_is_read_with_the_tools(tmp_path: Path) -> None:

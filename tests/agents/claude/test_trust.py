@@ -31,9 +31,9 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def work(tmp_path: Path) -> Path:
-    made = tmp_path / "real" / "work"
-    made.mkdir(parents=True)
-    return made
+    folder = tmp_path / "real" / "work"
+    folder.mkdir(parents=True)
+    return folder
 
 
 @pytest.fixture
