@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from runner.home.hold import Hold
 from runner.jobs.state import State
@@ -38,26 +39,28 @@ class Situation:
     """Another worker runs a job that jobs here wait for."""
 
 
-def idle(now: Situation) -> bool:
-    """Whether a draining worker has nothing in hand, so that it matters what may still come."""
-    at_work = now.running or now.crowded or now.dropping
-    return now.drain and not (now.stopping or now.closed or at_work)
+class Course(StrEnum):
+    """How a worker goes on."""
+
+    END = "end"
+    LOOK = "look"
+    """At once by a slow look: perhaps there was no event of a drop, or a worker has died."""
+    GO_ON = "go-on"
 
 
-def unsure(now: Situation) -> bool:
-    """Whether only a slow look can tell: perhaps there was no event of a drop, or a worker has died."""
-    return idle(now) and not now.startable and not now.looked
-
-
-def may_end(now: Situation) -> bool:
-    """Whether the worker may end: it was told to, its window has closed, or nothing is left that can be done now."""
+def course(now: Situation) -> Course:
+    """END when the worker was told to, its window has closed, or nothing is left that can be done now."""
     if now.stopping:
-        return not (now.finishes and now.running)
+        return Course.GO_ON if now.finishes and now.running else Course.END
     if now.closed:
-        return not now.running
-    if not idle(now):
-        return False
-    return now.hold is not None if now.startable else now.looked and not now.elsewhere
+        return Course.GO_ON if now.running else Course.END
+    if not now.drain or now.running or now.crowded or now.dropping:
+        return Course.GO_ON
+    if now.startable:
+        return Course.END if now.hold else Course.GO_ON
+    if not now.looked:
+        return Course.LOOK
+    return Course.GO_ON if now.elsewhere else Course.END
 
 
 @dataclass(slots=True)

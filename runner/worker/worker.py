@@ -26,10 +26,9 @@ from runner.notify import notices, sender
 from runner.system import files
 from runner.system.watch import OnChange, Watcher
 from runner.tmux.terminal import Terminal
-from runner.worker import ending
 from runner.worker.backlog import Backlog
 from runner.worker.drop_buffer import DropBuffer
-from runner.worker.ending import Situation, Summary
+from runner.worker.ending import Course, Situation, Summary, course
 from runner.worker.execution import Claim, Execution
 from runner.worker.gate import Gate
 from runner.worker.readiness import Candidates
@@ -220,7 +219,8 @@ class Worker:
         if time.monotonic() < self._poll_due:
             return
         self._poll_due = time.monotonic() + POLL
-        self.starter.let_in()
+        if self.starter.outside:
+            self.starter.let_in()
         self.gate.read_settings()
         self._add_scheduled()
         self._complete_batches()
@@ -296,7 +296,8 @@ class Worker:
     def _ended(self, task: asyncio.Task[None]) -> None:
         running = self._tasks.pop(task)
         del self.running[running.id]
-        self.starter.let_in()
+        if self.starter.outside:
+            self.starter.let_in()
         self._wake()
         if task.cancelled():
             return
@@ -330,11 +331,12 @@ class Worker:
         if self.running and over:
             self.gate.stopping = True
         now = self._situation(closed=over or bool(self.summary.closed))
-        if ends := ending.may_end(now):
+        way = course(now)
+        if way is Course.END:
             self.summary.hold = now.hold
-        elif not self._looked and ending.unsure(now):
+        elif way is Course.LOOK:
             self._poll_due = 0.0
-        return ends
+        return way is Course.END
 
     def _situation(self, *, closed: bool) -> Situation:
         """What the end depends on. Unless the worker is idle, what costs a look at the disk is left out."""

@@ -5,55 +5,41 @@ from __future__ import annotations
 import pytest
 
 from runner.home.hold import Hold
-from runner.worker.ending import Situation, may_end, unsure
+from runner.worker.ending import Course, Situation, course
 
 HOLD = Hold("until a person lifts it")
+END, LOOK, GO_ON = Course.END, Course.LOOK, Course.GO_ON
 
 
 @pytest.mark.parametrize(
-    ("now", "ends"),
+    ("now", "way"),
     [
-        (Situation(), False),
-        (Situation(looked=True), False),
-        (Situation(drain=True), False),
-        (Situation(drain=True, looked=True), True),
-        (Situation(drain=True, looked=True, running=True), False),
-        (Situation(drain=True, looked=True, crowded=True), False),
-        (Situation(drain=True, looked=True, dropping=True), False),
-        (Situation(drain=True, looked=True, elsewhere=True), False),
-        (Situation(drain=True, looked=True, startable=True), False),
-        (Situation(drain=True, startable=True, hold=HOLD), True),
-        (Situation(drain=True, startable=True, hold=HOLD, running=True), False),
-        (Situation(drain=True, startable=True, hold=HOLD, dropping=True), False),
-        (Situation(startable=True, hold=HOLD), False),
-        (Situation(stopping=True), True),
-        (Situation(stopping=True, running=True), True),
-        (Situation(stopping=True, finishes=True), True),
-        (Situation(stopping=True, finishes=True, running=True), False),
-        (Situation(stopping=True, drain=True, dropping=True), True),
-        (Situation(finishes=True, drain=True, looked=True), True),
-        (Situation(closed=True), True),
-        (Situation(closed=True, running=True), False),
-        (Situation(closed=True, drain=True, startable=True, dropping=True), True),
-        (Situation(closed=True, running=True, stopping=True), True),
+        (Situation(), GO_ON),
+        (Situation(looked=True), GO_ON),
+        (Situation(drain=True), LOOK),
+        (Situation(drain=True, looked=True), END),
+        (Situation(drain=True, elsewhere=True), LOOK),
+        (Situation(drain=True, hold=HOLD), LOOK),
+        (Situation(drain=True, looked=True, running=True), GO_ON),
+        (Situation(drain=True, looked=True, crowded=True), GO_ON),
+        (Situation(drain=True, looked=True, dropping=True), GO_ON),
+        (Situation(drain=True, looked=True, elsewhere=True), GO_ON),
+        (Situation(drain=True, looked=True, startable=True), GO_ON),
+        (Situation(drain=True, startable=True, hold=HOLD), END),
+        (Situation(drain=True, startable=True, hold=HOLD, running=True), GO_ON),
+        (Situation(drain=True, startable=True, hold=HOLD, dropping=True), GO_ON),
+        (Situation(startable=True, hold=HOLD), GO_ON),
+        (Situation(stopping=True), END),
+        (Situation(stopping=True, running=True), END),
+        (Situation(stopping=True, finishes=True), END),
+        (Situation(stopping=True, finishes=True, running=True), GO_ON),
+        (Situation(stopping=True, drain=True, dropping=True), END),
+        (Situation(finishes=True, drain=True, looked=True), END),
+        (Situation(closed=True), END),
+        (Situation(closed=True, running=True), GO_ON),
+        (Situation(closed=True, drain=True, startable=True, dropping=True), END),
+        (Situation(closed=True, running=True, stopping=True), END),
     ],
 )
-def test_whether_it_may_end(now: Situation, ends: bool) -> None:
-    assert may_end(now) is ends
-
-
-@pytest.mark.parametrize(
-    ("now", "look"),
-    [
-        (Situation(drain=True), True),
-        (Situation(drain=True, looked=True), False),
-        (Situation(drain=True, startable=True), False),
-        (Situation(drain=True, running=True), False),
-        (Situation(drain=True, dropping=True), False),
-        (Situation(drain=True, stopping=True), False),
-        (Situation(drain=True, closed=True), False),
-        (Situation(), False),
-    ],
-)
-def test_when_only_a_slow_look_can_tell(now: Situation, look: bool) -> None:
-    assert unsure(now) is look
+def test_how_a_worker_goes_on(now: Situation, way: Course) -> None:
+    assert course(now) is way
