@@ -12,7 +12,8 @@ nox.needs_version = ">=2025.2"
 nox.options.default_venv_backend = "uv"
 nox.options.download_python = "auto"
 
-FAST = ("-n", "2", "--ignore=tests/lifecycle", "--ignore=tests/client", "--ignore=tests/torture")
+FAST = ("-q", "-n", "logical", "--dist", "worksteal", "-m", "not lifecycle and not client and not long")
+"""As `make quick`."""
 
 
 @nox.session(python=["3.11", "3.12", "3.13", "3.14"])
