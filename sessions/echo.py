@@ -121,7 +121,7 @@ class Agent:
             os.fchmod(file.fileno(), 0o600)
             file.write(json.dumps(entry) + "\n")
 
-    def act(self, word: str, rest: str) -> bool:
+    def act(self, word: str, rest: str) -> bool:  # noqa: C901, PLR0912 - one case for each word
         """Play one line of the script; False when the word is not known."""
         match word:
             case "wait":

@@ -21,6 +21,10 @@ ON_STOP = ("leave", "finish", "kill")
 ANSWERS = ("deny", "allow")
 
 
+Reader = Callable[[Any, str], Any]
+"""Of a value and the words that name its place."""
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
     agent: str = AGENT
@@ -80,43 +84,77 @@ def load(path: Path) -> Config:
 
 
 def _checked(key: str, value: Any, path: Path) -> Any:
-    if key in ("allow", "deny", "notify"):
-        return _texts(key, value, path)
-    choices = {"permissions": PERMISSIONS, "on_stop": ON_STOP, "answer_default": ANSWERS}.get(key)
-    if choices and value not in choices:
-        raise BadSetup(f"{path}: `{key}` is one of {', '.join(choices)}, not {value!r}")
-    if key in ("timeout", "answer_within"):
-        try:
-            return seconds(value)
-        except BadInput as problem:
-            raise BadSetup(f"{path}: `{key}`: {problem}") from None
-    if key == "pool":
-        return quota.read(value, str(path))
-    if key == "messages":
-        return messages.read(value, str(path))
-    if key == "notify_on":
-        return _ends(value, path)
-    if key == "jobs" and value == "auto":
+    if read_table := _TABLES.get(key):
+        return read_table(value, str(path))
+    return _READERS[key](value, f"{path}: `{key}`")
+
+
+def _one_of(*choices: str) -> Reader:
+    def read(value: Any, where: str) -> str:
+        if value not in choices:
+            raise BadSetup(f"{where} is one of {', '.join(choices)}, not {value!r}")
+        return str(value)
+
+    return read
+
+
+def _of_type(kind: type, expected: str) -> Reader:
+    def read(value: Any, where: str) -> Any:
+        if not isinstance(value, kind):
+            raise BadSetup(f"{where} is {expected}, not {value!r}")
+        return value
+
+    return read
+
+
+def _length(value: Any, where: str) -> float:
+    try:
+        return seconds(value)
+    except BadInput as problem:
+        raise BadSetup(f"{where}: {problem}") from None
+
+
+def _jobs(value: Any, where: str) -> int | None:
+    if value == "auto":
         return None
-    if key == "jobs" and not (type(value) is int and value > 0):
-        raise BadSetup(f'{path}: `jobs` is a whole number above 0 or "auto", not {value!r}')
-    if key == "watch" and not isinstance(value, bool):
-        raise BadSetup(f"{path}: `watch` is true or false, not {value!r}")
-    if key == "agent" and not isinstance(value, str):
-        raise BadSetup(f"{path}: `agent` is the name of a session profile, not {value!r}")
-    if key in ("on_attention", "on_done", "on_failed") and not isinstance(value, str):
-        raise BadSetup(f"{path}: `{key}` is a command for sh, not {value!r}")
+    if not (type(value) is int and value > 0):
+        raise BadSetup(f'{where} is a whole number above 0 or "auto", not {value!r}')
     return value
 
 
-def _ends(value: Any, path: Path) -> tuple[str, ...]:
+def _ends(value: Any, where: str) -> tuple[str, ...]:
     if not isinstance(value, list) or any(end not in ENDS for end in value):
-        raise BadSetup(f"{path}: `notify_on` is a list out of {', '.join(ENDS)}, not {value!r}")
+        raise BadSetup(f"{where} is a list out of {', '.join(ENDS)}, not {value!r}")
     return tuple(value)
 
 
-def _texts(key: str, value: Any, path: Path) -> tuple[str, ...]:
+def _texts(value: Any, where: str) -> tuple[str, ...]:
     """A list of texts. An error does not quote them: they may be secrets."""
     if not isinstance(value, list) or not all(isinstance(item, str) and item.strip() for item in value):
-        raise BadSetup(f"{path}: `{key}` is a list of texts")
+        raise BadSetup(f"{where} is a list of texts")
     return tuple(value)
+
+
+_COMMAND = _of_type(str, "a command for sh")
+
+_READERS: dict[str, Reader] = {
+    "agent": _of_type(str, "the name of a session profile"),
+    "permissions": _one_of(*PERMISSIONS),
+    "timeout": _length,
+    "jobs": _jobs,
+    "on_stop": _one_of(*ON_STOP),
+    "watch": _of_type(bool, "true or false"),
+    "allow": _texts,
+    "deny": _texts,
+    "answer_within": _length,
+    "answer_default": _one_of(*ANSWERS),
+    "on_attention": _COMMAND,
+    "notify": _texts,
+    "notify_on": _ends,
+    "on_done": _COMMAND,
+    "on_failed": _COMMAND,
+}
+"""By key: what checks a value. BadSetup begins with the file and the key."""
+
+_TABLES: dict[str, Reader] = {"pool": quota.read, "messages": messages.read}
+"""Those whose values are tables; they are handed the file alone."""

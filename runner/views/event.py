@@ -63,7 +63,7 @@ def _sentence_without_job(name: str, data: dict[str, Any]) -> str | None:
     return None
 
 
-def sentence_of_attempt(name: str, data: dict[str, Any], agent: Agent) -> str | None:
+def sentence_of_attempt(name: str, data: dict[str, Any], agent: Agent) -> str | None:  # noqa: C901 - one case for each event
     """An event of an attempt with such an agent as a line for people; None for an event that people need not see."""
     report = agent.read_report(data)
     match name:
