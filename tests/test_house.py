@@ -93,3 +93,34 @@ def test_the_uv_that_make_installs_is_the_locked_one() -> None:
 def test_the_build_backend_is_pinned_and_locked() -> None:
     (backend,) = toml("pyproject.toml")["build-system"]["requires"]
     assert backend == f"hatchling=={locked()['hatchling']['version']}"
+
+
+# --- names
+
+RIDDLES = {"found", "said", "told", "made", "one", "there"}
+"""Names that say nothing of what they hold."""
+
+
+def given_names(node: ast.AST) -> list[str]:
+    """The names that a node of the syntax tree introduces."""
+    match node:
+        case ast.Name(id=name, ctx=ast.Store()) | ast.Attribute(attr=name, ctx=ast.Store()):
+            return [name]
+        case ast.arg(arg=name) | ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+            return [name]
+        case ast.alias(asname=str(name)) | ast.ExceptHandler(name=str(name)):
+            return [name]
+        case ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
+            return [name]
+    return []
+
+
+def test_no_name_in_the_code_is_a_riddle() -> None:
+    riddles = [
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in sorted(RUNNER.rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        for name in given_names(node)
+        if name in RIDDLES
+    ]
+    assert riddles == ["runner/agents/agent.py: found"], "a key of `muxq doctor --json`"
