@@ -1,4 +1,4 @@
-"""The queue as Python and the command line use it: the same words, and jobs as the dicts of views/job.py.
+"""The queue for Python and the command line: the same verbs, and jobs as the dicts of views/job.py.
 
 from runner import Queue
 

@@ -1,4 +1,4 @@
-"""The application: its commands, the one place that turns exceptions into a line and an exit code."""
+"""The application: its commands, and the place that turns exceptions into a line and an exit code."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ COMMANDS = {name: panel for panel, names in PANELS.items() for name in names}
 
 
 class Commands(UserDict[str, Any]):
-    """The commands by name, each imported and built when it is asked for: `ls` costs one of them, not forty."""
+    """The commands by name, each imported and built on first use: `ls` imports one module, not forty."""
 
     def __init__(self) -> None:
         super().__init__(dict.fromkeys(COMMANDS))

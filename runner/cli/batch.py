@@ -1,4 +1,4 @@
-"""`muxq batch`: one template or prompt over many inputs; how far the jobs have come, and the verbs for all of them."""
+"""`muxq batch`: adds a job for each row of an input; shows, cancels and retries such jobs together."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from runner.jobs.job import Job
 
 REASONS = 20
-"""So many failed jobs are shown with their reasons; all of them in JSON."""
+"""At most this many failed jobs are shown with their reasons; JSON has all."""
 
 
 class Group(HelpGroup):

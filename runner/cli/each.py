@@ -1,4 +1,4 @@
-"""One verb for many jobs: what goes wrong with one does not stop the others."""
+"""Applies a verb to many jobs: an error with one job does not stop the others."""
 
 from collections.abc import Callable, Iterable
 from typing import Any

@@ -1,4 +1,4 @@
-"""How `--help` looks: rich panels on a terminal, plain lines elsewhere; commands in groups, no sentence cut."""
+"""Formats `--help`: panels on a terminal, plain lines elsewhere; commands in groups, no sentence cut."""
 
 from typing import Any
 

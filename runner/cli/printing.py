@@ -1,4 +1,4 @@
-"""How results reach stdout and people: lines, JSON and tables. Text of others gives a terminal no orders."""
+"""Prints results: lines, JSON and tables. Text of others is printed without control characters."""
 
 import json
 import os
@@ -15,7 +15,7 @@ COLOURS = {"running": "cyan", "done": "green", "failed": "red", "cancelled": "ye
 
 
 def say(text: object, *, err: bool = False) -> None:
-    """Print one line, for a person or for the program that reads us."""
+    """Print a line."""
     typer.echo(plain(text), err=err)
 
 
@@ -36,12 +36,12 @@ def print_json(value: Any) -> None:
 
 
 def on_terminal() -> bool:
-    """Whether stdout is a terminal that understands more than plain lines."""
+    """Whether stdout is a terminal that can show colours and panels."""
     return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Aligned columns under `head`; nothing where there are no rows.
+    """Print aligned columns under `head`; nothing if `rows` is empty.
 
     On a terminal with colours, the last column cut to its width; elsewhere plain and whole.
     """

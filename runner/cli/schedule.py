@@ -1,4 +1,4 @@
-"""`muxq schedule`: what is done again and again. add, ls, next, run, rm."""
+"""`muxq schedule`: add, ls, next, run, rm."""
 
 import os
 import time
@@ -81,7 +81,7 @@ def add(
 
 
 def _by(timer: str | None, log: str) -> str:
-    """What wakes the schedule, and what a person should know of that."""
+    """What wakes the schedule, with a hint."""
     if timer is None:
         return "a worker adds the job when it is due"
     if timer == "systemd":
@@ -102,7 +102,7 @@ def _parsed(context: typer.Context, words: list[str]) -> dict[str, Any]:
 
 
 def _check(context: typer.Context, words: list[str]) -> None:
-    """Find now what would be wrong with the command at night."""
+    """Find errors in the command now, not at night. BadParameter, BadInput."""
     from runner.cli import report, work
 
     parameters = _parsed(context, words)

@@ -1,5 +1,5 @@
-"""The morning's page: what a home has done since a time, what it has not and why, what it cost, what waits. Looks only;
-how people are shown it: page.
+"""The report of a home since a time: its jobs, what has not begun and why, the cost, and what waits. Reads only. How it
+is shown: page.
 
 Report.as_dict() is what `muxq report --json` prints:
 

@@ -24,7 +24,7 @@ LOOK = 0.2
 """Seconds between two looks while following."""
 
 BEFORE = frozenset({"job.added", "job.admitted", "job.running"})
-"""The events of a job that come before those of its attempt; all others come of what the attempt has done."""
+"""The events of a job that come before those of its attempt; all others follow from the attempt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Step:
     attempt: int
     """The attempt's number; 0 for an event of the home."""
     moment: float
-    """When it happened, in seconds since 1970; 0 for an event that does not say so in a way we know."""
+    """When it happened, in seconds since 1970; 0 for an event without a readable time."""
     agent: Agent | None = None
     """The attempt's kind of agent; None for an event of the home."""
 

@@ -1,4 +1,4 @@
-"""One run of a worker on a home: its lock, its signals, what it came to, and who is notified of its end."""
+"""A run of a worker on a home: its lock, its signals, its record, and the notifications of its end."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ class RunOptions:
     """leave, finish or kill; None: as config.toml says."""
     window: Window | None = None
     if_free: bool = False
-    """Another draining run is no failure: nobody is notified of it."""
+    """Another draining run is not a failure: it causes no notification."""
     on_end: OnEnd = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """What a run came to (docs/files.md, "A run as JSON")."""
+    """The result of a run (docs/files.md, "A run as JSON")."""
 
     home: str
     started_at: str

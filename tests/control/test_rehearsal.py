@@ -21,15 +21,15 @@ needs_muxq = pytest.mark.skipif(not SCRIPT.exists(), reason="muxq is not install
 
 
 def levels(home: Home, agent: str = "echo") -> dict[str, str]:
-    return {found.subject: found.level for found in rehearsal.examine(home, agent)}
+    return {check.subject: check.level for check in rehearsal.examine(home, agent)}
 
 
 def test_cron_gives_four_variables_and_no_more() -> None:
-    told = rehearsal.run_from_cron("env; test -t 0 || echo no terminal; pwd", rehearsal.BARE)
-    names = {line.partition("=")[0] for line in told.stdout.splitlines()}
+    result = rehearsal.run_from_cron("env; test -t 0 || echo no terminal; pwd", rehearsal.BARE)
+    names = {line.partition("=")[0] for line in result.stdout.splitlines()}
     assert names <= {"HOME", "LOGNAME", "SHELL", "PATH", "PWD", "SHLVL", "_", "no terminal", os.environ["HOME"]}
-    assert "PATH=/usr/bin:/bin\n" in told.stdout
-    assert told.stdout.endswith(f"no terminal\n{os.environ['HOME']}\n")
+    assert "PATH=/usr/bin:/bin\n" in result.stdout
+    assert result.stdout.endswith(f"no terminal\n{os.environ['HOME']}\n")
 
 
 @pytest.fixture
@@ -46,18 +46,18 @@ def only_mine(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> st
 
 @needs_muxq
 def test_what_would_work_is_said_to(home: Home) -> None:
-    told = levels(home)
-    assert {told[subject] for subject in ("muxq", "PATH", "home", "tmux", "agent", "session")} == {"ok"}
+    result = levels(home)
+    assert {result[subject] for subject in ("muxq", "PATH", "home", "tmux", "agent", "session")} == {"ok"}
 
 
 @needs_muxq
 def test_an_agent_that_only_the_shell_finds_is_missing_under_cron(home: Home, only_mine: str) -> None:
-    (found,) = (one for one in rehearsal.examine(home, "mine") if one.subject == "agent")
-    assert (found.level, "muxq schedule add" in found.mend) == ("broken", True)
-    said = {"cron": "0 1 * * *", "command": ["work"], "timer": "launchd", "path": only_mine}
-    schedule.save(home, schedule.check("nightly", said, where="nightly"))
-    told = levels(home, "mine")
-    assert (told["agent"], told["schedule"]) == ("ok", "broken")
+    (check,) = (item for item in rehearsal.examine(home, "mine") if item.subject == "agent")
+    assert (check.level, "muxq schedule add" in check.mend) == ("broken", True)
+    keys = {"cron": "0 1 * * *", "command": ["work"], "timer": "launchd", "path": only_mine}
+    schedule.save(home, schedule.check("nightly", keys, where="nightly"))
+    result = levels(home, "mine")
+    assert (result["agent"], result["schedule"]) == ("ok", "broken")
 
 
 @needs_muxq
@@ -67,6 +67,6 @@ def test_the_command_ends_with_5_where_something_would_fail(home: Home, only_min
     for agent in ("echo", "mine"):
         words = [SCRIPT, "doctor", "--cron", "--json", "--agent", agent]
         done = subprocess.run(words, env=env, capture_output=True, text=True, check=False, timeout=90)
-        broken = [found["subject"] for found in json.loads(done.stdout) if found["level"] == "broken"]
+        broken = [check["subject"] for check in json.loads(done.stdout) if check["level"] == "broken"]
         codes.append((done.returncode, broken))
     assert codes == [(0, []), (5, ["agent"])]

@@ -46,8 +46,8 @@ def ended(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
         output = {"path": str(run.path / "output.md")}
         begun = {"started_at": clock.stamp(NOON + start), "output": output, "worktree": worktree}
         run.begin(queue.home, AttemptRecord.load(begun))
-        said = {"outcome": WORD[move], "finished_at": clock.stamp(NOON + end), "exit_status": None, "usage": USAGE}
-        run.end(queue.home, OutcomeRecord.load(said | record))
+        outcome = {"outcome": WORD[move], "finished_at": clock.stamp(NOON + end), "exit_status": None, "usage": USAGE}
+        run.end(queue.home, OutcomeRecord.load(outcome | record))
         monkeypatch.setattr(clock, "stamp", _at(NOON + end))
         queue.spool.move(Place(State.RUNNING, place.entry), move)
         monkeypatch.setattr(clock, "stamp", STAMP)
@@ -74,20 +74,20 @@ def test_only_what_ended_since_then_is_told(queue: Queue, ended: Callable[..., s
     ended("good", Move.FINISH, 100, 160)
     ended("bad", Move.FAIL, 100, 190, error="no-output", message="nothing was written")
     queue.add("x", agent="echo", name="waiting")
-    found = reports.report(queue, NOON + 50, NOON + 200)
-    assert (names(found.jobs[State.DONE]), names(found.jobs[State.FAILED]), found.counts["queued"]) == (
+    report = reports.report(queue, NOON + 50, NOON + 200)
+    assert (names(report.jobs[State.DONE]), names(report.jobs[State.FAILED]), report.counts["queued"]) == (
         ["good"],
         ["bad"],
         1,
     )
-    assert asdict(found.totals) == {
+    assert asdict(report.totals) == {
         "attempts": 2,
         "seconds": 150.0,
         "input_tokens": 20,
         "output_tokens": 10,
         "cost_usd": 0.5,
     }
-    assert found.jobs[State.FAILED][0].error == {"kind": "no-output", "message": "nothing was written"}
+    assert report.jobs[State.FAILED][0].error == {"kind": "no-output", "message": "nothing was written"}
 
 
 def test_attempts_side_by_side_have_lanes_of_their_own_and_others_share_one(
@@ -95,8 +95,8 @@ def test_attempts_side_by_side_have_lanes_of_their_own_and_others_share_one(
 ) -> None:
     for name, start, end in (("a", 0, 100), ("b", 50, 120), ("c", 110, 130), ("d", 125, 140)):
         ended(name, Move.FINISH, start, end)
-    found = reports.report(queue, NOON - 10, NOON + 200).timeline
-    assert [(bar.name, bar.lane) for bar in found] == [("a", 0), ("b", 1), ("c", 0), ("d", 1)]
+    report = reports.report(queue, NOON - 10, NOON + 200).timeline
+    assert [(bar.name, bar.lane) for bar in report] == [("a", 0), ("b", 1), ("c", 0), ("d", 1)]
 
 
 def test_holds_are_told_with_what_they_cost_and_none_is_counted_twice(
@@ -108,8 +108,8 @@ def test_holds_are_told_with_what_they_cost_and_none_is_counted_twice(
     monkeypatch.setattr(clock, "stamp", _at(NOON + 150))
     events.emit(home.events, "hold.lifted", kind="usage-limit")
     monkeypatch.setattr(clock, "stamp", STAMP)
-    found = reports.report(queue, NOON - 10, NOON + 300)
-    assert ([held.seconds for held in found.holds], found.held_seconds) == ([50.0, 100.0], 150.0)
+    report = reports.report(queue, NOON - 10, NOON + 300)
+    assert ([held.seconds for held in report.holds], report.held_seconds) == ([50.0, 100.0], 150.0)
 
 
 def test_the_folders_are_listed_once_for_all_jobs(
@@ -130,29 +130,29 @@ def test_the_folders_are_listed_once_for_all_jobs(
 
 
 def test_a_night_without_work_is_a_page_too(queue: Queue) -> None:
-    found = reports.report(queue, NOON, NOON + 10)
-    assert page.summary(found) == "nothing happened"
-    assert "nothing happened" in page.html(found)
-    assert json.loads(json.dumps(found.as_dict())) == found.as_dict()
+    report = reports.report(queue, NOON, NOON + 10)
+    assert page.summary(report) == "nothing happened"
+    assert "nothing happened" in page.html(report)
+    assert json.loads(json.dumps(report.as_dict())) == report.as_dict()
 
 
 def test_the_page_needs_nothing_else_and_believes_no_name(queue: Queue, ended: Callable[..., str]) -> None:
     ended("<script>alert(1)", Move.FINISH, 0, 10)
     ended("bad", Move.FAIL, 0, 20, error="no-output", message="<img src=x onerror=y>")
-    told = page.html(reports.report(queue, NOON - 10, NOON + 30))
-    assert "<script" not in told
-    assert "<img" not in told
-    assert set(re.findall(r"""(?:href|src|srcset|data|action|poster)=["']?([^"' >]{5})""", told)) == {"file:"}
-    assert re.findall(r"@import|url\(|https?:|<(?:link|script|iframe|object|embed|base|form)\b|http-equiv", told) == []
+    text = page.html(reports.report(queue, NOON - 10, NOON + 30))
+    assert "<script" not in text
+    assert "<img" not in text
+    assert set(re.findall(r"""(?:href|src|srcset|data|action|poster)=["']?([^"' >]{5})""", text)) == {"file:"}
+    assert re.findall(r"@import|url\(|https?:|<(?:link|script|iframe|object|embed|base|form)\b|http-equiv", text) == []
 
 
 def test_every_form_tells_the_same_jobs(queue: Queue, ended: Callable[..., str]) -> None:
     ended("good", Move.FINISH, 0, 10)
     ended("bad", Move.FAIL, 0, 20, error="no-output", message="nothing was written")
     queue.spool.move(queue.find(queue.add("x", agent="echo", name="busy")["id"]), Move.CLAIM)
-    found = reports.report(queue, NOON - 10, NOON + 30)
-    for told in (page.text(found), page.markdown(found), page.html(found)):
-        assert all(word in told for word in ("good", "bad", "nothing was written", "1 done, 1 failed", "$0.50", "busy"))
+    report = reports.report(queue, NOON - 10, NOON + 30)
+    for text in (page.text(report), page.markdown(report), page.html(report)):
+        assert all(word in text for word in ("good", "bad", "nothing was written", "1 done, 1 failed", "$0.50", "busy"))
 
 
 def test_bars_and_ticks_lie_within_the_picture(queue: Queue, ended: Callable[..., str]) -> None:
@@ -165,10 +165,10 @@ def test_bars_and_ticks_lie_within_the_picture(queue: Queue, ended: Callable[...
 def test_a_drop_that_was_no_job_is_told_with_the_reason(queue: Queue) -> None:
     (queue.home.queue / "typo.json").write_text('{"promt": "x"}')
     admit(queue.spool)
-    found = reports.report(queue, time.time() - 60)
-    assert [drop.file for drop in found.rejected] == ["typo.json"]
+    report = reports.report(queue, time.time() - 60)
+    assert [drop.file for drop in report.rejected] == ["typo.json"]
     for form in (page.text, page.markdown, page.html):
-        assert all(words in form(found) for words in ("1 not taken as jobs", "typo.json", "did you mean `prompt`?"))
+        assert all(words in form(report) for words in ("1 not taken as jobs", "typo.json", "did you mean `prompt`?"))
 
 
 def _tree(branch: str) -> dict[str, str]:
@@ -184,13 +184,13 @@ def test_where_the_changes_of_a_job_are_and_how_many_is_told_in_every_form(
     diff.write_text("+ tea")
     ended("none", Move.FAIL, 0, 10, worktree=_tree("drinks/none"), diff_stat=stat | {"files": 0}, **LATE)
     ended("bare", Move.FINISH, 0, 10)
-    found = reports.report(queue, NOON - 10, NOON + 30)
-    told = {job.name: [job.branch, job.diff_stat, job.diff] for job in found.jobs[State.DONE]}
-    assert told == {"tea": ["drinks/tea", stat, str(diff)], "bare": [None, None, None]}
+    report = reports.report(queue, NOON - 10, NOON + 30)
+    text = {job.name: [job.branch, job.diff_stat, job.diff] for job in report.jobs[State.DONE]}
+    assert text == {"tea": ["drinks/tea", stat, str(diff)], "bare": [None, None, None]}
     for form in (page.text, page.markdown):
-        assert f"    branch drinks/tea, 2 files, +10 -3, diff {diff}\n" in form(found)
-        assert "    branch drinks/none\n" in form(found)
-    shown = page.html(found)
+        assert f"    branch drinks/tea, 2 files, +10 -3, diff {diff}\n" in form(report)
+        assert "    branch drinks/none\n" in form(report)
+    shown = page.html(report)
     assert f'branch <code>drinks/tea</code> · <a href="{diff.as_uri()}">diff</a> (2 files, +10 -3)' in shown
     assert "branch <code>drinks/none</code></small>" in shown
 
@@ -201,8 +201,8 @@ def test_a_hold_that_began_before_counts_from_then_on(
     monkeypatch.setattr(clock, "stamp", _at(NOON - 7200))
     events.emit(home.events, "hold.put", kind="usage-limit", reason="limit", until=STAMP(NOON + 100))
     monkeypatch.setattr(clock, "stamp", STAMP)
-    found = reports.report(queue, NOON, NOON + 300)
-    assert ([(held["from"], held["seconds"]) for held in found.as_dict()["holds"]]) == [(STAMP(NOON), 100.0)]
+    report = reports.report(queue, NOON, NOON + 300)
+    assert ([(held["from"], held["seconds"]) for held in report.as_dict()["holds"]]) == [(STAMP(NOON), 100.0)]
 
 
 def test_a_week_has_its_days_below_it_and_a_night_its_hours(
@@ -215,22 +215,22 @@ def test_a_week_has_its_days_below_it_and_a_night_its_hours(
         (NOON + 6 * 86400, ["Sat 21", "Sun 22", "Mon 23", "Tue 24", "Wed 25", "Thu 26"]),
         (NOON + 6 * 3600, ["18:00", "19:00", "20:00", "21:00", "22:00", "23:00"]),
     ):
-        told = page.html(reports.report(queue, NOON, until))
-        assert re.findall(r'--at:[\d.]+%">([^<]+)<', told) == labels
+        text = page.html(reports.report(queue, NOON, until))
+        assert re.findall(r'--at:[\d.]+%">([^<]+)<', text) == labels
     monkeypatch.undo()
     time.tzset()
 
 
 @pytest.mark.parametrize(
-    ("now", "found"),
+    ("now", "expected"),
     [("2026-03-29T12:00+02:00", "2026-03-28T18:00+01:00"), ("2026-10-25T12:00+01:00", "2026-10-24T18:00+02:00")],
 )
 def test_six_in_the_evening_is_that_whatever_the_clocks_did_meanwhile(
-    monkeypatch: pytest.MonkeyPatch, now: str, found: str
+    monkeypatch: pytest.MonkeyPatch, now: str, expected: str
 ) -> None:
     monkeypatch.setenv("TZ", "Europe/Berlin")
     time.tzset()
-    assert period.start("18:00", clock.seconds(now)) == clock.seconds(found)
+    assert period.start("18:00", clock.seconds(now)) == clock.seconds(expected)
     monkeypatch.undo()
     time.tzset()
 
@@ -260,13 +260,13 @@ def test_what_was_not_begun_is_told_with_why_in_every_form(queue: Queue, monkeyp
     job = queue.add("x", agent="echo", name="tea")["id"]
     begun(queue.home, monkeypatch, 5, "job.blocked", job=job, why="no claude on PATH")
     begun(queue.home, monkeypatch, 9, "worker.closed", why="the window closed at 07:00", running=0)
-    found = reports.report(queue, NOON, NOON + 30)
-    assert found.as_dict()["not_begun"] == [
+    report = reports.report(queue, NOON, NOON + 30)
+    assert report.as_dict()["not_begun"] == [
         {"at": STAMP(NOON + 5), "job": job, "name": "tea", "why": "no claude on PATH"},
         {"at": STAMP(NOON + 9), "job": None, "name": None, "why": "the window closed at 07:00"},
     ]
-    for told in (page.text(found), page.markdown(found), page.html(found)):
-        assert all(word in told for word in ("tea", "no claude on PATH", "the window closed at 07:00"))
+    for text in (page.text(report), page.markdown(report), page.html(report)):
+        assert all(word in text for word in ("tea", "no claude on PATH", "the window closed at 07:00"))
 
 
 def test_nothing_is_told_of_what_has_begun_after_all(
@@ -287,25 +287,25 @@ def test_a_job_that_is_to_be_tried_again_was_begun(queue: Queue, monkeypatch: py
 
 def test_a_hold_that_a_person_must_lift_waits_for_you(queue: Queue) -> None:
     hold.put(queue.home, hold.Hold("the log-in has run out", "account"))
-    found = reports.report(queue, NOON, NOON + 30)
-    assert found.as_dict()["hold"] == {"kind": "account", "reason": "the log-in has run out", "until": None}
-    for told in (page.text(found), page.markdown(found), page.html(found)):
-        assert "the log-in has run out" in told
-        assert "muxq release" in told
+    report = reports.report(queue, NOON, NOON + 30)
+    assert report.as_dict()["hold"] == {"kind": "account", "reason": "the log-in has run out", "until": None}
+    for text in (page.text(report), page.markdown(report), page.html(report)):
+        assert "the log-in has run out" in text
+        assert "muxq release" in text
 
 
 def test_a_reason_of_many_lines_is_one_line_of_the_text(queue: Queue, ended: Callable[..., str]) -> None:
     ended("bad", Move.FAIL, 0, 20, error="invalid-output", message="the check failed; it said:\nno tests\n  in it")
-    found = reports.report(queue, NOON - 10, NOON + 30)
-    for told in (page.text(found), page.markdown(found)):
-        assert "the check failed; it said: no tests in it" in told
+    report = reports.report(queue, NOON - 10, NOON + 30)
+    for text in (page.text(report), page.markdown(report)):
+        assert "the check failed; it said: no tests in it" in text
 
 
 def test_a_failed_job_can_be_looked_up_by_what_the_page_says(queue: Queue, ended: Callable[..., str]) -> None:
     jobs = [ended("page", Move.FAIL, 0, 20, error="no-output", message="nothing") for _ in range(2)]
-    found = reports.report(queue, NOON - 10, NOON + 30)
-    for told in (page.text(found), page.markdown(found), page.html(found)):
-        assert all(job in told for job in jobs)
+    report = reports.report(queue, NOON - 10, NOON + 30)
+    for text in (page.text(report), page.markdown(report), page.html(report)):
+        assert all(job in text for job in jobs)
 
 
 def test_the_end_of_the_time_has_its_day_where_the_beginning_has(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -330,8 +330,8 @@ def test_the_markdown_begins_with_a_heading(queue: Queue) -> None:
 
 
 def test_a_minus_for_a_file_is_the_standard_output(home: Home) -> None:
-    told = CliRunner().invoke(app, ["report", "--home", str(home.path), "-o", "-"], catch_exceptions=False)
-    assert "nothing happened" in told.stdout
+    text = CliRunner().invoke(app, ["report", "--home", str(home.path), "-o", "-"], catch_exceptions=False)
+    assert "nothing happened" in text.stdout
 
 
 def test_a_broken_config_is_a_reason_and_keeps_nobody_from_the_report(queue: Queue) -> None:
@@ -339,6 +339,6 @@ def test_a_broken_config_is_a_reason_and_keeps_nobody_from_the_report(queue: Que
     queue.retry(queue.cancel(queue.add("x", agent="echo")["id"])["id"])
     queue.home.config.write_text('on_failed = "x')
     hold.put(queue.home, hold.Hold("away"))
-    found = reports.report(queue, time.time() - 60)
-    assert found.hold == hold.Hold("away")
-    assert [str(queue.home.config) in reason.why for reason in found.not_begun] == [False, True]
+    report = reports.report(queue, time.time() - 60)
+    assert report.hold == hold.Hold("away")
+    assert [str(queue.home.config) in reason.why for reason in report.not_begun] == [False, True]

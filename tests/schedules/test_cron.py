@@ -21,11 +21,11 @@ def at(text: str, zone: ZoneInfo = BERLIN, fold: int = 0) -> float:
 
 
 def times(text: str, start: float, count: int, zone: ZoneInfo = BERLIN) -> list[str]:
-    found = []
+    moments = []
     for _ in range(count):
         start = cron.following(text, zone, start)
-        found.append(datetime.fromtimestamp(start, zone).isoformat(timespec="minutes"))
-    return found
+        moments.append(datetime.fromtimestamp(start, zone).isoformat(timespec="minutes"))
+    return moments
 
 
 def test_an_expression_is_five_fields_with_single_blanks() -> None:
@@ -49,8 +49,8 @@ def test_a_zone_that_is_not_there_is_refused() -> None:
 
 
 def test_weekdays_only() -> None:
-    told = times("0 1 * * 1-5", at("2026-11-20T12:00"), 3)
-    assert told == ["2026-11-23T01:00+01:00", "2026-11-24T01:00+01:00", "2026-11-25T01:00+01:00"]
+    result = times("0 1 * * 1-5", at("2026-11-20T12:00"), 3)
+    assert result == ["2026-11-23T01:00+01:00", "2026-11-24T01:00+01:00", "2026-11-25T01:00+01:00"]
 
 
 def test_a_time_is_one_of_its_zone() -> None:
@@ -60,13 +60,13 @@ def test_a_time_is_one_of_its_zone() -> None:
 
 
 def test_a_time_that_the_clocks_skip_comes_right_after() -> None:
-    told = times("30 2 * * *", at("2026-03-28T12:00"), 2)
-    assert told == ["2026-03-29T03:00+02:00", "2026-03-30T02:30+02:00"]
+    result = times("30 2 * * *", at("2026-03-28T12:00"), 2)
+    assert result == ["2026-03-29T03:00+02:00", "2026-03-30T02:30+02:00"]
 
 
 def test_a_time_that_the_clocks_repeat_comes_once() -> None:
-    told = times("30 2 * * *", at("2026-10-24T12:00"), 2)
-    assert told == ["2026-10-25T02:30+02:00", "2026-10-26T02:30+01:00"]
+    result = times("30 2 * * *", at("2026-10-24T12:00"), 2)
+    assert result == ["2026-10-25T02:30+02:00", "2026-10-26T02:30+01:00"]
 
 
 @pytest.mark.parametrize("start", ["2026-10-25T02:00", "2026-10-25T02:29", "2026-10-25T02:45"])
@@ -76,11 +76,11 @@ def test_it_does_not_come_again_in_the_second_pass_of_the_hour(start: str) -> No
 
 def test_every_half_hour_is_every_half_hour_whatever_the_clocks_do() -> None:
     for day in ("2026-03-29T00:00", "2026-10-25T00:00"):
-        found, moment = [], at(day)
+        moments, moment = [], at(day)
         for _ in range(12):
             moment = cron.following("*/30 * * * *", BERLIN, moment)
-            found.append(moment)
-        assert {second - first for first, second in pairwise(found)} == {1800.0}
+            moments.append(moment)
+        assert {second - first for first, second in pairwise(moments)} == {1800.0}
 
 
 # --- due
@@ -101,8 +101,8 @@ SEVEN = at("2026-11-21T07:00")
     ],
 )
 def test_what_was_missed_is_skipped_or_made_up_for(now: float, skip: float | None, once: float | None) -> None:
-    told = [cron.due("0 7 * * *", BERLIN, last=LAST, now=now, catch_up=how) for how in ("skip", "once")]
-    assert told == [skip, once]
+    result = [cron.due("0 7 * * *", BERLIN, last=LAST, now=now, catch_up=how) for how in ("skip", "once")]
+    assert result == [skip, once]
 
 
 def test_a_time_is_due_once() -> None:
@@ -131,10 +131,10 @@ def test_the_machines_own_zone_has_its_changes_of_the_clocks(monkeypatch: pytest
 
 
 def test_what_only_schedules_need_is_loaded_only_for_them() -> None:
-    told = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", "import runner.cli, runner.queue, sys; print('cronsim' in sys.modules)"],
         capture_output=True,
         text=True,
         check=True,
     )
-    assert told.stdout == "False\n"
+    assert result.stdout == "False\n"

@@ -26,17 +26,17 @@ OTHERS = [
 
 @pytest.mark.parametrize("others", OTHERS)
 def test_what_is_put_in_and_taken_out_again_leaves_every_other_byte(others: str) -> None:
-    made = crontab.insert(others, "nightly", "/home/q", ["0 1 * * * muxq"])
-    assert crontab.holds(made, "nightly", "/home/q")
-    assert made.startswith(others)
-    assert crontab.without(made, "nightly", "/home/q") in (others, f"{others}\n")
+    edited = crontab.insert(others, "nightly", "/home/q", ["0 1 * * * muxq"])
+    assert crontab.holds(edited, "nightly", "/home/q")
+    assert edited.startswith(others)
+    assert crontab.without(edited, "nightly", "/home/q") in (others, f"{others}\n")
 
 
 def test_a_block_is_replaced_where_it_stands() -> None:
-    made = crontab.insert("before\n", "nightly", "/q", ["old", "older"]) + "after\n"
-    made = crontab.insert(made, "nightly", "/q", ["new"])
-    assert made == "before\n# muxq nightly begin /q\nnew\n# muxq nightly end /q\nafter\n"
-    assert crontab.without(made, "nightly", "/q") == "before\nafter\n"
+    edited = crontab.insert("before\n", "nightly", "/q", ["old", "older"]) + "after\n"
+    edited = crontab.insert(edited, "nightly", "/q", ["new"])
+    assert edited == "before\n# muxq nightly begin /q\nnew\n# muxq nightly end /q\nafter\n"
+    assert crontab.without(edited, "nightly", "/q") == "before\nafter\n"
 
 
 def test_nothing_changes_where_there_is_no_such_block() -> None:
@@ -67,8 +67,8 @@ def test_a_line_reaches_the_program_word_for_word(tmp_path: Path) -> None:
     words = ["printf", "%s\\n", "100%", "a b", "it's", 'say "x"', "$HOME", "ü☃"]
     (line,) = crontab.lines("0 1 * * *", words, tz=None, due=False, once=False)
     command = line.removeprefix("0 1 * * * ").replace(r"\%", "\0").partition("%")[0].replace("\0", "%")
-    told = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True, env={})
-    assert told.stdout.splitlines() == words[2:]
+    result = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True, env={})
+    assert result.stdout.splitlines() == words[2:]
 
 
 def test_a_line_break_in_a_path_is_refused() -> None:
@@ -77,13 +77,13 @@ def test_a_line_break_in_a_path_is_refused() -> None:
 
 
 def test_what_was_missed_is_looked_for_when_the_machine_starts() -> None:
-    told = crontab.lines("0 1 * * *", ["muxq", "run"], tz=None, due=False, once=True)
-    assert told == ["0 1 * * * muxq run", "@reboot muxq run --due"]
+    result = crontab.lines("0 1 * * *", ["muxq", "run"], tz=None, due=False, once=True)
+    assert result == ["0 1 * * * muxq run", "@reboot muxq run --due"]
 
 
 def test_with_a_zone_cron_wakes_at_every_quarter_that_it_could_be() -> None:
-    told = crontab.lines("20 7 * * mon", ["muxq"], tz="Asia/Kathmandu", due=False, once=False)
-    assert told == ["5,20,35,50 * * * * muxq --due"]
+    result = crontab.lines("20 7 * * mon", ["muxq"], tz="Asia/Kathmandu", due=False, once=False)
+    assert result == ["5,20,35,50 * * * * muxq --due"]
     assert cron.quarters("*/5 1 * * *") == f"{','.join(map(str, range(0, 60, 5)))} * * * *"
     assert cron.quarters("* 1 * * *") == "* * * * *"
 
@@ -145,9 +145,11 @@ def test_a_crontab_that_cannot_be_read_is_never_taken_for_an_empty_one(fake: Pat
         crontab.load()
 
 
-@pytest.mark.parametrize("told", ["can't open your crontab: Permission denied", "crontab: can't open 'ada': I/O error"])
-def test_a_crontab_that_may_not_be_opened_is_not_an_empty_one(fake: Path, told: str) -> None:
-    Path(fake.parent / "bin" / "crontab").write_text(f'#!/bin/sh\necho "{told}" >&2; exit 1\n')
+@pytest.mark.parametrize(
+    "result", ["can't open your crontab: Permission denied", "crontab: can't open 'ada': I/O error"]
+)
+def test_a_crontab_that_may_not_be_opened_is_not_an_empty_one(fake: Path, result: str) -> None:
+    Path(fake.parent / "bin" / "crontab").write_text(f'#!/bin/sh\necho "{result}" >&2; exit 1\n')
     with pytest.raises(Unready, match="cannot be read"):
         crontab.load()
 

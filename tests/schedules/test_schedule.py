@@ -29,17 +29,17 @@ def drop(home: Home, name: str, at: float = NOW - 7 * 86400, **keys: Any) -> Non
 
 def test_a_file_is_read_as_it_stands_and_its_job_gets_its_name(home: Home) -> None:
     drop(home, "morning", version=1)
-    found = schedule.load(home, "morning")
+    current = schedule.load(home, "morning")
     job = {"version": 1, "prompt": "Good morning", "agent": "echo", "name": "morning"}
-    assert found == Schedule("morning", "0 7 * * *", "UTC", job=job, since=NOW - 7 * 86400)
+    assert current == Schedule("morning", "0 7 * * *", "UTC", job=job, since=NOW - 7 * 86400)
     assert schedule.names(home) == ["morning"]
 
 
 def test_what_is_saved_is_what_is_loaded(home: Home) -> None:
-    said = {"cron": "0 1 * * *", "command": ["work", "--drain"], "timer": "cron", "path": "/bin", "catch_up": "once"}
-    new = schedule.check("nightly", said, where="nightly")
+    keys = {"cron": "0 1 * * *", "command": ["work", "--drain"], "timer": "cron", "path": "/bin", "catch_up": "once"}
+    new = schedule.check("nightly", keys, where="nightly")
     schedule.save(home, new)
-    assert schedule.load(home, "nightly").as_dict() == said
+    assert schedule.load(home, "nightly").as_dict() == keys
     with pytest.raises(BadInput, match="muxq schedule rm nightly"):
         schedule.save(home, new)
 
@@ -93,9 +93,9 @@ def test_times_before_the_file_was_written_are_not_made_up_for() -> None:
 
 def test_a_time_comes_due_for_one_of_many(home: Home) -> None:
     drop(home, "morning")
-    found = schedule.load(home, "morning")
+    current = schedule.load(home, "morning")
     with ThreadPoolExecutor(8) as pool:
-        taken = list(pool.map(lambda _: schedule.take(home, found, NOW, only_due=True), range(8)))
+        taken = list(pool.map(lambda _: schedule.take(home, current, NOW, only_due=True), range(8)))
     assert sorted(taken) == [False] * 7 + [True]
     assert schedule.fired(home) == {"morning": NOW}
 
@@ -120,13 +120,13 @@ def test_a_job_is_added_when_it_is_due_and_once(spool: Spool) -> None:
     drop(spool.home, "morning")
     look = recurring.Recurring(spool).look
     assert [len(look()), len(look())] == [1, 0]
-    assert [found.name for found in spool.entries(State.QUEUED)] == ["morning"]
+    assert [current.name for current in spool.entries(State.QUEUED)] == ["morning"]
 
 
 def test_no_job_is_added_while_the_last_one_waits(spool: Spool) -> None:
     drop(spool.home, "morning")
-    found = schedule.load(spool.home, "morning")
-    assert [recurring.add(spool, found) is None for _ in range(3)] == [False, True, True]
+    current = schedule.load(spool.home, "morning")
+    assert [recurring.add(spool, current) is None for _ in range(3)] == [False, True, True]
     assert len(spool.entries(State.QUEUED)) == 1
 
 
@@ -137,31 +137,31 @@ def test_a_command_is_no_workers_business(spool: Spool) -> None:
 
 
 def test_trouble_with_one_is_told_once_and_keeps_none_of_the_others(home: Home) -> None:
-    told: list[str] = []
-    spool = Spool(home, lambda name, data: told.append(name))
+    emitted: list[str] = []
+    spool = Spool(home, lambda name, data: emitted.append(name))
     drop(home, "bad", cron="never")
     drop(home, "good")
     seen = recurring.Recurring(spool)
-    assert [[found.name for found in seen.look()] for _ in range(2)] == [["good"], []]
-    assert sorted(told) == ["job.added", "schedule.trouble"]
+    assert [[current.name for current in seen.look()] for _ in range(2)] == [["good"], []]
+    assert sorted(emitted) == ["job.added", "schedule.trouble"]
 
 
 @pytest.mark.parametrize("called", ["ü" * 200, "x" * 200, "morning"])
 def test_no_job_is_added_while_the_last_one_waits_however_long_its_name_is(spool: Spool, called: str) -> None:
     drop(spool.home, "morning", job={"prompt": "x", "agent": "echo", "name": called})
-    found = schedule.load(spool.home, "morning")
-    assert [recurring.add(spool, found) is None for _ in range(2)] == [False, True]
+    current = schedule.load(spool.home, "morning")
+    assert [recurring.add(spool, current) is None for _ in range(2)] == [False, True]
 
 
 def test_a_clock_that_was_years_ahead_silences_no_schedule(home: Home) -> None:
-    found = Schedule("a", "0 7 * * *", "UTC", job={}, since=NOW - 30 * 86400)
-    assert found.due(NOW + 10 * 365 * 86400, NOW) is not None
-    assert found.due(NOW + 60, NOW) is None  # set back by a minute: it has come already
+    current = Schedule("a", "0 7 * * *", "UTC", job={}, since=NOW - 30 * 86400)
+    assert current.due(NOW + 10 * 365 * 86400, NOW) is not None
+    assert current.due(NOW + 60, NOW) is None  # set back by a minute: it has come already
 
 
 def test_a_folder_to_start_in_is_absolute(home: Home) -> None:
-    said = {"cron": "0 1 * * *", "command": ["work", "--drain"], "workdir": "/srv/rows"}
-    schedule.save(home, schedule.check("nightly", said, where="nightly"))
+    keys = {"cron": "0 1 * * *", "command": ["work", "--drain"], "workdir": "/srv/rows"}
+    schedule.save(home, schedule.check("nightly", keys, where="nightly"))
     assert schedule.load(home, "nightly").workdir == "/srv/rows"
     with pytest.raises(BadInput, match="`workdir` must be an absolute path"):
-        schedule.check("nightly", said | {"workdir": "rows"}, where="nightly")
+        schedule.check("nightly", keys | {"workdir": "rows"}, where="nightly")

@@ -33,7 +33,7 @@ CALENDARS = {
 @pytest.mark.parametrize("expression", CALENDARS)
 def test_a_cron_expression_as_systemd_says_it(expression: str) -> None:
     assert systemd.calendar(expression, None) == CALENDARS[expression]
-    assert systemd.calendar(expression, "Europe/Berlin") == [f"{one} Europe/Berlin" for one in CALENDARS[expression]]
+    assert systemd.calendar(expression, "Europe/Berlin") == [f"{when} Europe/Berlin" for when in CALENDARS[expression]]
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze here")
@@ -42,11 +42,11 @@ def test_a_cron_expression_as_systemd_says_it(expression: str) -> None:
 def test_systemd_means_the_same_time(expression: str, day: str) -> None:
     base = datetime.fromisoformat(f"{day}T12:00:30+00:00")
     elapses = []
-    for one in systemd.calendar(expression, "Europe/Berlin"):
-        argv = ["systemd-analyze", "calendar", f"--base-time={base:%Y-%m-%d %H:%M:%S} UTC", one]
-        told = subprocess.run(argv, env={**os.environ, "TZ": "UTC"}, capture_output=True, text=True, check=True).stdout
-        elapses += re.findall(r"Next elapse: \w+ (\S+ \S+) UTC", told)
-    due = min(datetime.fromisoformat(f"{said}+00:00").timestamp() for said in elapses)
+    for when in systemd.calendar(expression, "Europe/Berlin"):
+        argv = ["systemd-analyze", "calendar", f"--base-time={base:%Y-%m-%d %H:%M:%S} UTC", when]
+        text = subprocess.run(argv, env={**os.environ, "TZ": "UTC"}, capture_output=True, text=True, check=True).stdout
+        elapses += re.findall(r"Next elapse: \w+ (\S+ \S+) UTC", text)
+    due = min(datetime.fromisoformat(f"{elapse}+00:00").timestamp() for elapse in elapses)
     assert due == cron.following(expression, cron.zone("Europe/Berlin"), base.timestamp())
 
 
@@ -58,8 +58,8 @@ def test_systemd_finds_nothing_wrong_with_the_units(tmp_path: Path) -> None:
     (tmp_path / "muxq-bad.service").write_text("[Service]\nExecStart=no path\n")
     argv = ["systemd-analyze", "verify", "--user", *map(str, sorted(tmp_path.glob("muxq-*")))]
     env = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path)}
-    told = subprocess.run(argv, env=env, capture_output=True, text=True, check=False)
-    assert ("muxq-bad" in told.stderr, "muxq-x" in told.stderr) == (True, False), told.stderr
+    result = subprocess.run(argv, env=env, capture_output=True, text=True, check=False)
+    assert ("muxq-bad" in result.stderr, "muxq-x" in result.stderr) == (True, False), result.stderr
 
 
 def test_the_units_of_a_schedule() -> None:
@@ -84,7 +84,7 @@ def test_where_systemd_does_not_answer_nothing_is_left(tmp_path: Path, monkeypat
 
 
 @pytest.mark.parametrize(
-    ("expression", "told"),
+    ("expression", "result"),
     [
         ("0 1 * * 1,2", [{"Minute": 0, "Hour": 1, "Weekday": 1}, {"Minute": 0, "Hour": 1, "Weekday": 2}]),
         ("0 0 13 * 5", [{"Minute": 0, "Hour": 0, "Day": 13}, {"Minute": 0, "Hour": 0, "Weekday": 5}]),
@@ -92,8 +92,8 @@ def test_where_systemd_does_not_answer_nothing_is_left(tmp_path: Path, monkeypat
         ("5 * * 2 *", [{"Minute": 5, "Month": 2}]),
     ],
 )
-def test_a_cron_expression_as_launchd_says_it(expression: str, told: list[dict[str, int]]) -> None:
-    assert launchd.intervals(expression) == told
+def test_a_cron_expression_as_launchd_says_it(expression: str, result: list[dict[str, int]]) -> None:
+    assert launchd.intervals(expression) == result
 
 
 def test_more_times_than_launchd_can_take_are_refused() -> None:
@@ -102,8 +102,8 @@ def test_more_times_than_launchd_can_take_are_refused() -> None:
 
 
 def test_the_list_of_a_schedule() -> None:
-    said = plistlib.loads(launchd.plist("muxq-n", ["/bin/muxq", "run"], "0 1 * * *", tz=None, once=True))
-    assert said == {
+    keys = plistlib.loads(launchd.plist("muxq-n", ["/bin/muxq", "run"], "0 1 * * *", tz=None, once=True))
+    assert keys == {
         "Label": "muxq-n",
         "ProgramArguments": ["/bin/muxq", "run", "--due"],
         "StartCalendarInterval": [{"Minute": 0, "Hour": 1}],
