@@ -115,7 +115,7 @@ class Observer:
 
     def _valid_driver(self) -> Driver:
         """Who drives now; a mode whose program was killed is taken back."""
-        if not self._driver.valid():
+        if self._driver.holder and not self._driver.valid():
             self._driver = mode.give_back(self._home, self._folder)
         return self._driver
 
