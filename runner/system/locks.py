@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,12 +24,11 @@ RECORD_SECONDS = 10.0
 """How long a record's lock is waited for: it is held for one read and one write."""
 
 
-@dataclass(frozen=True, slots=True)
 class Lock:
     """A lock file, held by this process until release() or its end."""
 
-    path: Path
-    file_lock: FileLock
+    def __init__(self, path: Path, file_lock: FileLock) -> None:
+        self.path, self.file_lock = path, file_lock
 
     def release(self) -> None:
         """Delete the file, then unlock it: held meanwhile, so that two processes never hold the same name."""
@@ -38,12 +36,12 @@ class Lock:
         self.file_lock.release()
 
 
-@dataclass(slots=True)
 class FolderLock:
     """A folder, held by this process until release() or its end."""
 
-    fd: int | None
-    """None once released, and where the file system knows no such locks: then nobody is kept out."""
+    def __init__(self, fd: int | None) -> None:
+        """`fd`: None where the file system knows no such locks: then nobody is kept out."""
+        self.fd = fd
 
     def release(self) -> None:
         """Unlock; a second call does nothing, as the descriptor may be another file's by then."""

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from runner.agents import kept, mode, profile, progress, status
+from runner.agents import kept, mode, progress, status
 from runner.agents.attention import Attention
 from runner.agents.progress import Progress
 from runner.errors import MuxqError
@@ -133,6 +133,8 @@ def _read_keys(spool: Spool, place: Place) -> _FileKeys:
 
 def _progress(spool: Spool, folder: AttemptFolder) -> Progress:
     """What the events of an attempt whose session runs or is kept say of it."""
+    from runner.agents import profile  # reads TOML and knows every agent: a listing without a session is faster
+
     return progress.fold(Progress(), events.read(folder.events), profile.agent_of(folder, spool.home.sessions))
 
 
