@@ -91,21 +91,21 @@ class Command(NamedTuple):
 
 
 def commands(page: Path) -> list[Command]:
-    found: list[Command] = []
+    commands_of_page: list[Command] = []
     for block in blocks(page):
         if block.kind == "sh":
-            found.append(Command(block.text, None))
+            commands_of_page.append(Command(block.text, None))
         elif block.kind == "python":
-            found.append(Command(f"python3 - <<'END_OF_PYTHON'\n{block.text}END_OF_PYTHON\n", None))
+            commands_of_page.append(Command(f"python3 - <<'END_OF_PYTHON'\n{block.text}END_OF_PYTHON\n", None))
         elif saved := re.search(r"Save this as `((?:sessions|prompts)/\w+\.\w+)` in the home", block.before):
-            there = f'"${{MUXQ_HOME:-$HOME/.local/state/muxq}}/{saved[1]}"'
-            script = f"muxq ls && cat > {there} <<'END_OF_FILE'\n{block.text}END_OF_FILE\n"
-            found.append(Command(script, None))
+            target = f'"${{MUXQ_HOME:-$HOME/.local/state/muxq}}/{saved[1]}"'
+            script = f"muxq ls && cat > {target} <<'END_OF_FILE'\n{block.text}END_OF_FILE\n"
+            commands_of_page.append(Command(script, None))
         elif block.kind == "console":
             for piece in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
                 line, _, expected = piece.partition("\n")
-                found.append(Command(line, expected.splitlines()))
-    return found
+                commands_of_page.append(Command(line, expected.splitlines()))
+    return commands_of_page
 
 
 @contextmanager
@@ -132,12 +132,12 @@ def plain(text: str) -> str:
     return " ".join(text.split())
 
 
-def matches(expected: list[str], told: list[str]) -> bool:
+def matches(expected: list[str], printed: list[str]) -> bool:
     """A line that is `…` alone stands for any number of lines."""
     pattern = "".join(
         "(?:.*\n)*" if line == "…" else re.escape(plain(line)).replace("…", ".*") + "\n" for line in expected
     )
-    return re.fullmatch(pattern, "".join(plain(line) + "\n" for line in told)) is not None
+    return re.fullmatch(pattern, "".join(plain(line) + "\n" for line in printed)) is not None
 
 
 @pytest.mark.lifecycle
@@ -146,11 +146,11 @@ def test_every_example_of_a_page_does_what_the_page_says(page: Path) -> None:
     asked = commands(page)
     script = "".join(f"{command.text}\nprintf '\\n%s %s\\n' '{MARK}' $?\n" for command in asked)
     with private_place() as (here, env):
-        told = subprocess.run(
+        output = subprocess.run(
             ["sh", "-c", script], cwd=here, env=env, text=True, stdin=-3, stdout=-1, stderr=-2, timeout=100, check=False
         ).stdout
-    answers = re.split(rf"^{MARK} (\d+)\n", told, flags=re.MULTILINE)
-    assert len(answers) == 2 * len(asked) + 1, told
+    answers = re.split(rf"^{MARK} (\d+)\n", output, flags=re.MULTILINE)
+    assert len(answers) == 2 * len(asked) + 1, output
     for command, answer, status in zip(asked, answers[::2], answers[1::2], strict=False):
         assert status == "0", f"{command.text!r} ended with {status}: {answer}"
         if command.expected is not None:
@@ -162,7 +162,7 @@ def test_every_example_of_a_page_does_what_the_page_says(page: Path) -> None:
 def test_the_demo_runs_without_anything_and_leaves_nothing() -> None:
     with private_place() as (here, env):
         bare = {name: env[name] for name in ("PATH", "HOME", "TMPDIR")}
-        told = subprocess.run(
+        done = subprocess.run(
             ["sh", str(ROOT / "examples" / "demo.sh")],
             cwd=here,
             env=bare,
@@ -172,9 +172,9 @@ def test_the_demo_runs_without_anything_and_leaves_nothing() -> None:
             check=False,
         )
         left = [path.name for path in here.parent.iterdir() if path != here]
-    assert (told.returncode, told.stderr, left) == (0, "", [])
+    assert (done.returncode, done.stderr, left) == (0, "", [])
     for word in ("queued", "running", "done", "A job file went in"):
-        assert word in told.stdout
+        assert word in done.stdout
 
 
 @pytest.mark.lifecycle
@@ -182,11 +182,11 @@ def test_the_demo_runs_without_anything_and_leaves_nothing() -> None:
 def test_every_script_of_the_examples_prints_what_its_readme_says(script: Path) -> None:
     with private_place() as (here, env):
         home = {"MUXQ_HOME": str(here.parent / "home"), "AGENT": "echo"}
-        told = subprocess.run(
+        done = subprocess.run(
             ["sh", str(script)], cwd=here, env=env | home, text=True, capture_output=True, timeout=60, check=False
         )
     expected = next(block.text for block in blocks(script.with_name("README.md")) if block.kind == "text")
-    assert (told.returncode, told.stdout) == (0, expected), told.stderr
+    assert (done.returncode, done.stdout) == (0, expected), done.stderr
 
 
 def test_every_example_is_run_by_a_test() -> None:
@@ -240,10 +240,10 @@ def test_every_json_example_is_json_and_every_job_in_it_is_one(text: str) -> Non
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=named)
 def test_every_example_job_names_an_agent_and_a_template_with_its_variables(path: Path) -> None:
-    said = job.Job.read(path.read_bytes(), where=path.name)
-    chosen = profile.load(said.agent or "claude", [ROOT / "sessions"])
-    template = prompt.load(said.template or chosen.template, [ROOT / "prompts"])
-    assert template.required <= set(said.vars or {}) <= template.required | set(template.defaults)
+    example = job.Job.read(path.read_bytes(), where=path.name)
+    chosen = profile.load(example.agent or "claude", [ROOT / "sessions"])
+    template = prompt.load(example.template or chosen.template, [ROOT / "prompts"])
+    assert template.required <= set(example.vars or {}) <= template.required | set(template.defaults)
 
 
 # --- names
@@ -314,16 +314,16 @@ def test_every_status_and_every_mode_is_documented() -> None:
 
 
 def test_every_folder_of_a_home_is_documented() -> None:
-    told = {cell.partition("/")[0] for cell in first_cells(section("docs/files.md", "The folders"))}
-    assert set(FOLDERS) <= told
+    documented = {cell.partition("/")[0] for cell in first_cells(section("docs/files.md", "The folders"))}
+    assert set(FOLDERS) <= documented
 
 
 def test_every_key_of_the_config_is_documented_with_its_default() -> None:
     rows = re.findall(r"^\| `(\w+)` \|.*\| `(.+)` \|$", section("docs/files.md", "config.toml"), re.MULTILINE)
-    told = {key: tomllib.loads(f"it = {value}")["it"] for key, value in rows}
-    told["pool"] = quota.read(told["pool"], "docs/files.md")
+    documented = {key: tomllib.loads(f"it = {value}")["it"] for key, value in rows}
+    documented["pool"] = quota.read(documented["pool"], "docs/files.md")
     known = {item.name: getattr(Config(), item.name) for item in fields(Config)}
-    assert told == {key: list(value) if isinstance(value, tuple) else value for key, value in known.items()}
+    assert documented == {key: list(value) if isinstance(value, tuple) else value for key, value in known.items()}
 
 
 def test_the_usual_words_of_messages_are_documented_and_what_a_template_may_use() -> None:
@@ -331,13 +331,13 @@ def test_the_usual_words_of_messages_are_documented_and_what_a_template_may_use(
     assert [tomllib.loads(text)["messages"] for text in shown] == [messages.DEFAULTS]
     rows = section("docs/files.md", "The texts of messages").splitlines()
     cells = [re.findall(r"`(\w+)`", cell) for row in rows for cell in row.split(" | ") if row.startswith("| `")]
-    told = {kind: names[0] for kinds, names in zip(cells[::2], cells[1::2], strict=True) for kind in kinds}
-    assert told == messages.ABOUT
+    documented = {kind: names[0] for kinds, names in zip(cells[::2], cells[1::2], strict=True) for kind in kinds}
+    assert documented == messages.ABOUT
 
 
 def test_every_key_of_a_run_is_documented() -> None:
-    told = first_cells(section("docs/files.md", "A run as JSON"))
-    assert told == [field.name for field in fields(RunRecord)]
+    documented = first_cells(section("docs/files.md", "A run as JSON"))
+    assert documented == [field.name for field in fields(RunRecord)]
 
 
 def test_every_key_of_a_profile_and_of_a_dialog_is_documented() -> None:
@@ -367,8 +367,8 @@ def test_every_shipped_profile_and_template_is_documented() -> None:
     head = section("docs/sessions.md", "Session profiles").partition("\n## ")[0]
     assert set(first_cells(head)) == set(profile.names([ROOT / "sessions"]))
     table = section("docs/templates.md", "The shipped ones")
-    told = {line.split("`")[1] for line in table.splitlines() if line.startswith("| `")}
-    assert told == set(prompt.names([ROOT / "prompts"]))
+    documented = {line.split("`")[1] for line in table.splitlines() if line.startswith("| `")}
+    assert documented == set(prompt.names([ROOT / "prompts"]))
 
 
 def test_the_variables_every_template_may_use_are_documented() -> None:
@@ -394,23 +394,23 @@ def options(command: Any) -> set[str]:
     """Of a group: all that its commands have."""
     if hasattr(command, "commands") and command is not GROUP:
         return set().union(*map(options, command.commands.values()))
-    said = [param for param in command.params if param.param_type_name == "option"]
-    return {word for param in said for word in (*param.opts, *param.secondary_opts)}
+    declared = [param for param in command.params if param.param_type_name == "option"]
+    return {word for param in declared for word in (*param.opts, *param.secondary_opts)}
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_option_of_a_command_is_documented(command: str) -> None:
     text = section("docs/cli.md", f"muxq {command}")
-    told = {cell.split()[0] for cell in first_cells(text)}
-    assert told == options(COMMANDS[command]) - {"--help", "-h"}
+    documented = {cell.split()[0] for cell in first_cells(text)}
+    assert documented == options(COMMANDS[command]) - {"--help", "-h"}
     arguments = [p for p in COMMANDS[command].params if p.param_type_name == "argument"]
     assert not arguments or f"`muxq {command} " in text
 
 
 def test_every_global_option_and_no_other_command_is_documented() -> None:
     text = (ROOT / "docs" / "cli.md").read_text("utf-8")
-    told = {cell.split()[0] for cell in first_cells(section("docs/cli.md", "muxq"))}
-    assert told == options(GROUP) | {"--help", "-h"}
+    documented = {cell.split()[0] for cell in first_cells(section("docs/cli.md", "muxq"))}
+    assert documented == options(GROUP) | {"--help", "-h"}
     assert set(re.findall(r"^## muxq (\w+(?: \w+)?)$", text, re.MULTILINE)) == set(COMMANDS)
 
 
@@ -420,8 +420,8 @@ def test_every_exit_code_is_documented() -> None:
 
 
 def test_every_command_in_the_pages_is_there() -> None:
-    said = {word for page in PAGES for word in re.findall(r"(?:^|`|\$ |&& )muxq (\w+)", page.read_text("utf-8"))}
-    assert said - {"COMMAND"} <= set(GROUP.commands)
+    mentioned = {word for page in PAGES for word in re.findall(r"(?:^|`|\$ |&& )muxq (\w+)", page.read_text("utf-8"))}
+    assert mentioned - {"COMMAND"} <= set(GROUP.commands)
 
 
 # --- the map of the modules

@@ -243,8 +243,12 @@ def check_places(home: Home, dropped: dict[int, tuple[bytes, bytes | None]], unf
         assert stat.S_ISREG(os.lstat(path).st_mode) == (data is not None)
         assert data is None or Path(os.fsdecode(path)).read_bytes() == data
         if folder == home.rejected:
-            told = reason(home, now)
-            assert ("was not taken as a job: " in told, told[:-1].isprintable(), told[-1]) == (True, True, "\n")
+            reasons = reason(home, now)
+            assert ("was not taken as a job: " in reasons, reasons[:-1].isprintable(), reasons[-1]) == (
+                True,
+                True,
+                "\n",
+            )
             assert now in errors
         elif entries.parse(os.fsdecode(now)) is None:
             assert (now, name.startswith(b".") or os.fsdecode(name) in unfinished) == (name, True)
@@ -289,8 +293,12 @@ def test_a_drop_that_was_taken_in_can_be_read_claimed_and_told(place: Home, name
         assert printed(view.describe(spool, Place(State.QUEUED, entry)))["state"] == "queued"
         lock = spool.claim(entry)
         assert lock is not None
-        told = printed(view.describe(spool, Place(State.RUNNING, entry)))
-        assert (told["state"], told["agent"], told["tags"]) == ("running", job.agent or "claude", list(job.tags or ()))
+        shown = printed(view.describe(spool, Place(State.RUNNING, entry)))
+        assert (shown["state"], shown["agent"], shown["tags"]) == (
+            "running",
+            job.agent or "claude",
+            list(job.tags or ()),
+        )
         lock.release()
 
 
@@ -319,16 +327,16 @@ def commands(home: Home, *words: tuple[str, ...]) -> list[str]:
     What they print (it is returned) can be printed in UTF-8, and nothing in it is an order to the terminal.
     """
     printed = []
-    for said in words:
+    for command in words:
         out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", "strict", newline="") for _ in range(2))
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             with contextlib.suppress(MuxqError):
-                MUXQ.main([*said, "--home", str(home.path)], "muxq", standalone_mode=False)
+                MUXQ.main([*command, "--home", str(home.path)], "muxq", standalone_mode=False)
             out.flush()
             err.flush()
-        told = (out.buffer.getvalue() + err.buffer.getvalue()).decode()  # type: ignore[attr-defined]
-        assert [char for char in told if not char.isprintable() and char != "\n" and "--json" not in said] == []
-        printed.append(told)
+        output = (out.buffer.getvalue() + err.buffer.getvalue()).decode()  # type: ignore[attr-defined]
+        assert [char for char in output if not char.isprintable() and char != "\n" and "--json" not in command] == []
+        printed.append(output)
     return printed
 
 
@@ -556,9 +564,9 @@ def test_only_names_of_our_own_form_are_taken_for_jobs(name: bytes) -> None:
 @given(file_names(), st.integers(-1_000_000, 1_000_000))
 @example(b"x" * 250, -1_000_000)
 def test_a_name_given_to_a_job_is_read_back_and_fits_into_a_folder(stem: bytes, priority: int) -> None:
-    made = entries.new(ID, priority, os.fsdecode(stem))
-    assert (made, made.priority, len(os.fsencode(made.file)) <= entries.MAX_FILE_NAME) == (
-        entries.parse(made.file),
+    entry = entries.new(ID, priority, os.fsdecode(stem))
+    assert (entry, entry.priority, len(os.fsencode(entry.file)) <= entries.MAX_FILE_NAME) == (
+        entries.parse(entry.file),
         priority,
         True,
     )

@@ -333,11 +333,11 @@ def test_a_job_that_moves_while_we_look_is_not_overlooked(
 
     def names(state: State) -> list[str]:
         nonlocal place
-        found = real(state)
+        files = real(state)
         if left:
             place = queue.spool.move(place, left.pop(0))
-        return found
+        return files
 
     monkeypatch.setattr(Spool, "names", lambda _self, state: names(state))
-    found = queue.list() if look == "list" else [queue.get("mover")]
-    assert [told["id"] for told in found] == [job["id"]]
+    jobs = queue.list() if look == "list" else [queue.get("mover")]
+    assert [job_found["id"] for job_found in jobs] == [job["id"]]

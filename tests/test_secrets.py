@@ -58,11 +58,11 @@ class Watch(threading.Thread):
 def watch() -> Iterator[Watch]:
     if not Path("/proc/self/cmdline").exists():
         pytest.skip("no /proc to look into")
-    made = Watch()
-    made.start()
-    yield made
-    made.over.set()
-    made.join()
+    watcher = Watch()
+    watcher.start()
+    yield watcher
+    watcher.over.set()
+    watcher.join()
 
 
 @pytest.fixture
@@ -75,11 +75,11 @@ def open_umask() -> Iterator[None]:
 
 def printed(site: Site, *words: str) -> str:
     """What a command prints, in this process: there are many."""
-    with io.StringIO() as said, contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+    with io.StringIO() as output, contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
         with contextlib.suppress(Exit):
             get_command(app).main([*words, "--home", str(site.home.path)], "muxq", standalone_mode=False)
-        assert said.getvalue()
-        return said.getvalue()
+        assert output.getvalue()
+        return output.getvalue()
 
 
 def files_with(folder: Path, needle: str) -> list[Path]:
@@ -124,7 +124,7 @@ def test_a_secret_is_in_no_file_no_argument_and_no_message(site: Site, watch: Wa
         for form in ([], ["--json"]):
             assert (words, NEEDLE in printed(site, *words, *form)) == (words, False)
     tmux = [site.ask_tmux(*words).stdout for words in (["show-messages"], ["list-panes", "-a"], ["show-options", "-g"])]
-    assert [told for told in tmux if NEEDLE.encode() in told] == []
+    assert [text for text in tmux if NEEDLE.encode() in text] == []
     worker.terminate()
     worker.wait(timeout=20)
     assert files_with(site.folder, NEEDLE) == []
@@ -142,9 +142,11 @@ def test_a_long_secret_comes_through_whole(site: Site, watch: Watch, length: int
 def test_a_value_that_no_process_can_be_given_is_not_told_with_the_failure(site: Site, watch: Watch) -> None:
     site.drop("long", "true", env={"TOKEN": NEEDLE + "x" * 200_000})
     assert site.drain() == 1
-    said = [site.muxq(*words) for words in (("show", "long", "--json"), ("logs", "long"), ("logs", "long", "--screen"))]
-    told = [done.stdout + done.stderr for done in said] + [site.log()]
-    assert (site.state("long"), [text for text in told if NEEDLE in text], watch.seen) == ("failed", [], [])
+    shown = [
+        site.muxq(*words) for words in (("show", "long", "--json"), ("logs", "long"), ("logs", "long", "--screen"))
+    ]
+    texts = [done.stdout + done.stderr for done in shown] + [site.log()]
+    assert (site.state("long"), [text for text in texts if NEEDLE in text], watch.seen) == ("failed", [], [])
     kept = {path.relative_to(site.home.path).parts[0] for path in files_with(site.home.path, NEEDLE)}
     assert kept == {"failed"}  # the job's own file, as it was dropped
 

@@ -15,8 +15,8 @@ from tests.command import Call, Run, parts
 
 
 def test_add_prints_the_id_alone(process: Run) -> None:
-    code, out, said = parts(process("add", "hello", "--agent", "echo"))
-    assert (code, said, out[-1:], is_id(out[:-1])) == (0, "", "\n", True)
+    code, out, err = parts(process("add", "hello", "--agent", "echo"))
+    assert (code, err, out[-1:], is_id(out[:-1])) == (0, "", "\n", True)
 
 
 def test_add_takes_every_key(call: Call, queue: Queue, tmp_path: Path) -> None:
@@ -50,15 +50,17 @@ def test_add_takes_every_key(call: Call, queue: Queue, tmp_path: Path) -> None:
 
 def test_a_time_of_day_is_the_next_one(call: Call, queue: Queue) -> None:
     now = time.time()
-    said = json.loads(call("add", "x", "--agent", "echo", "--not-before", "22:00", "--dry-run").stdout)["not_before"]
-    moment = clock.seconds(said)
+    not_before = json.loads(call("add", "x", "--agent", "echo", "--not-before", "22:00", "--dry-run").stdout)[
+        "not_before"
+    ]
+    moment = clock.seconds(not_before)
     assert (time.strftime("%H:%M", time.localtime(moment)), now < moment <= now + 90_000) == ("22:00", True)
 
 
 def test_a_template_gets_its_variables(call: Call, queue: Queue) -> None:
     job = call("add", "-t", "echo_test", "--var", "message=a=b", "-a", "echo").stdout.strip()
-    said = queue.spool.read(queue.find(job)).as_dict()
-    assert said == {"version": 1, "template": "echo_test", "vars": {"message": "a=b"}, "agent": "echo"}
+    written = queue.spool.read(queue.find(job)).as_dict()
+    assert written == {"version": 1, "template": "echo_test", "vars": {"message": "a=b"}, "agent": "echo"}
 
 
 def test_a_relative_output_starts_where_the_user_stands(
@@ -86,8 +88,8 @@ def test_a_whole_job_is_taken_from_a_file_and_options_come_on_top(
 ) -> None:
     (tmp_path / name).write_text('{"prompt": "hello", "agent": "claude", "priority": 3}')
     job = call("add", "--from", str(tmp_path / name), "-a", "echo").stdout.strip()
-    said = queue.spool.read(queue.find(job)).as_dict()
-    assert said == {"version": 1, "prompt": "hello", "agent": "echo", "priority": 3}
+    written = queue.spool.read(queue.find(job)).as_dict()
+    assert written == {"version": 1, "prompt": "hello", "agent": "echo", "priority": 3}
 
 
 @pytest.mark.parametrize(
@@ -98,8 +100,8 @@ def test_an_option_for_the_output_of_a_whole_job_leaves_the_rest_of_it(
     call: Call, tmp_path: Path, output: object, made: dict[str, str]
 ) -> None:
     (tmp_path / "job.json").write_text(json.dumps({"prompt": "hello", "agent": "echo", "output": output}))
-    told = call("add", "--from", str(tmp_path / "job.json"), "--check-timeout", "90s", "--dry-run").stdout
-    assert json.loads(told)["output"] == {**made, "check_timeout": 90.0}
+    shown = call("add", "--from", str(tmp_path / "job.json"), "--check-timeout", "90s", "--dry-run").stdout
+    assert json.loads(shown)["output"] == {**made, "check_timeout": 90.0}
 
 
 def test_a_whole_job_is_taken_from_stdin(call: Call, queue: Queue) -> None:
@@ -145,7 +147,7 @@ def test_a_job_that_cannot_be_added_is_one_clear_line_and_status_4(
     (tmp_path / "bytes").write_bytes(b"a\xff")
     (tmp_path / "list.json").write_text("[]")
     (tmp_path / "typo.json").write_text('{"promt": "x"}')
-    code, out, said = parts(muxq(*words))
-    assert (code, out, said.count("\n"), said.startswith("muxq: ")) == (4, "", 1, True), said
-    assert line in said
+    code, out, err = parts(muxq(*words))
+    assert (code, out, err.count("\n"), err.startswith("muxq: ")) == (4, "", 1, True), err
+    assert line in err
     assert queue.list() == []

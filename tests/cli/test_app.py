@@ -57,8 +57,8 @@ def test_without_a_command_there_is_help(call: Call) -> None:
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_the_completion_script_is_printed(muxq: Run, shell: str) -> None:
-    code, script, said = parts(muxq(_MUXQ_COMPLETE=f"source_{shell}"))
-    assert (code, said, "_MUXQ_COMPLETE" in script) == (0, "", True)
+    code, script, err = parts(muxq(_MUXQ_COMPLETE=f"source_{shell}"))
+    assert (code, err, "_MUXQ_COMPLETE" in script) == (0, "", True)
 
 
 def test_the_shell_completes_commands(process: Run) -> None:
@@ -89,9 +89,9 @@ def test_the_shell_completes_agents_and_templates(muxq: Run, words: str, found: 
     ids=" ".join,
 )  # fmt: skip
 def test_a_mistake_in_usage_ends_with_2_and_words_on_stderr(muxq: Run, words: list[str]) -> None:
-    code, out, said = parts(muxq(*words))
-    assert (code, out, "Traceback" in said) == (2, "", False)
-    assert said.strip()
+    code, out, err = parts(muxq(*words))
+    assert (code, out, "Traceback" in err) == (2, "", False)
+    assert err.strip()
 
 
 @pytest.mark.parametrize(
@@ -136,9 +136,9 @@ def test_what_cannot_be_done_is_one_clear_line_and_status_4(
     muxq: Run, queue: Queue, words: list[str], line: str
 ) -> None:
     queue.add("x", agent="echo", name="report")
-    code, out, said = parts(muxq(*words))
-    assert (code, out, said.count("\n")) == (4, "", 1), said
-    assert line in said
+    code, out, err = parts(muxq(*words))
+    assert (code, out, err.count("\n")) == (4, "", 1), err
+    assert line in err
 
 
 # --- which home
@@ -158,8 +158,8 @@ def test_the_home_after_the_command_has_the_last_word(muxq: Run, tmp_path: Path)
 
 def test_a_home_that_others_may_write_to_ends_with_5(muxq: Run, home: Home) -> None:
     home.path.chmod(0o777)
-    code, out, said = parts(muxq("ls"))
-    assert (code, out, "mend it with: chmod 700" in said) == (5, "", True)
+    code, out, err = parts(muxq("ls"))
+    assert (code, out, "mend it with: chmod 700" in err) == (5, "", True)
 
 
 # --- the last net
@@ -172,9 +172,9 @@ def test_an_internal_error_is_a_line_with_the_path_of_its_report(process: Run, h
         "def broken(*_, **__): raise RuntimeError('secret detail')\n"
         "runner.queue.Queue.list = broken\n"
     )
-    code, out, said = parts(process("ls", PYTHONPATH=str(tmp_path / "broken")))
-    assert (code, out, said.count("\n")) == (3, "", 1)
-    report = Path(said.removeprefix("muxq: internal error; the report is ").rstrip("\n"))
+    code, out, err = parts(process("ls", PYTHONPATH=str(tmp_path / "broken")))
+    assert (code, out, err.count("\n")) == (3, "", 1)
+    report = Path(err.removeprefix("muxq: internal error; the report is ").rstrip("\n"))
     assert (report.parent, report.stat().st_mode & 0o777) == (home.path, 0o600)
     assert "RuntimeError: secret detail" in report.read_text()
 

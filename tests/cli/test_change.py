@@ -27,14 +27,14 @@ def test_a_change_as_json_is_the_jobs(call: Call, queue: Queue, command: str, st
     job = queue.add("x", agent="echo")
     if command == "retry":
         queue.cancel(job["id"])
-    (found,) = json.loads(call(command, job["id"], "--json").stdout)
-    assert (found, found["state"]) == (queue.get(job["id"]), state)
+    (changed,) = json.loads(call(command, job["id"], "--json").stdout)
+    assert (changed, changed["state"]) == (queue.get(job["id"]), state)
 
 
 def test_one_wrong_job_does_not_keep_the_others_from_being_cancelled(muxq: Run, queue: Queue) -> None:
     first, second = (queue.add("x", agent="echo")["id"] for _ in range(2))
-    code, out, said = parts(muxq("cancel", first, "nothing", second))
-    assert (code, out, "no job 'nothing'" in said) == (4, f"{first} cancelled\n{second} cancelled\n", True)
+    code, out, err = parts(muxq("cancel", first, "nothing", second))
+    assert (code, out, "no job 'nothing'" in err) == (4, f"{first} cancelled\n{second} cancelled\n", True)
 
 
 def test_wait_ends_with_0_when_all_are_done(muxq: Run, queue: Queue) -> None:
@@ -52,8 +52,8 @@ def test_wait_ends_with_1_when_one_is_not_done(muxq: Run, queue: Queue) -> None:
 
 def test_wait_ends_with_1_when_the_time_is_up(muxq: Run, queue: Queue) -> None:
     job = queue.add("x", agent="echo")["id"]
-    code, out, said = parts(muxq("wait", job, "--timeout", "0.05"))
-    assert (code, out, f"job {job} is still queued" in said, "no worker is running here" in said) == (1, "", True, True)
+    code, out, err = parts(muxq("wait", job, "--timeout", "0.05"))
+    assert (code, out, f"job {job} is still queued" in err, "no worker is running here" in err) == (1, "", True, True)
 
 
 def test_a_hold_is_put_and_released(call: Call, home: Home) -> None:
@@ -79,8 +79,8 @@ def test_a_hold_as_json_is_what_lies_in_the_file(call: Call, home: Home) -> None
 @pytest.mark.parametrize("text", ["{", '{"until": "tomorrow"}'])
 def test_a_damaged_hold_is_one_clear_line(muxq: Run, home: Home, text: str) -> None:
     home.hold.write_text(text)
-    code, _, said = parts(muxq("ls"))
-    assert (code, said.count("\n"), "hold.json is damaged" in said) == (0, 1, True)
+    code, _, err = parts(muxq("ls"))
+    assert (code, err.count("\n"), "hold.json is damaged" in err) == (0, 1, True)
 
 
 def test_clean_tells_what_would_go_and_lets_it_be(call: Call, queue: Queue) -> None:

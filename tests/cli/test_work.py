@@ -26,12 +26,12 @@ def test_without_tmux_work_ends_with_5_and_leaves_the_jobs_alone(
 ) -> None:
     job = queue.add("x", agent="echo")
     (queue.home.queue / "drop.json").write_text('{"prompt": "x"}')
-    code, out, said = parts(process(*words, PATH=no_tmux))
-    assert (code, out, said.count("\n"), said.startswith("muxq: tmux is not installed: ")) == (5, "", 1, True)
+    code, out, err = parts(process(*words, PATH=no_tmux))
+    assert (code, out, err.count("\n"), err.startswith("muxq: tmux is not installed: ")) == (5, "", 1, True)
     assert sorted(item.name for item in queue.home.queue.iterdir()) == [f"{job['id']}.json", "drop.json"]
 
 
 def test_a_broken_config_ends_work_with_4(process: Run, home: Home) -> None:
     home.config.write_text("jobs = 0")
-    code, _, said = parts(process("work", "--drain"))
-    assert (code, said) == (4, f'muxq: {home.config}: `jobs` is a whole number above 0 or "auto", not 0\n')
+    code, _, err = parts(process("work", "--drain"))
+    assert (code, err) == (4, f'muxq: {home.config}: `jobs` is a whole number above 0 or "auto", not 0\n')

@@ -33,7 +33,7 @@ def as_nobody(act: Callable[[], object]) -> object:
     if os.geteuid() != 0:
         return act()
     Queue(tempfile.mkdtemp()).add("x", agent="echo")  # imports what the child may not be able to read
-    told, tell = os.pipe()
+    reader, writer = os.pipe()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # a fork beside threads; the child starts none
         pid = os.fork()
@@ -42,16 +42,16 @@ def as_nobody(act: Callable[[], object]) -> object:
             os.setgroups([])
             os.setgid(65534)
             os.setuid(65534)
-            said = act()
+            result = act()
         except BaseException as problem:  # noqa: BLE001 - it must not get back into pytest
-            said = repr(problem)
-        os.write(tell, json.dumps(said).encode())
+            result = repr(problem)
+        os.write(writer, json.dumps(result).encode())
         os._exit(0)
-    os.close(tell)
-    with os.fdopen(told, "rb") as pipe:
-        said = json.loads(pipe.read())
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
+        result = json.loads(pipe.read())
     os.waitpid(pid, 0)
-    return said
+    return result
 
 
 @pytest.fixture
@@ -86,21 +86,21 @@ def test_a_home_of_somebody_else_is_refused(home: Home) -> None:
 def taken_in(home: Home) -> list[list[object]]:
     """The names of what is admitted now, and what is rejected."""
     drops = admit(Spool(home))
-    return [[entry.name for entry in drops.admitted], [list(told) for told in drops.rejected]]
+    return [[entry.name for entry in drops.admitted], [list(rejection) for rejection in drops.rejected]]
 
 
 def outcome(home: Home, *words: str) -> list[object]:
     """Exit code of a command in this process, and what it said."""
     from runner.cli import main
 
-    said = home.path.parent / "said"
-    with said.open("w") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
+    output = home.path.parent / "said"
+    with output.open("w") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
         sys.argv = ["muxq", "--home", str(home.path), *words]
         try:
             main()
         except SystemExit as ended:
             code = ended.code
-    return [code, said.read_text()]
+    return [code, output.read_text()]
 
 
 @pytest.mark.parametrize("words", [("ls",), ("add", "x", "--agent", "echo"), ("hold",)])
@@ -109,8 +109,8 @@ def test_a_home_that_can_only_be_read_is_told_in_a_line(nobodys: Home, words: tu
     for path in (*nobodys.path.iterdir(), nobodys.path):
         path.chmod(0o500)
     nobodys.path.parent.chmod(0o777)
-    code, said = as_nobody(lambda: outcome(nobodys, *words))  # type: ignore[misc]
-    assert (code, said.count("\n"), "Permission denied" in said) == (5, 1, True), said
+    code, output = as_nobody(lambda: outcome(nobodys, *words))  # type: ignore[misc]
+    assert (code, output.count("\n"), "Permission denied" in output) == (5, 1, True), output
     assert names(nobodys.queue) == ["job.json"]
 
 

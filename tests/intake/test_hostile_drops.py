@@ -77,8 +77,8 @@ def folder(path: Path, secret: Path) -> None:
 
 
 def unix_socket(path: Path, _secret: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as made, contextlib.chdir(path.parent):
-        made.bind(path.name)
+    with socket.socket(socket.AF_UNIX) as server, contextlib.chdir(path.parent):
+        server.bind(path.name)
 
 
 def sparse(path: Path, _secret: Path) -> None:

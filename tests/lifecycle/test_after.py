@@ -40,8 +40,8 @@ def order(site: Site) -> list[str]:
 
 
 def error(site: Site, name: str) -> str | None:
-    found = site.job(name)["error"]
-    return found and found["kind"]
+    error = site.job(name)["error"]
+    return error and error["kind"]
 
 
 def test_a_chain_runs_in_its_order_whatever_the_order_of_the_drops(site: Site) -> None:
@@ -67,8 +67,8 @@ def test_the_results_of_parents_are_in_the_prompt_of_a_template(site: Site) -> N
     site.queue.add("from b", agent="echo", name="b")
     site.queue.add(template="merge", agent="echo", name="merged", after=["a", "b"])
     assert site.drain() == 0
-    told = site.queue.output("merged")
-    assert told.startswith(f"from a|a={site.queue.output_file(a['id'])};b=")
+    output = site.queue.output("merged")
+    assert output.startswith(f"from a|a={site.queue.output_file(a['id'])};b=")
 
 
 def test_a_result_too_long_for_a_prompt_fails_the_job_before_a_session_is_opened(site: Site) -> None:
@@ -255,8 +255,8 @@ def test_what_a_job_is_after_is_in_its_json_and_in_the_tree(site: Site) -> None:
     assert [line.split()[4:] for line in tree[1:]] == [["a"], ["└", "b", "after", a["id"]], ["other"]]
     assert "waits_for:" in site.muxq("show", "b").stdout
     assert site.drain() == 0
-    told = json.loads(site.muxq("show", "b", "--json").stdout)
-    assert (told["after"], told["waits_for"]) == ([a["id"]], [])
+    shown = json.loads(site.muxq("show", "b", "--json").stdout)
+    assert (shown["after"], shown["waits_for"]) == ([a["id"]], [])
 
 
 def test_a_job_whose_record_was_lost_still_waits_for_its_parent(site: Site) -> None:
@@ -268,8 +268,8 @@ def test_a_job_whose_record_was_lost_still_waits_for_its_parent(site: Site) -> N
 
 
 def test_a_batch_that_was_killed_while_it_was_added_is_brought_in_by_a_worker(site: Site) -> None:
-    made = site.muxq("batch", "-", "--prompt", "x", "-a", "echo", "--files", "x")
-    assert made.returncode == 4
+    added = site.muxq("batch", "-", "--prompt", "x", "-a", "echo", "--files", "x")
+    assert added.returncode == 4
     (site.folder / "rows").write_text("a\nb\n")
     batch = site.muxq("batch", f"{site.folder}/rows", "--prompt", "true # {{ row.line }}", "-a", "shell").stdout.strip()
     aside = site.home.batches / "adding" / batch

@@ -27,9 +27,9 @@ def test_an_interrupt_adds_all_or_nothing_and_says_so(site: Site, wait_until: Ca
     finally:
         command.kill()
         command.wait()
-    told = (command.returncode, len(os.listdir(site.home.queue)), out.count("\n"), err)
+    result = (command.returncode, len(os.listdir(site.home.queue)), out.count("\n"), err)
     nothing = (130, 0, 0, "muxq: interrupted; nothing was added\n")
-    assert told in (nothing, (0, ROWS, 1, f"{ROWS} jobs in batch rows\n"))
-    if told == nothing:
+    assert result in (nothing, (0, ROWS, 1, f"{ROWS} jobs in batch rows\n"))
+    if result == nothing:
         assert os.listdir(site.home.batches) == ["adding"]
         assert os.listdir(adding) == []

@@ -46,8 +46,8 @@ onload = () => {{
 def chromium() -> str:
     """Its path; skips where there is none."""
     for name in ("chromium", "chromium-browser", "google-chrome"):
-        if found := shutil.which(name):
-            return found
+        if binary := shutil.which(name):
+            return binary
     pytest.skip("NOT TRIED in a browser: there is no chromium, chromium-browser or google-chrome on PATH")
 
 
@@ -90,13 +90,13 @@ def document(browser: str, address: str, profile: Path) -> str:
         [browser, *words], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     try:
-        told, trouble = running.communicate(timeout=SECONDS)
+        output, trouble = running.communicate(timeout=SECONDS)
     finally:
         with suppress(ProcessLookupError):
             os.killpg(running.pid, signal.SIGKILL)
         running.wait()
     assert running.returncode == 0, trouble[-2000:]
-    return told
+    return output
 
 
 def night(site: Site, wait_until: Callable[..., None]) -> str:
@@ -126,16 +126,16 @@ def test_the_page_fits_a_screen_and_a_phone_and_asks_for_nothing(
     pages = {"/": WRAPPER.format(frames=frames), "/report.html": night(site, wait_until), "/bad.html": BAD}
     with serving(pages) as (address, asked):
         dom = document(browser, address, tmp_path / "profile")
-    found = re.search(r'<pre id="told">(.+?)</pre>', dom, re.DOTALL)
-    assert found, dom
-    *good, bad = json.loads(html.unescape(found[1]))
+    match = re.search(r'<pre id="told">(.+?)</pre>', dom, re.DOTALL)
+    assert match, dom
+    *good, bad = json.loads(html.unescape(match[1]))
     assert bad["needs"] > bad["width"]
     assert sorted(bad["asked"]) == [f"{address}/elsewhere.png", "http://example.invalid/x"]
-    told = [
-        (one["needs"] <= one["width"] <= width, one["cut"], one["asked"])
-        for one, width in zip(good, WIDTHS, strict=True)
+    measured = [
+        (view["needs"] <= view["width"] <= width, view["cut"], view["asked"])
+        for view, width in zip(good, WIDTHS, strict=True)
     ]
-    assert told == [(True, [], [])] * len(WIDTHS)
+    assert measured == [(True, [], [])] * len(WIDTHS)
     for words in ("Waits for you", "Failed", "Done", "On hold", "The night", "x" * 300):
-        assert all(words in one["text"] for one in good), words
+        assert all(words in view["text"] for view in good), words
     assert set(asked) <= {*pages, "/elsewhere.png", "/favicon.ico"}

@@ -18,8 +18,8 @@ PRICES = {"items": {"properties": {"price": {"type": "number"}}}}
 
 
 def outcome(site: Site, name: str) -> dict[str, Any]:
-    said: dict[str, Any] = json.loads((Path(site.job(name)["run_dir"]) / "outcome.json").read_text())
-    return said
+    record: dict[str, Any] = json.loads((Path(site.job(name)["run_dir"]) / "outcome.json").read_text())
+    return record
 
 
 def counted(site: Site) -> str:

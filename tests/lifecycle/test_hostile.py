@@ -59,8 +59,8 @@ SAY = """event() { printf '{"version":1,"at":"","event":"%s","data":%s}\\n' "$1"
 
 def test_nothing_that_an_agent_leaves_behind_stops_the_worker(site: Site) -> None:
     (site.folder / "python").symlink_to(sys.executable)
-    for name, said in LEFT.items():
-        site.drop(name, f'PATH="{site.folder}:$PATH"; {SAY}; cd "$MUXQ_RUN_DIR"; {said}; exit 1')
+    for name, commands in LEFT.items():
+        site.drop(name, f'PATH="{site.folder}:$PATH"; {SAY}; cd "$MUXQ_RUN_DIR"; {commands}; exit 1')
         site.drop(f"{name}, and fine", "echo fine")
     code = site.drain("--jobs", "4")
     states = site.states()
@@ -106,13 +106,13 @@ def small(request: pytest.FixtureRequest, wait_until: Wait) -> Iterator[Site]:
     if not can or subprocess.run(mount, capture_output=True, check=False).returncode:
         shutil.rmtree(top)
         pytest.skip("no file system can be mounted")
-    made = Site(top, find_tmux())
+    site = Site(top, find_tmux())
     try:
-        yield made
+        yield site
     finally:
-        made.end()
-        wait_until(lambda: not made.left())
-        print(made.log())
+        site.end()
+        wait_until(lambda: not site.left())
+        print(site.log())
         subprocess.run(["umount", "-l", str(top / "q")], check=True)
         shutil.rmtree(top)
 
@@ -170,9 +170,9 @@ def test_a_home_that_turns_read_only_is_told_and_waited_out_and_nothing_is_lost(
         wait_until(lambda: subprocess.run(remount, capture_output=True, check=False).returncode == 0)  # busy in a write
         (small.folder / "gate").touch()
         wait_until(lambda: small.log().count("trouble: ") > 1)
-        told = small.muxq("add", "x", "--agent", "echo")
-        assert (worker.poll(), told.returncode, told.stderr.count("\n")) == (None, 5, 1)
-        assert ("Read-only file system" in told.stderr, "Read-only file system" in small.log()) == (True, True)
+        refused = small.muxq("add", "x", "--agent", "echo")
+        assert (worker.poll(), refused.returncode, refused.stderr.count("\n")) == (None, 5, 1)
+        assert ("Read-only file system" in refused.stderr, "Read-only file system" in small.log()) == (True, True)
     finally:
         subprocess.run(["umount", "-l", home], check=True)
     wait_until(lambda: small.states()["dropped"] == "done")

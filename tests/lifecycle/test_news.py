@@ -43,9 +43,9 @@ def test_a_command_gets_the_job_as_show_prints_it_and_where_its_result_is(site: 
     site.drop("a", "echo hello", on_done=line, on_failed=noting(site, "wrong"))
     assert site.drain() == 0
     wait_until((site.home.path / "id").exists)
-    job, said = site.job("a"), noted(site, "a")
-    said["attempts"][0]["screen"] = job["attempts"][0]["screen"]  # kept when its session is ended, after that
-    assert (said, told(site, "a"), told(site, "wrong")) == (job, ["done a"], [])
+    job, given = site.job("a"), noted(site, "a")
+    given["attempts"][0]["screen"] = job["attempts"][0]["screen"]  # kept when its session is ended, after that
+    assert (given, told(site, "a"), told(site, "wrong")) == (job, ["done a"], [])
     assert (site.home.path / "copy").read_text() == "hello\n"
     wait_until(lambda: (site.home.path / "id").read_text() == f"{job['id']}\n")
 
@@ -92,7 +92,7 @@ def test_messages_of_both_ends_reach_the_place_and_one_of_a_cancel_none(
     site.queue.cancel("gone")
     assert site.drain() == 1
     wait_until(lambda: len(ears.heard) == 2)
-    good, bad = sorted(ears.heard, key=lambda said: said[0], reverse=True)
+    good, bad = sorted(ears.heard, key=lambda message: message[0], reverse=True)
     assert good == ("muxq: good is done", f"The result: {site.job('good')['output_path']}")
     assert bad[0] == "muxq: bad has failed"
     assert bad[1].startswith(f"agent-exited: {site.job('bad')['error']['message']}")
@@ -119,9 +119,9 @@ def test_a_home_has_words_of_its_own(site: Site, ears: Ears, wait_until: Wait) -
 
 def test_a_template_that_is_none_stops_the_home_and_says_where(site: Site) -> None:
     configure(site, "[messages]", 'done = "{{ job.name"')
-    found = site.muxq("work", "--drain")
-    assert found.returncode == 4
-    assert f"{site.home.config}: `messages.done`, line 1: " in found.stderr
+    done = site.muxq("work", "--drain")
+    assert done.returncode == 4
+    assert f"{site.home.config}: `messages.done`, line 1: " in done.stderr
 
 
 def test_a_job_that_never_starts_is_told_of_too(site: Site, wait_until: Wait) -> None:
@@ -173,8 +173,8 @@ def test_a_drain_that_ends_tells_of_its_batch_at_once_and_of_a_retry_again(site:
     rows(site, 2, f"[ {{{{ row.line }}}} = 1 ] || [ -e {gate} ] && echo x", *both)
     assert site.drain() == 1
     wait_until(lambda: told(site, "failed"))
-    found = noted(site, "failed")
-    assert (found["counts"]["done"], found["counts"]["failed"]) == (1, 1)
+    batch = noted(site, "failed")
+    assert (batch["counts"]["done"], batch["counts"]["failed"]) == (1, 1)
     gate.touch()
     assert site.muxq("batch", "retry-failed", "rows").returncode == 0
     assert site.drain() == 0
@@ -236,8 +236,8 @@ def test_a_run_that_went_well_is_told_of_as_done(site: Site, wait_until: Wait) -
 def test_a_run_whose_window_closed_has_not_failed(site: Site, wait_until: Wait) -> None:
     for _ in range(2):
         site.queue.add("echo x", agent="shell")
-    said = ("--on-done", noting(site, "run"), "--on-failed", noting(site, "wrong"))
-    assert site.drain("--max-jobs", "1", *said) == 6
+    options = ("--on-done", noting(site, "run"), "--on-failed", noting(site, "wrong"))
+    assert site.drain("--max-jobs", "1", *options) == 6
     wait_until(lambda: told(site, "run"))
     assert (noted(site, "run")["exit_code"], noted(site, "run")["left"], told(site, "wrong")) == (6, 1, [])
 
@@ -301,14 +301,14 @@ def test_wishes_are_options(site: Site) -> None:
 def test_who_asks_for_a_message_and_has_no_place_is_told_at_once(site: Site, ears: Ears, wait_until: Wait) -> None:
     warning = f"muxq: a message will reach nobody: `notify` names no place in {site.home.config}\n"
     words = (["add", "echo x", "-a", "shell", "--notify"], ["work", "--drain", "--notify"], ["report", "--notify"])
-    assert [warning in site.muxq(*said).stderr for said in words] == [True] * 3
+    assert [warning in site.muxq(*command).stderr for command in words] == [True] * 3
     configure(site, f'notify = ["{ears.place}"]')
-    assert [warning in site.muxq(*said).stderr for said in words] == [False] * 3
+    assert [warning in site.muxq(*command).stderr for command in words] == [False] * 3
     wait_until(lambda: len(ears.heard) == 3)  # of the job, the run and the report: then nobody writes here any more
 
 
 @pytest.mark.parametrize("words", [["--notify"], ["--on-done", "true"], ["--on-failed", "true"]])
 def test_a_worker_that_does_not_drain_has_no_end_to_tell_of(site: Site, words: list[str]) -> None:
-    found = site.muxq("work", *words)
-    assert found.returncode == 2
-    assert "it is only for --drain" in found.stderr
+    done = site.muxq("work", *words)
+    assert done.returncode == 2
+    assert "it is only for --drain" in done.stderr

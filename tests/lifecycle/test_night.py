@@ -21,9 +21,9 @@ def test_a_silent_agent_is_stalled_and_leaves_a_post_mortem(site: Site) -> None:
     site.drop("mute", "@say good night\n@stay", agent="echo", stall=0.5)
     assert site.drain() == 1
     job = site.queue.get("mute")
-    told = Path(job["attempts"][0]["post_mortem"]).read_text()
+    report = Path(job["attempts"][0]["post_mortem"]).read_text()
     assert job["error"]["kind"] == "stalled"
-    assert all(word in told for word in ("== processes", "echo.py", "prompt-accepted", "good night"))
+    assert all(word in report for word in ("== processes", "echo.py", "prompt-accepted", "good night"))
 
 
 def test_an_agent_that_goes_on_telling_is_not_stalled(site: Site) -> None:
@@ -64,9 +64,9 @@ def test_a_machine_that_starts_anew_does_the_job_again_once(site: Site, wait_unt
     worker.kill()
     worker.wait()
     tmux = [site.tmux, "-S", str(site.socket)]
-    told = subprocess.run([*tmux, "list-panes", "-a", "-F", "#{pane_pid}"], capture_output=True, text=True, check=True)
+    panes = subprocess.run([*tmux, "list-panes", "-a", "-F", "#{pane_pid}"], capture_output=True, text=True, check=True)
     subprocess.run([*tmux, "kill-server"], check=True)
-    wait_until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in told.stdout.split()))
+    wait_until(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in panes.stdout.split()))
     assert site.drain() == 0
     attempts = site.queue.get("job")["attempts"]
     assert [attempt["outcome"] for attempt in attempts] == ["requeued", "done"]
@@ -96,7 +96,7 @@ def test_limits_are_counted_on_a_clock_that_nobody_can_set(site: Site, wait_unti
     worker.kill()
     worker.wait()
     record = site.home.runs / site.queue.get("job")["id"] / "1" / "attempt.json"
-    said = json.loads(record.read_text())
-    record.write_text(json.dumps(said | {"started_at": "2001-01-01T00:00:00.000Z"}))
+    fields = json.loads(record.read_text())
+    record.write_text(json.dumps(fields | {"started_at": "2001-01-01T00:00:00.000Z"}))
     (site.folder / "go").touch()
     assert (site.drain(), site.queue.output("job")) == (0, "ok\n")

@@ -17,8 +17,8 @@ ASK = "@ask Bash: make test\nThe end."
 
 
 def attention(site: Site, name: str = "job") -> dict[str, Any] | None:
-    found: dict[str, Any] | None = site.job(name)["attention"]
-    return found
+    waits_for: dict[str, Any] | None = site.job(name)["attention"]
+    return waits_for
 
 
 def asking(site: Site, wait_until: Wait, name: str = "job") -> dict[str, Any]:
@@ -165,8 +165,8 @@ def test_a_dialog_is_left_to_a_person_with_its_screen_and_answered_by_its_text(
     assert (asked["kind"], detail in asked["detail"]) == ("dialog", True)
     assert "| May I?\n" in site.muxq("show", "job").stdout
     assert told(site, "approve", "job")[0] == 4
-    code, said = told(site, "answer", "job", "maybe")
-    assert (code, said) == (4, "muxq: no option begins with 'maybe'; there are: Yes, go on, No, exit\n")
+    code, output = told(site, "answer", "job", "maybe")
+    assert (code, output) == (4, "muxq: no option begins with 'maybe'; there are: Yes, go on, No, exit\n")
     assert told(site, "answer", "job", "yes")[0] == 0
     assert worker.wait(30) == 0
     assert (site.queue.output("job"), len(site.events("job.attention"))) == ("Yes, go on", 1)
@@ -180,8 +180,11 @@ def test_a_command_that_finds_nothing_to_answer_says_what_the_job_does(site: Sit
     worker = site.work("--drain")
     wait_until(lambda: site.job("job")["attempts"] and site.job("job")["attempts"][0]["doing"])
     ident = site.job("job")["id"]
-    code, said = told(site, "approve", "job")
-    assert (code, said) == (4, f"muxq: job {ident} waits for nobody: Bash: while ! test -e gate; do sleep 0.02; done\n")
+    code, output = told(site, "approve", "job")
+    assert (code, output) == (
+        4,
+        f"muxq: job {ident} waits for nobody: Bash: while ! test -e gate; do sleep 0.02; done\n",
+    )
     assert told(site, "deny", "job")[0] == told(site, "answer", "job", "x")[0] == 4
     site.queue.cancel("job")
     worker.wait(30)
@@ -244,8 +247,8 @@ def test_a_command_is_run_in_the_home_with_the_job_on_its_input(site: Site, wait
     worker = site.work("--drain")
     wait_until((site.home.path / "said.txt").exists)
     job = site.job("job")
-    said = (site.home.path / "said.txt").read_text().splitlines()
-    assert said == [job["id"], "job", "permission", "Bash: make test", str(site.home.path)]
+    lines = (site.home.path / "said.txt").read_text().splitlines()
+    assert lines == [job["id"], "job", "permission", "Bash: make test", str(site.home.path)]
     assert json.loads((site.home.path / "job.json").read_text())["attention"] == job["attention"]
     site.queue.approve("job")
     assert worker.wait(30) == 0
@@ -293,8 +296,8 @@ def test_trying_the_places_says_which_did_not_take_it(site: Site) -> None:
     assert site.drain() == 0
     assert told(site, "notify") == (4, f"muxq: `notify` names no place in {site.home.config}\n")
     configure(site, 'notify = ["json://s3cret@127.0.0.1:1/"]')
-    code, said = told(site, "notify", "Hello")
-    assert (code, said) == (5, "muxq: place 1 of `notify` (json) did not take the message\n")
+    code, output = told(site, "notify", "Hello")
+    assert (code, output) == (5, "muxq: place 1 of `notify` (json) did not take the message\n")
 
 
 def test_an_answer_is_private(site: Site, wait_until: Wait) -> None:

@@ -34,7 +34,7 @@ def test_an_agent_that_sits_its_limit_out_is_left_to_it_and_nothing_starts_meanw
     assert worker.wait(30) == 0
     assert (site.queue.output("limited"), len(began(site, "limited"))) == ("there", 1)
     assert began(site, "next")[0] >= resets
-    assert [told["kind"] for told in site.events("hold.put")] == ["usage-limit"]
+    assert [hold["kind"] for hold in site.events("hold.put")] == ["usage-limit"]
 
 
 def test_an_agent_in_its_limit_is_adopted_and_still_left_to_it(site: Site, wait_until: Wait) -> None:

@@ -55,9 +55,9 @@ def test_a_run_from_a_timer_writes_to_its_log_and_ends_as_its_command(site: Site
     site.drop("bad", "exit 7")
     keys = {"job": None, "command": ["work", "--drain"], "path": site.env["PATH"]}
     every_minute(site, "nightly", since=0, **keys)
-    told = site.muxq("schedule", "run", "nightly", "--logged")
+    done = site.muxq("schedule", "run", "nightly", "--logged")
     log = site.home.logs / "nightly.log"
-    assert (told.returncode, told.stdout, told.stderr) == (1, "", "")
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
     assert "muxq schedule run nightly\n" in log.read_text()
     assert "muxq: 0 done, 1 failed, 0 left" in log.read_text()
     assert log.stat().st_mode & 0o777 == 0o600
@@ -68,14 +68,14 @@ def test_a_run_from_a_timer_writes_to_its_log_and_ends_as_its_command(site: Site
 
 def test_a_run_that_is_not_due_does_nothing(site: Site) -> None:
     every_minute(site, "yearly", since=0, cron="0 0 1 1 *")
-    told = site.muxq("schedule", "run", "yearly", "--due", "--logged")
-    assert (told.returncode, told.stdout, told.stderr, site.queue.list()) == (0, "", "", [])
+    done = site.muxq("schedule", "run", "yearly", "--due", "--logged")
+    assert (done.returncode, done.stdout, done.stderr, site.queue.list()) == (0, "", "", [])
     assert list(site.home.logs.iterdir()) == []
 
 
 def test_add_ls_next_and_rm(site: Site) -> None:
-    told = site.muxq("schedule", "add", "0 7 * * *", "--add", "--tz", "UTC", "--agent", "echo", "--name", "m", "hi")
-    assert (told.returncode, told.stdout) == (0, "m\n")
+    done = site.muxq("schedule", "add", "0 7 * * *", "--add", "--tz", "UTC", "--agent", "echo", "--name", "m", "hi")
+    assert (done.returncode, done.stdout) == (0, "m\n")
     (listed,) = json.loads(site.muxq("schedule", "ls", "--json").stdout)
     assert (listed["name"], listed["catch_up"], listed["timer"], listed["problem"]) == ("m", "once", None, None)
     assert listed["job"] == {"version": 1, "prompt": "hi", "agent": "echo", "name": "m"}
@@ -113,8 +113,8 @@ def test_add_ls_next_and_rm(site: Site) -> None:
     ],
 )
 def test_what_would_fail_at_night_is_refused_by_day(site: Site, words: list[str], code: int, why: str) -> None:
-    told = site.muxq("schedule", "add", *words)
-    assert (told.returncode, why in told.stderr, schedule.names(site.home)) == (code, True, [])
+    done = site.muxq("schedule", "add", *words)
+    assert (done.returncode, why in done.stderr, schedule.names(site.home)) == (code, True, [])
 
 
 def test_a_command_runs_in_the_folder_that_it_was_scheduled_in(site: Site, tmp_path: Path) -> None:
@@ -124,11 +124,11 @@ def test_a_command_runs_in_the_folder_that_it_was_scheduled_in(site: Site, tmp_p
     words = ["0 1 * * *", "--cron", "--", "batch", "in.txt", "--prompt", "{{ row.line }}", "--agent", "echo"]
     env = site.env | {"PATH": f"{folder_of_a_crontab_that_keeps_nothing(tmp_path)}:{site.env['PATH']}"}
     assert site.muxq("schedule", "add", *words, env=env, cwd=rows).returncode == 0
-    told = site.muxq("schedule", "run", "batch", cwd="/")
-    assert (told.returncode, site.states()) == (0, {"in-0001": "queued"})
+    done = site.muxq("schedule", "run", "batch", cwd="/")
+    assert (done.returncode, site.states()) == (0, {"in-0001": "queued"})
     shutil.rmtree(rows)
-    told = site.muxq("schedule", "run", "batch", cwd="/")
-    assert (told.returncode, f"{rows}, the folder that schedule batch starts in" in told.stderr) == (5, True)
+    done = site.muxq("schedule", "run", "batch", cwd="/")
+    assert (done.returncode, f"{rows}, the folder that schedule batch starts in" in done.stderr) == (5, True)
 
 
 def folder_of_a_crontab_that_keeps_nothing(tmp_path: Path) -> Path:
@@ -183,9 +183,9 @@ def private_cron(folder: Path) -> list[str]:
 def test_a_real_cron_runs_the_line_that_was_written_and_nothing_of_others_changes(site: Site, wait_until: Wait) -> None:
     argv = private_cron(site.folder)
     site.queue.add("by night", agent="echo", name="job")
-    there = {"FOLDER": str(site.folder), "MUXQ": str(Path(sys.executable).with_name("muxq"))}
+    places = {"FOLDER": str(site.folder), "MUXQ": str(Path(sys.executable).with_name("muxq"))}
     own = site.env["PATH"].partition(os.pathsep)[2]  # with the real crontab, which sees that of the name space
-    cron = site.start(*argv, PATH=f"{own}:/usr/sbin:/sbin", **there)
+    cron = site.start(*argv, PATH=f"{own}:/usr/sbin:/sbin", **places)
     wait_until(lambda: cron.poll() is not None or "missed" in site.states(), 30)
     wait_until(lambda: cron.poll() is not None or set(site.states().values()) == {"done"}, 90)
     wait_until(lambda: cron.poll() is not None or not (site.home.locks / "drain.lock").exists())

@@ -47,14 +47,14 @@ def test_a_message_is_answered(kept: Site) -> None:
 @pytest.mark.parametrize("text", ["é☃ two\nlines\n\nand more", "x" * 10_000, "\n".join("line" for _ in range(2000))])
 def test_a_message_arrives_as_it_was_sent_and_once(kept: Site, text: str) -> None:
     assert kept.queue.ask("chat", text, 30)["said"] == text
-    assert [said["text"] for said in kept.queue.transcript("chat") if said["who"] == "user"][1:] == [text]
+    assert [message["text"] for message in kept.queue.transcript("chat") if message["who"] == "user"][1:] == [text]
 
 
 def test_a_message_comes_from_stdin_too(kept: Site) -> None:
-    told = subprocess.run(
+    done = subprocess.run(
         [*MUXQ, "send", "chat", "-", "--wait"], env=kept.env, input="from\nstdin", capture_output=True, text=True
     )
-    assert (told.returncode, told.stdout, told.stderr) == (0, "from\nstdin\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "from\nstdin\n", "")
 
 
 def test_a_draft_is_not_typed_over(kept: Site, wait_until: Wait) -> None:
@@ -67,8 +67,8 @@ def test_a_draft_is_not_typed_over(kept: Site, wait_until: Wait) -> None:
 
 
 def test_a_turn_that_fails_is_not_over_well(kept: Site) -> None:
-    told = kept.muxq("send", "chat", "@error rate_limit", "--wait")
-    assert (told.returncode, told.stdout, "(failed): rate_limit" in told.stderr) == (1, "", True)
+    done = kept.muxq("send", "chat", "@error rate_limit", "--wait")
+    assert (done.returncode, done.stdout, "(failed): rate_limit" in done.stderr) == (1, "", True)
     assert kept.job("chat")["status"] == "limited"
 
 
@@ -79,8 +79,8 @@ def test_an_agent_that_leaves_in_the_middle_ends_the_wait(kept: Site) -> None:
 
 def test_waiting_for_a_turn_has_an_end(site: Site, wait_until: Wait) -> None:
     at_gate(site, wait_until)
-    told = site.muxq("turn", "job", "--timeout", "0.1")
-    assert (told.returncode, told.stdout, "is not over yet" in told.stderr) == (1, "", True)
+    done = site.muxq("turn", "job", "--timeout", "0.1")
+    assert (done.returncode, done.stdout, "is not over yet" in done.stderr) == (1, "", True)
     open_gate(site)
     assert site.workers[-1].wait(30) == 0
 
@@ -216,13 +216,13 @@ def attached(site: Site, *words: str) -> tuple[subprocess.Popen[bytes], int]:
 
 
 def seen(terminal: int) -> bytes:
-    told = b""
+    output = b""
     try:
         while data := os.read(terminal, 65536):
-            told += data
+            output += data
     except OSError:
         pass
-    return told
+    return output
 
 
 @pytest.mark.parametrize("leave", [b"\x1b[24~", b"\x02d", None], ids=["F12", "prefix d", "killed"])
@@ -230,8 +230,8 @@ def test_a_take_over_is_manual_as_long_as_the_person_is_there(
     kept: Site, wait_until: Wait, leave: bytes | None
 ) -> None:
     person, terminal = attached(kept, "chat", "--take-over")
-    told = bytearray()
-    wait_until(lambda: told.extend(seen(terminal)) or b"F12 leaves the session" in told)
+    output = bytearray()
+    wait_until(lambda: output.extend(seen(terminal)) or b"F12 leaves the session" in output)
     wait_until(lambda: kept.ask_tmux("list-clients").stdout)
     assert kept.queue.mode("chat") == "manual"
     with pytest.raises(Refused, match="somebody has taken over the session of job"):
@@ -322,6 +322,6 @@ def test_the_printed_command_gives_the_same_result_by_hand(site: Site, agent: st
 
 
 def test_events_are_told_one_a_line(kept: Site) -> None:
-    told = kept.muxq("events", "chat", "--type", "turn-over", "--type", "started", "--json").stdout.splitlines()
-    assert [json.loads(line)["event"] for line in told] == ["started", "turn-over"]
+    lines = kept.muxq("events", "chat", "--type", "turn-over", "--type", "started", "--json").stdout.splitlines()
+    assert [json.loads(line)["event"] for line in lines] == ["started", "turn-over"]
     assert len(kept.muxq("events", "chat", "--last", "1", "--follow").stdout.splitlines()) == 1

@@ -71,8 +71,8 @@ def test_scripts_that_end_well_end_with_status_0(site: Site) -> None:
     for number in range(60):
         site.drop(f"s{number}", "true")
     assert site.drain("--jobs", "4") == 0
-    told = [json.loads(path.read_text()) for path in site.home.runs.glob("*/1/outcome.json")]
-    assert [one["exit_status"] for one in told] == 60 * [0]
+    outcomes = [json.loads(path.read_text()) for path in site.home.runs.glob("*/1/outcome.json")]
+    assert [outcome["exit_status"] for outcome in outcomes] == 60 * [0]
 
 
 def test_nothing_is_left_when_the_queue_is_drained(site: Site) -> None:
@@ -152,8 +152,8 @@ def test_a_secret_reaches_the_agent_and_no_file(site: Site) -> None:
     site.drop("secret", 'test "${#TOKEN}" = 12 && echo known', env={"TOKEN": {"from_env": "MY_TOKEN"}})
     assert site.drain(MY_TOKEN="s3cret-value") == 0
     assert site.queue.output("secret") == "known\n"
-    told = [path for path in site.folder.rglob("*") if path.is_file() and b"s3cret-value" in path.read_bytes()]
-    assert told == []
+    leaks = [path for path in site.folder.rglob("*") if path.is_file() and b"s3cret-value" in path.read_bytes()]
+    assert leaks == []
 
 
 # --- how an attempt ends

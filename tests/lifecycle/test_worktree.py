@@ -39,8 +39,8 @@ def git(folder: Path, *words: str) -> str:
 
 
 def outcome(site: Site, name: str) -> dict[str, Any]:
-    said: dict[str, Any] = json.loads((Path(site.job(name)["run_dir"]) / "outcome.json").read_text())
-    return said
+    record: dict[str, Any] = json.loads((Path(site.job(name)["run_dir"]) / "outcome.json").read_text())
+    return record
 
 
 def test_a_job_works_in_a_worktree_and_its_changes_become_a_commit(site: Site, repository: Path) -> None:
@@ -242,8 +242,8 @@ def test_a_worktree_that_takes_long_is_told_of(site: Site, repository: Path, wai
     site.drop("slow", "true", workdir=str(repository), worktree=True)
     worker = site.start(*HASTY, "work")
     wait_until(lambda: site.events("worker.trouble"))
-    (told,) = site.events("worker.trouble")
-    assert (told["job"], "worktree" in told["why"], str(repository) in told["why"]) == (
+    (trouble,) = site.events("worker.trouble")
+    assert (trouble["job"], "worktree" in trouble["why"], str(repository) in trouble["why"]) == (
         site.job("slow")["id"],
         True,
         True,
