@@ -76,9 +76,9 @@ def add(spool: Spool) -> Callable[..., Entry]:
 
 @pytest.fixture
 def wait_until() -> Callable[..., None]:
-    """`wait_until(condition, timeout=30)`: the only way a test waits."""
+    """`wait_until(condition, timeout=60)`: the only way a test waits."""
 
-    def wait(condition: Callable[[], object], timeout: float = 30.0) -> None:
+    def wait(condition: Callable[[], object], timeout: float = 60.0) -> None:
         deadline = time.monotonic() + timeout
         while not condition():
             assert time.monotonic() < deadline, f"not within {timeout} s: {condition}"

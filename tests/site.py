@@ -82,7 +82,7 @@ class Site:
 
     def drain(self, *words: str, **env: str) -> int:
         """`muxq work --drain WORDS`, to its end; returns the exit status."""
-        return self.work("--drain", *words, **env).wait(timeout=60)
+        return self.work("--drain", *words, **env).wait(timeout=120)
 
     def muxq(self, *words: str, **how: Any) -> subprocess.CompletedProcess[str]:
         how = {"env": self.env, **how}

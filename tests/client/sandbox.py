@@ -21,7 +21,7 @@ from tests.client.standin import Body, StandIn, session_of
 from tests.processes import processes_with
 
 MUXQ = Path(sys.executable).with_name("muxq")
-SECONDS = 90.0
+SECONDS = 180.0
 """More than any one command of a test may take."""
 
 
