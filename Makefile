@@ -63,10 +63,13 @@ quick: $(VENV)/.test
 	@$(BIN)/ruff format --check .
 	@HYPOTHESIS_PROFILE=quick $(BIN)/pytest -q -n logical --dist worksteal -m "not lifecycle and not client and not long"
 
-# Two thirds of the tests wait for processes, so there are more workers than cores.
+# In three parts, since each bears another number at a time: what uses a core, what waits for processes, and real clients
+# (each takes a core for seconds, and a slow one is another client than the one that people run).
 test: check tmux
 	@$(BIN)/python tests/client/install.py
-	@$(BIN)/pytest -n 8 --dist loadgroup
+	@$(BIN)/pytest -n logical --dist worksteal -m "not lifecycle and not client and not long"
+	@$(BIN)/pytest -n 4 --dist loadgroup -m "lifecycle and not client and not long"
+	@$(BIN)/pytest -m "client and not long"
 
 nox: $(VENV)/.dev tmux
 	@UV_SYSTEM_CERTS=1 $(BIN)/nox
