@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 help:
 	@echo "make demo     run one job through the queue, no account needed"
 	@echo "make check    lint and types"
-	@echo "make quick    lint and the tests that start no session: under a minute"
+	@echo "make quick    lint and the tests that start no session: about a minute"
 	@echo "make test     every test, the real client included"
 	@echo "make nox      the fast tests on Python 3.11 to 3.14, as far as they are here"
 	@echo "make bench    measure against bare tmux and the bare client"
