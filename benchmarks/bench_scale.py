@@ -215,7 +215,7 @@ def _claimed(new: Entry, home: Home, began: float) -> float:
     wait_until(lambda: not (home.queue / new.file).exists())
     took = time.perf_counter() - began
     hold.put(home, HELD)
-    wait_until(lambda: not os.listdir(home.folder(State.RUNNING)) and not list(home.locks.glob("1*.lock")))
+    wait_until(lambda: not os.listdir(home.folders[State.RUNNING]) and not list(home.locks.glob("1*.lock")))
     return took
 
 
@@ -275,7 +275,7 @@ def _muxq(home: Home, env: Mapping[str, str], *words: str) -> Measure:
 def _listing(home: Home) -> Measure:
     def measure() -> float:
         began = time.perf_counter()
-        os.listdir(home.folder(State.DONE))
+        os.listdir(home.folders[State.DONE])
         return time.perf_counter() - began
 
     return measure

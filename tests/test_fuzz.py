@@ -348,7 +348,7 @@ LOOKS = (("ls",), ("ls", "--json"), ("show", ID), ("logs", ID))
 @example(b'{"name": {}, "agent": [], "tags": [null]}', State.QUEUED)
 def test_a_file_with_the_name_of_a_job_can_be_listed_whatever_is_in_it(place: Home, data: bytes, state: State) -> None:
     home = emptied(place)
-    (home.folder(state) / f"{ID}.json").write_bytes(data)
+    (home.folders[state] / f"{ID}.json").write_bytes(data)
     assert ID in commands(home, *LOOKS)[0]
 
 
@@ -380,7 +380,7 @@ def test_a_job_with_damaged_records_still_shows(place: Home, attempt: bytes, out
     run.path.mkdir(parents=True)
     (run.path / "attempt.json").write_bytes(attempt)
     (run.path / "outcome.json").write_bytes(outcome)
-    home.folder(state).joinpath(f"{ID}.json").write_bytes(b'{"prompt": "x", "agent": "echo"}')
+    home.folders[state].joinpath(f"{ID}.json").write_bytes(b'{"prompt": "x", "agent": "echo"}')
     assert all(ID in text for text in commands(home, *LOOKS)[:3])
 
 
@@ -432,7 +432,7 @@ def test_no_line_of_an_agents_events_is_too_odd(place: Home, lines: list[bytes])
     events = event.Tail(run.events).read()
     assert [event.parse(line) for line in b"\n".join(lines).splitlines() if event.parse(line)] == events
     progress.fold(progress.Progress(), events, claude)
-    (home.folder(State.RUNNING) / f"{ID}.json").write_bytes(b'{"prompt": "x", "agent": "echo"}')
+    (home.folders[State.RUNNING] / f"{ID}.json").write_bytes(b'{"prompt": "x", "agent": "echo"}')
     commands(home, *LOOKS)
 
 
@@ -454,7 +454,7 @@ def test_a_tail_that_is_read_in_pieces_finds_the_same_events(
 def test_no_line_of_the_homes_events_is_too_odd(place: Home, lines: list[bytes]) -> None:
     home = emptied(place)
     home.events.write_bytes(b"\n".join(lines) + b"\n")
-    (home.folder(State.RUNNING) / f"{ID}.json").write_bytes(b'{"prompt": "x", "agent": "echo"}')
+    (home.folders[State.RUNNING] / f"{ID}.json").write_bytes(b'{"prompt": "x", "agent": "echo"}')
     for step in Queue(home.path).story(ID).new():
         assert json.dumps(json.loads(as_json(step.as_dict()))) == json.dumps(step.as_dict())
         assert "\n" not in step.line()

@@ -23,7 +23,7 @@ async def wait(spool: Spool, entry: Entry, timeout: float | None) -> Place:
     with contextlib.ExitStack() as watches:
         watcher = watches.enter_context(Watcher())
         for state in (state for state in State if state.final):
-            watches.enter_context(watcher.watch(spool.home.folder(state), lambda _path: changed.set()))
+            watches.enter_context(watcher.watch(spool.home.folders[state], lambda _path: changed.set()))
         while not (place := spool.locate(entry)).state.final:
             left = min(SLOW_LOOK, deadline - time.monotonic())
             if left <= 0:

@@ -31,8 +31,9 @@ class Home:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._states = {state: path / state.folder for state in State}
-        self.queue = self._states[State.QUEUED]
+        self.folders = {state: path / state.folder for state in State}
+        """By state: where the files of its jobs lie."""
+        self.queue = self.folders[State.QUEUED]
         self.rejected = path / "rejected"
         self.runs = path / "runs"
         self.locks = path / "locks"
@@ -47,9 +48,6 @@ class Home:
         self.hold = path / "hold.json"
         self.pool = path / "pool.json"
         self.fired = path / "fired.json"
-
-    def folder(self, state: State) -> Path:
-        return self._states[state]
 
     def request(self, job_id: str) -> Path:
         """The file that asks the worker of a running job to cancel it."""

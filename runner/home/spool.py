@@ -62,7 +62,7 @@ class Spool:
 
     def names(self, state: State) -> list[str]:
         """The file names in the folder of `state`, in no order. Not all need belong to jobs."""
-        return os.listdir(self.home.folder(state))
+        return os.listdir(self.home.folders[state])
 
     def entries(self, state: State, limit: int | None = None, among: Collection[str] | None = None) -> list[Entry]:
         """The jobs in `state`, or the first `limit`: waiting ones in claim order, running ones the oldest first,
@@ -79,7 +79,7 @@ class Spool:
             size *= 4  # some names did not belong to jobs
 
     def path(self, place: Place) -> Path:
-        return self.home.folder(place.state) / place.entry.file
+        return self.home.folders[place.state] / place.entry.file
 
     def read(self, place: Place) -> Job:
         """The job of a file in one of the state folders. BadInput for a damaged file, NotFound when it has moved."""
@@ -97,7 +97,7 @@ class Spool:
         """The state of a known job; None when its file has been taken away. No folder is listed."""
         for _ in range(LOOKS):
             for state in _LIVE_FIRST:
-                if (self.home.folder(state) / entry.file).exists():
+                if (self.home.folders[state] / entry.file).exists():
                     return state
         return None
 

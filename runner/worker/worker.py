@@ -126,7 +126,7 @@ class Worker:
         watcher = self._watcher = resources.enter_context(Watcher(enabled=settings.watch))
         self.sweeper = Sweeper(self.spool, self.terminal, self.running)
         folders: dict[Path, OnChange] = {self.home.queue: self._on_queue, self.home.requests: self._on_request}
-        folders |= {self.home.folder(state): self.candidates.ended for state in FINAL}
+        folders |= {self.home.folders[state]: self.candidates.ended for state in FINAL}
         for folder, on_change in folders.items():
             resources.enter_context(watcher.watch(folder, on_change))
         gates = {self.home.hold.name, self.home.pool.name}

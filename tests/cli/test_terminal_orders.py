@@ -99,7 +99,7 @@ EVENTS = [
 
 @pytest.mark.parametrize("count", [3, 8])
 def test_what_an_agent_says_gives_the_terminal_no_orders(home: Home, screen: Screen, count: int) -> None:
-    (home.folder(State.RUNNING) / f"{ID}.json").write_bytes(JOB)
+    (home.folders[State.RUNNING] / f"{ID}.json").write_bytes(JOB)
     (home.runs / ID / "1").mkdir(parents=True)
     with (home.runs / ID / "1" / "events.jsonl").open("w") as file:
         for name, data in EVENTS[:count]:
@@ -115,7 +115,7 @@ def test_what_an_agent_says_gives_the_terminal_no_orders(home: Home, screen: Scr
 
 def test_the_reason_of_a_hold_or_a_failure_gives_the_terminal_no_orders(home: Home, screen: Screen) -> None:
     hold.put(home, hold.Hold(f"held {ORDERS}"))
-    (home.folder(State.FAILED) / f"{ID}.json").write_bytes(JOB)
+    (home.folders[State.FAILED] / f"{ID}.json").write_bytes(JOB)
     (home.runs / ID / "1").mkdir(parents=True)
     record = {"version": 1, "outcome": "failed", "error": "agent-error", "message": f"why {ORDERS}"}
     (home.runs / ID / "1" / "outcome.json").write_text(json.dumps(record))

@@ -86,7 +86,7 @@ def test_the_folders_are_those_of_the_protocol(home: Home) -> None:
 
 
 def test_a_state_lies_in_its_folder(home: Home) -> None:
-    assert [home.folder(state) for state in State] == [home.path / state.folder for state in State]
+    assert [home.folders[state] for state in State] == [home.path / state.folder for state in State]
 
 
 def test_making_a_home_again_keeps_its_files(home: Home) -> None:

@@ -55,9 +55,9 @@ def test_the_first_jobs_are_those_that_a_whole_listing_begins_with(
 ) -> None:
     for priority in (0, 5, -1, 0, 5, 0):
         entry = add(priority=priority)
-        (spool.home.queue / entry.file).rename(spool.home.folder(state) / entry.file)
+        (spool.home.queue / entry.file).rename(spool.home.folders[state] / entry.file)
     for number in range(30):
-        (spool.home.folder(state) / f"{stray} {number}").touch()
+        (spool.home.folders[state] / f"{stray} {number}").touch()
     everything = spool.entries(state)
     assert (len(everything), spool.entries(state, limit)) == (6, everything[:limit])
     assert spool.entries(state, limit, spool.names(state)) == everything[:limit]
@@ -66,7 +66,7 @@ def test_the_first_jobs_are_those_that_a_whole_listing_begins_with(
 @pytest.mark.parametrize("state", State)
 def test_a_job_is_found_in_every_state(spool: Spool, add: Add, state: State) -> None:
     entry = add(name="report")
-    (spool.home.queue / entry.file).rename(spool.home.folder(state) / entry.file)
+    (spool.home.queue / entry.file).rename(spool.home.folders[state] / entry.file)
     assert [spool.find(word) for word in (entry.id, entry.id[:-1], "report")] == [Place(state, entry)] * 3
 
 
@@ -131,7 +131,7 @@ def test_the_state_of_a_known_job_is_the_folder_that_its_file_lies_in(
     entry = add(name="report")
     file = spool.home.queue / entry.file
     if state:
-        file.rename(spool.home.folder(state) / entry.file)
+        file.rename(spool.home.folders[state] / entry.file)
     else:
         file.unlink()
     assert spool.state(entry) is state
@@ -308,7 +308,7 @@ for entry in spool.entries(State.QUEUED):
 def test_of_many_processes_that_claim_exactly_one_wins_each_job(home: Home, add: Add) -> None:
     files = [add(name=str(number)).file for number in range(100)]
     claimed = processes(3, CLAIM, home)
-    assert sorted(claimed) == sorted(files) == names(home.folder(State.RUNNING))
+    assert sorted(claimed) == sorted(files) == names(home.folders[State.RUNNING])
 
 
 def test_of_many_threads_that_claim_exactly_one_wins(home: Home, add: Add) -> None:

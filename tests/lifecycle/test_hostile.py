@@ -80,7 +80,7 @@ DAMAGED = [
 def test_damaged_records_of_jobs_that_lost_their_worker_stop_no_other(site: Site) -> None:
     for number, (file, data) in enumerate(DAMAGED):
         job_id = f"{ID[:-2]}{number:02d}"
-        (site.home.folder(State.RUNNING) / f"{job_id}.lost.json").write_text('{"prompt": "true", "agent": "shell"}')
+        (site.home.folders[State.RUNNING] / f"{job_id}.lost.json").write_text('{"prompt": "true", "agent": "shell"}')
         run = site.home.runs / job_id / "1"
         run.mkdir(parents=True)
         record = {"version": 1, "agent": "shell", "output": {"path": "/no", "format": "text", "min_bytes": 0}}
