@@ -69,7 +69,7 @@ test: check tmux
 	@$(BIN)/python tests/client/install.py
 	@$(BIN)/pytest -n logical --dist worksteal -m "not lifecycle and not client and not long"
 	@$(BIN)/pytest -n 4 --dist loadgroup -m "lifecycle and not client and not long"
-	@$(BIN)/pytest -m "client and not long"
+	@$(BIN)/pytest -n 2 --dist loadgroup -m "client and not long"
 
 nox: $(VENV)/.dev tmux
 	@UV_SYSTEM_CERTS=1 $(BIN)/nox

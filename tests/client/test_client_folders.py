@@ -61,7 +61,7 @@ def ran(make_box: Callable[[], Sandbox]) -> Sandbox:
     box.drop("untouched", "@@write done", workdir=str(box.root / "untouched" / "sub"))
     box.drop("edited", change, workdir=str(box.root / "edited" / "sub"), permissions="bypass")
     box.drop("nowhere", "@@write done")
-    box.work("--jobs", "4")
+    box.work("--jobs", "2")
     return box
 
 

@@ -51,7 +51,7 @@ def box(make_box: Callable[[], Sandbox]) -> Sandbox:
         env={"TOKEN": {"from_env": "THE_SECRET"}},
         permissions="bypass",
     )
-    box.work("--jobs", "4")
+    box.work("--jobs", "2")
     return box
 
 
