@@ -78,7 +78,7 @@ def test_a_drain_that_was_killed_leaves_no_lock(site: Site, wait_until: Wait) ->
 def test_at_the_end_of_the_window_nothing_new_starts_and_what_runs_may_finish(site: Site, wait_until: Wait) -> None:
     site.drop("long", gated(site), priority=1)
     site.drop("next", "echo x")
-    worker = site.work("--drain", "--until", "+3s")
+    worker = site.work("--drain", "--until", "+6s")
     wait_until((site.folder / "begun").exists)
     wait_until(lambda: site.events("worker.closed"))
     (site.folder / "gate").touch()
@@ -89,7 +89,7 @@ def test_at_the_end_of_the_window_nothing_new_starts_and_what_runs_may_finish(si
 
 def test_a_grace_ends_the_run_and_the_sessions_go_on(site: Site, wait_until: Wait) -> None:
     site.drop("long", gated(site))
-    worker = site.work("--drain", "--until", "+1s", "--grace", "0.5s")
+    worker = site.work("--drain", "--until", "+6s", "--grace", "0.5s")
     assert worker.wait(30) == 6
     assert (site.states(), len(site.sessions())) == ({"long": "running"}, 1)
     (site.folder / "gate").touch()
@@ -98,7 +98,7 @@ def test_a_grace_ends_the_run_and_the_sessions_go_on(site: Site, wait_until: Wai
 
 def test_a_grace_ends_the_sessions_where_it_is_told_to(site: Site, wait_until: Wait) -> None:
     site.drop("long", gated(site))
-    worker = site.work("--drain", "--until", "+1s", "--grace", "0.5s", "--on-stop", "kill")
+    worker = site.work("--drain", "--until", "+6s", "--grace", "0.5s", "--on-stop", "kill")
     assert worker.wait(30) == 6
     assert (site.states(), site.sessions(), site.left()) == ({"long": "queued"}, [], [])
 

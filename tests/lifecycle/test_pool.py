@@ -97,10 +97,12 @@ def test_a_herd_that_was_turned_away_does_not_come_back_at_once(site: Site, wait
 
 def test_a_window_used_up_to_its_mark_stops_new_jobs(site: Site) -> None:
     (site.home.path / "config.toml").write_text("[pool]\npause_at = { five_hour = 90 }\n")
-    pool.tell_limits(site.home, {"five_hour": AccountLimit(93, int(time.time()) + 4)})
+    pool.tell_limits(site.home, {"five_hour": AccountLimit(93, int(time.time()) + 3600)})
     site.drop("job", "echo hi")
     assert "five_hour 93 % until" in site.muxq("ls").stderr
     assert site.muxq("hold", "--show").stdout.startswith("on hold until ")
+    site.home.pool.unlink()
+    pool.tell_limits(site.home, {"five_hour": AccountLimit(93, int(time.time()) + 4)})
     assert site.drain() == 0
     assert began(site, "job")[0] >= pool.load(site.home).windows["five_hour"].resets_at
 
