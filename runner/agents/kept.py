@@ -37,16 +37,16 @@ def forget(folder: AttemptFolder) -> None:
 
 def stands(folder: AttemptFolder) -> bool:
     """Whether the session of an attempt with a result stays open and its program still runs."""
-    try:
-        program = (files.read_json(folder.keep) or {})["program"]
-        pid, started = int(program["pid"]), float(program["started"])
-    except (MuxqError, KeyError, TypeError, ValueError):
+    if not asked(folder):
         return False
     from runner.system import process  # psutil takes long to import, and few listings need it
 
-    return process.alive(process.Proc(pid, started))
+    try:
+        return process.alive(process.Proc.read((files.read_json(folder.keep) or {})["program"]))
+    except (MuxqError, KeyError, TypeError, ValueError):
+        return False
 
 
 def _write(home: Home, folder: AttemptFolder, program: Proc | None) -> None:
-    identity = {"pid": program.pid, "started": program.started} if program else None
-    files.write_json(folder.keep, {"at": clock.stamp(), "program": identity}, tmp=home.tmp, durable=False)
+    record = {"at": clock.stamp(), "program": program.as_dict() if program else None}
+    files.write_json(folder.keep, record, tmp=home.tmp, durable=False)

@@ -81,7 +81,7 @@ def put(home: Home, folder: AttemptFolder, mode: Mode, holder: Proc | None = Non
         "boot": clock.boot(),
         "monotonic": now,
         "away": new.away,
-        "holder": {"pid": holder.pid, "started": holder.started} if holder else None,
+        "holder": holder.as_dict() if holder else None,
         "before": new.before.value,
     }
     files.write_json(folder.mode, record, tmp=home.tmp, durable=False)
@@ -97,7 +97,7 @@ def _driver(record: dict[str, Any]) -> Driver:
     from runner.system.process import Proc
 
     holder = record.get("holder")
-    program = Proc(int(holder["pid"]), float(holder["started"])) if isinstance(holder, dict) else None
+    program = Proc.read(holder) if isinstance(holder, dict) else None
     before = Mode(str(record.get("before") or Mode.DRIVING))
     return Driver(Mode(str(record["mode"])), _since(record), float(record.get("away") or 0.0), program, before)
 

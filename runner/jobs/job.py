@@ -306,7 +306,7 @@ class Job:
         "`deny` comes before all of `allow`.",
         default="none",
         examples=[["Bash(make test)", "Bash(git diff *)"]],
-        options=[Option("--allow", "RULE", "A tool rule of the agent that is always allowed.")],
+        options=[Option("--allow", "RULE", "A tool rule of the agent that is allowed, unless --deny forbids it.")],
         items=_RULE,
     )] = None
     deny: Annotated[tuple[str, ...] | None, Key(

@@ -12,10 +12,11 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -35,6 +36,14 @@ class Proc:
 
     pid: int
     started: float
+
+    @classmethod
+    def read(cls, record: Mapping[str, Any]) -> Proc:
+        """The process of a record, {"pid", "started"}. KeyError, TypeError or ValueError where it names none."""
+        return cls(int(record["pid"]), float(record["started"]))
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
 
 
 def find(pid: int) -> Proc | None:
