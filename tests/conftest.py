@@ -33,10 +33,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that judge one run of the client stay in one process of xdist; those that may take longest begin first."""
-    for item in items:
-        if "make_box" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    """Those that may take longest begin first."""
     items.sort(key=_rank)
 
 
@@ -80,13 +77,16 @@ def add(spool: Spool) -> Callable[..., Entry]:
 
 @pytest.fixture
 def wait_until() -> Callable[..., None]:
-    """`wait_until(condition, timeout=60)`: the only way a test waits."""
+    """`wait_until(condition, timeout=60)`: the only way a test waits. What takes long to ask is asked less often."""
 
     def wait(condition: Callable[[], object], timeout: float = 60.0) -> None:
         deadline = time.monotonic() + timeout
+        asked = time.monotonic()
         while not condition():
-            assert time.monotonic() < deadline, f"not within {timeout} s: {condition}"
-            time.sleep(0.005)
+            answered = time.monotonic()
+            assert answered < deadline, f"not within {timeout} s: {condition}"
+            time.sleep(min(max(0.005, 3 * (answered - asked)), 0.25))
+            asked = time.monotonic()
 
     return wait
 

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -18,10 +19,10 @@ import psutil
 from runner import Queue
 from runner.home.layout import Home
 from runner.tmux.setup import socket_path
+from tests.command import MUXQ, Done, run_here, run_process
 from tests.processes import processes_with
 
 REPOSITORY = Path(__file__).parents[1]
-MUXQ = [sys.executable, "-c", "import sys; sys.argv[0] = 'muxq'; from runner.cli import main; main()"]
 HASTY = [
     sys.executable,
     "-c",
@@ -84,9 +85,13 @@ class Site:
         """`muxq work --drain WORDS`, to its end; returns the exit status."""
         return self.work("--drain", *words, **env).wait(timeout=120)
 
-    def muxq(self, *words: str, **how: Any) -> subprocess.CompletedProcess[str]:
-        how = {"env": self.env, **how}
-        return subprocess.run([*MUXQ, *words], capture_output=True, text=True, check=False, timeout=60, **how)
+    def muxq(self, *words: str, env: Mapping[str, str] | None = None, cwd: str | Path = "/") -> Done:
+        """`muxq WORDS`, in this process: that spares a start."""
+        return run_here(*words, env=env or self.env, cwd=Path(cwd))
+
+    def process(self, *words: str, env: Mapping[str, str] | None = None, cwd: str | Path = "/") -> Done:
+        """`muxq WORDS` as a process of its own: what becomes a worker, sends messages or writes to a log of its own."""
+        return run_process(*words, env=env or self.env, cwd=Path(cwd))
 
     def drop(self, name: str, prompt: str, agent: str = "shell", **keys: Any) -> None:
         text = json.dumps({"prompt": prompt, "agent": agent, **keys})

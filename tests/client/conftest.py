@@ -25,11 +25,17 @@ def installed() -> Path | None:
     return claude_binary()
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark what runs the client; without it those tests are skipped, and one line at the end says so."""
+    """Mark what runs the client; without it those tests are skipped, and one line at the end says so.
+
+    Tests that judge one run of the client stay in one process of xdist.
+    """
     ours = [item for item in items if HERE in item.path.parents and "claude" in getattr(item, "fixturenames", ())]
     for item in ours:
         item.add_marker(pytest.mark.client)
+        if "make_box" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
     if not ours or installed():
         return
     if os.environ.get("CI") == "true" and shutil.which("npm"):

@@ -25,7 +25,7 @@ def test_a_second_drain_ends_at_once_with_75_or_0_and_starts_nothing(site: Site,
     first = site.work("--drain")
     wait_until((site.folder / "begun").exists)
     site.drop("other", "echo x")
-    refused, free = site.muxq("work", "--drain"), site.muxq("work", "--drain", "--if-free")
+    refused, free = site.process("work", "--drain"), site.process("work", "--drain", "--if-free")
     assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (75, "", 1)
     assert str(site.home.locks / "drain.lock") in refused.stderr
     assert (free.returncode, free.stderr) == (0, refused.stderr)

@@ -119,7 +119,7 @@ def test_a_home_has_words_of_its_own(site: Site, ears: Ears, wait_until: Wait) -
 
 def test_a_template_that_is_none_stops_the_home_and_says_where(site: Site) -> None:
     configure(site, "[messages]", 'done = "{{ job.name"')
-    done = site.muxq("work", "--drain")
+    done = site.process("work", "--drain")
     assert done.returncode == 4
     assert f"{site.home.config}: `messages.done`, line 1: " in done.stderr
 
@@ -277,7 +277,7 @@ def test_a_run_that_a_timer_starts_may_have_wishes(site: Site, wait_until: Wait)
     words = ["work", "--drain", "--notify", "--on-done", noting(site, "run"), "--on-failed", noting(site, "wrong")]
     site.give_crontab()
     assert site.muxq("schedule", "add", "* * * * *", "--cron", "--name", "nightly", "--", *words).returncode == 0
-    assert site.muxq("schedule", "run", "nightly", "--logged").returncode == 0
+    assert site.process("schedule", "run", "nightly", "--logged").returncode == 0
     wait_until(lambda: told(site, "run") and site.events("notify.failed"))
     assert told(site, "wrong") == []
     assert site.events("notify.failed") == [{"what": "notify", "why": f"`notify` names no place in {site.home.config}"}]
@@ -309,6 +309,6 @@ def test_who_asks_for_a_message_and_has_no_place_is_told_at_once(site: Site, ear
 
 @pytest.mark.parametrize("words", [["--notify"], ["--on-done", "true"], ["--on-failed", "true"]])
 def test_a_worker_that_does_not_drain_has_no_end_to_tell_of(site: Site, words: list[str]) -> None:
-    done = site.muxq("work", *words)
+    done = site.process("work", *words)
     assert done.returncode == 2
     assert "it is only for --drain" in done.stderr

@@ -296,8 +296,8 @@ def test_trying_the_places_says_which_did_not_take_it(site: Site) -> None:
     assert site.drain() == 0
     assert told(site, "notify") == (4, f"muxq: `notify` names no place in {site.home.config}\n")
     configure(site, 'notify = ["json://s3cret@127.0.0.1:1/"]')
-    code, output = told(site, "notify", "Hello")
-    assert (code, output) == (5, "muxq: place 1 of `notify` (json) did not take the message\n")
+    done = site.process("notify", "Hello")
+    assert (done.returncode, done.stderr) == (5, "muxq: place 1 of `notify` (json) did not take the message\n")
 
 
 def test_an_answer_is_private(site: Site, wait_until: Wait) -> None:

@@ -111,4 +111,4 @@ def test_auto_runs_as_many_as_the_machine_can_carry(site: Site) -> None:
     for number in range(4):
         site.drop(f"job{number}", "echo hi")
     assert (site.drain("--jobs", "auto"), set(site.states().values())) == (0, {"done"})
-    assert site.muxq("work", "--jobs", "many").returncode == 2
+    assert site.process("work", "--jobs", "many").returncode == 2

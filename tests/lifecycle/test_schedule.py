@@ -45,7 +45,7 @@ def test_a_worker_takes_up_a_schedule_that_is_dropped_while_it_works(site: Site,
 
 def test_run_adds_a_job_at_once_and_no_second_while_it_waits(site: Site) -> None:
     every_minute(site, "often", since=0)
-    first, second = site.muxq("schedule", "run", "often"), site.muxq("schedule", "run", "often")
+    first, second = site.process("schedule", "run", "often"), site.process("schedule", "run", "often")
     assert (first.returncode, first.stdout.strip()) == (0, site.job("often")["id"])
     assert (second.returncode, second.stdout, "still waits or runs" in second.stderr) == (0, "", True)
     assert len(site.queue.list()) == 1
@@ -55,20 +55,20 @@ def test_a_run_from_a_timer_writes_to_its_log_and_ends_as_its_command(site: Site
     site.drop("bad", "exit 7")
     keys = {"job": None, "command": ["work", "--drain"], "path": site.env["PATH"]}
     every_minute(site, "nightly", since=0, **keys)
-    done = site.muxq("schedule", "run", "nightly", "--logged")
+    done = site.process("schedule", "run", "nightly", "--logged")
     log = site.home.logs / "nightly.log"
     assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
     assert "muxq schedule run nightly\n" in log.read_text()
     assert "muxq: 0 done, 1 failed, 0 left" in log.read_text()
     assert log.stat().st_mode & 0o777 == 0o600
     log.write_bytes(b"x" * (1 << 20))
-    assert site.muxq("schedule", "run", "nightly", "--logged").returncode == 0
+    assert site.process("schedule", "run", "nightly", "--logged").returncode == 0
     assert (log.stat().st_size < 1000, log.with_name("nightly.log.1").stat().st_size) == (True, 1 << 20)
 
 
 def test_a_run_that_is_not_due_does_nothing(site: Site) -> None:
     every_minute(site, "yearly", since=0, cron="0 0 1 1 *")
-    done = site.muxq("schedule", "run", "yearly", "--due", "--logged")
+    done = site.process("schedule", "run", "yearly", "--due", "--logged")
     assert (done.returncode, done.stdout, done.stderr, site.queue.list()) == (0, "", "", [])
     assert list(site.home.logs.iterdir()) == []
 
@@ -124,10 +124,10 @@ def test_a_command_runs_in_the_folder_that_it_was_scheduled_in(site: Site, tmp_p
     words = ["0 1 * * *", "--cron", "--", "batch", "in.txt", "--prompt", "{{ row.line }}", "--agent", "echo"]
     env = site.env | {"PATH": f"{folder_of_a_crontab_that_keeps_nothing(tmp_path)}:{site.env['PATH']}"}
     assert site.muxq("schedule", "add", *words, env=env, cwd=rows).returncode == 0
-    done = site.muxq("schedule", "run", "batch", cwd="/")
+    done = site.process("schedule", "run", "batch", cwd="/")
     assert (done.returncode, site.states()) == (0, {"in-0001": "queued"})
     shutil.rmtree(rows)
-    done = site.muxq("schedule", "run", "batch", cwd="/")
+    done = site.process("schedule", "run", "batch", cwd="/")
     assert (done.returncode, f"{rows}, the folder that schedule batch starts in" in done.stderr) == (5, True)
 
 
