@@ -44,9 +44,7 @@ def client_env(home: Path, url: str, **extra: str) -> dict[str, str]:
     return {**env, **extra}
 
 
-def prepare_home(
-    home: Path, trusted: Iterable[Path] = (), bypass_accepted: bool = False, still: bool = False
-) -> None:
+def prepare_home(home: Path, trusted: Iterable[Path] = (), bypass_accepted: bool = False, still: bool = False) -> None:
     """Make `home` one whose client is past its first-run screens; `trusted` folders open without the trust dialog.
 
     `still`: nothing on its screen moves while it works, which spares a quarter of its processor time.
