@@ -161,8 +161,9 @@ def test_a_process_is_found_however_often_it_becomes_another_while_it_is_looked_
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc/PID/environ")
 def test_a_bash_that_takes_its_variables_apart_is_found(mark: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "_raw", lambda pid: f"A=b\0{MARK}\0{mark}\0C=d\0".encode() if pid == "1" else b"")
-    assert ([proc.pid for proc in marked(MARK, mark)], process.values(MARK)) == ([1], {mark})
+    with monkeypatch.context() as patched:  # undone before the fixture kills what carries the mark
+        patched.setattr(process, "_raw", lambda pid: f"A=b\0{MARK}\0{mark}\0C=d\0".encode() if pid == "1" else b"")
+        assert ([proc.pid for proc in marked(MARK, mark)], process.values(MARK)) == ([1], {mark})
 
 
 def test_this_process_is_never_found_nor_ended() -> None:
