@@ -45,9 +45,9 @@ async def diff(home: Home, folder: AttemptFolder, workdir: Path, base: str = "HE
     """The workdir's repository against a commit, as diff.patch; None, and no file, where there is no repository."""
     if workdir == folder.work:
         return None
-    unwanted, words = Event(), ("diff", "--no-ext-diff", "--numstat", "--patch", base, "--")
+    unwanted = Event()
     try:
-        output = await asyncio.to_thread(git.run_raw, workdir, *words, unwanted=unwanted, seconds=GIT_SECONDS)
+        output = await asyncio.to_thread(_diff, workdir, base, unwanted)
     except (MuxqError, OSError):
         return None
     finally:
@@ -56,6 +56,15 @@ async def diff(home: Home, folder: AttemptFolder, workdir: Path, base: str = "HE
     if patch:
         files.write_whole(folder.diff, patch, tmp=home.tmp, durable=False)
     return worktree.stat(numbers.decode("utf-8", "replace") + "\n")
+
+
+def _diff(workdir: Path, base: str, unwanted: Event) -> bytes:
+    """What git prints of it. BadInput where the repository's configuration puts its files into another folder."""
+    top = Path(git.run(workdir, "rev-parse", "--show-toplevel", unwanted=unwanted).rstrip("\n"))
+    if not workdir.resolve().is_relative_to(top.resolve()):
+        raise BadInput(f"the repository of {workdir} has its files in {top}")
+    words = ("diff", "--no-ext-diff", "--no-textconv", "--ignore-submodules=dirty", "--numstat", "--patch", base, "--")
+    return git.run_raw(workdir, *words, unwanted=unwanted, seconds=GIT_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
