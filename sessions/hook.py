@@ -23,22 +23,29 @@ def stamp() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now * 1000) % 1000:03d}Z"
 
 
-def one_line(data: bytes) -> bytes:
-    """The agent's JSON as one line; raw line breaks can only stand between its tokens."""
+REQUEST = 100_000
+"""Characters of each value of a request for a permission: a person decides on what is shown."""
+
+
+def one_line(data: bytes, longest: int = 1000) -> bytes:
+    """The agent's JSON as one line; raw line breaks can only stand between its tokens.
+
+    Where it is large, each value keeps its first `longest` characters.
+    """
     if len(data) > MAX_BYTES:
         import json
 
-        data = json.dumps(shorten(json.loads(data))).encode()
+        data = json.dumps(shorten(json.loads(data), longest)).encode()
     return b" ".join(data.split()) if b"\n" in data.strip() or b"\r" in data else data.strip() or b"{}"
 
 
-def shorten(value: object) -> object:
+def shorten(value: object, longest: int) -> object:
     if isinstance(value, str):
-        return value if len(value) <= 1000 else value[:1000] + "…"
+        return value if len(value) <= longest else value[:longest] + "…"
     if isinstance(value, list):
-        return [shorten(item) for item in value[:50]]
+        return [shorten(item, longest) for item in value[:50]]
     if isinstance(value, dict):
-        return {key: shorten(item) for key, item in value.items()}
+        return {key: shorten(item, longest) for key, item in value.items()}
     return value
 
 
@@ -106,7 +113,9 @@ def ask(run: str, package_parent: str, data: bytes) -> bool:
     rule = permission.answer_rule(Path(run))
     if rule is None:
         return False
-    if reply := permission.hold(Path(run), claude, json.loads(data), record=json.loads(one_line(data)), rule=rule):
+    if reply := permission.hold(
+        Path(run), claude, json.loads(data), record=json.loads(one_line(data, REQUEST)), rule=rule
+    ):
         print(reply, flush=True)
     return True
 

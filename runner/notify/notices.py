@@ -23,6 +23,9 @@ from runner.notify.sender import Notice
 from runner.system.files import read_bounded
 from runner.views import job as view
 
+MOST_DETAIL = 10_000
+"""Characters of what a job asks for in a variable of the environment."""
+
 
 def of_attention(home: Home, job: dict[str, Any]) -> None:
     """The job (as JSON) waits for a person."""
@@ -32,8 +35,9 @@ def of_attention(home: Home, job: dict[str, Any]) -> None:
     env = {
         "MUXQ_JOB": job["id"],
         "MUXQ_NAME": job["name"] or "",
+        "MUXQ_ATTENTION_ID": job["attention"]["id"],
         "MUXQ_ATTENTION_KIND": job["attention"]["kind"] or "",
-        "MUXQ_ATTENTION_DETAIL": job["attention"]["detail"] or "",
+        "MUXQ_ATTENTION_DETAIL": job["attention"]["detail"][:MOST_DETAIL],
     }
     named = {"job": job["id"]}
     sender.send(home, Notice("attention", job, key="on_attention", command=command, env=env, named=named))

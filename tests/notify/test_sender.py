@@ -17,7 +17,8 @@ from runner.home.layout import Home
 from runner.notify import sender
 from runner.notify.sender import Notice
 
-JOB: dict[str, Any] = {"id": "1m7y5q8nvn2kj7", "name": None, "attention": {"kind": "dialog", "detail": "sure?"}}
+ATTENTION = {"id": "0a1b2c3d", "kind": "dialog", "detail": "sure?", "inputs": []}
+JOB: dict[str, Any] = {"id": "1m7y5q8nvn2kj7", "name": None, "attention": ATTENTION}
 NAMED = {"job": JOB["id"]}
 
 

@@ -16,6 +16,10 @@ from runner.agents.agent import Message
 from runner.agents.claude.hooks import describe_tool
 from runner.home.quota import AccountLimit
 from runner.system import files
+from runner.system.text import shorten
+
+TOOL = 200
+"""Characters of a tool's use in a conversation."""
 
 TRANSCRIPT_FORM = "claude-jsonl"
 
@@ -55,7 +59,8 @@ def _contents(entry: dict[str, Any]) -> Iterator[tuple[str, str]]:
         if isinstance(block, dict) and block.get("type") == "text":
             yield "agent" if kind == "assistant" else "user", _text(block.get("text"))
         elif isinstance(block, dict) and block.get("type") == "tool_use":
-            yield "tool", describe_tool({"tool_name": block.get("name"), "tool_input": block.get("input")})
+            tool = describe_tool({"tool_name": block.get("name"), "tool_input": block.get("input")})
+            yield "tool", shorten(tool, TOOL)
 
 
 def _text(value: Any) -> str:
