@@ -1,11 +1,12 @@
 """Options that several commands share, their completion in the shell, and warnings that several give."""
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from runner.cli.printing import say
-from runner.errors import BadInput
+from runner.errors import BadInput, MuxqError
 
 if TYPE_CHECKING:
     from runner.home.layout import Home
@@ -32,7 +33,7 @@ def complete_job(incomplete: str) -> list[str]:
         spool = Spool(layout.locate())
         places = spool.look(lambda file: incomplete in file, complete=lambda _: True).values()
         words = [word for place in places for word in (place.entry.id, place.entry.name) if word]
-    except OSError:
+    except (OSError, MuxqError):
         return []
     return [word for word in words if word.startswith(incomplete)]
 
@@ -41,7 +42,9 @@ def complete_agent(incomplete: str) -> list[str]:
     from runner.agents import profile
     from runner.home import layout
 
-    return [name for name in profile.names(layout.locate().sessions) if name.startswith(incomplete)]
+    with suppress(MuxqError):
+        return [name for name in profile.names(layout.locate().sessions) if name.startswith(incomplete)]
+    return []
 
 
 def complete_event(incomplete: str) -> list[str]:
@@ -54,7 +57,9 @@ def complete_template(incomplete: str) -> list[str]:
     from runner.home import layout
     from runner.templates import template
 
-    return [name for name in template.names(layout.locate().prompts) if name.startswith(incomplete)]
+    with suppress(MuxqError):
+        return [name for name in template.names(layout.locate().prompts) if name.startswith(incomplete)]
+    return []
 
 
 JobArgument = Annotated[

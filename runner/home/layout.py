@@ -6,7 +6,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from runner.errors import Unready
+from runner.errors import BadInput, Unready
+from runner.home import homes
 from runner.jobs.state import State
 from runner.system import files
 
@@ -84,18 +85,31 @@ class Home:
 
 
 def locate(explicit: str | os.PathLike[str] | None = None) -> Home:
-    """`explicit`, else $MUXQ_HOME, else the nearest .muxq/ upward, else $XDG_STATE_HOME/muxq."""
+    """`explicit`, else $MUXQ_HOME, else the nearest .muxq/ upward, else $XDG_STATE_HOME/muxq.
+
+    BadInput for a .muxq/ that cannot be a home, UnknownHome for one that its owner has not named.
+    """
     chosen = explicit or os.environ.get("MUXQ_HOME")
     if chosen:
         return Home(Path(chosen).expanduser().absolute())
     with suppress(FileNotFoundError):  # the working folder has been deleted
-        here = Path.cwd()
-        for folder in (here, *here.parents):
-            if (folder / ".muxq").is_dir():
-                return Home(folder / ".muxq")
-    state = os.environ.get("XDG_STATE_HOME")
-    base = Path(state) if state and Path(state).is_absolute() else Path.home() / ".local" / "state"
-    return Home(base / "muxq")
+        if path := homes.upward(Path.cwd()):
+            return Home(path)
+    return Home(homes.state_folder())
+
+
+def init(folder: Path) -> Home:
+    """Make `folder`/.muxq a home that is used upward, out of sight of git. BadInput, Unready."""
+    home = Home(folder / homes.NAME)
+    if not folder.is_dir():
+        raise BadInput(f"there is no folder {folder}")
+    homes.check(home.path)
+    home.make()
+    homes.remember(home.path)
+    ignore = home.path / ".gitignore"
+    if homes.in_work_tree(folder) and not os.path.lexists(ignore):
+        files.write_whole(ignore, b"*\n", tmp=home.tmp)
+    return home
 
 
 PACKAGE = Path(__file__).resolve().parent.parent

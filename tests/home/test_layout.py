@@ -16,11 +16,11 @@ from runner.jobs.state import State
 @pytest.fixture
 def everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """All the places a home could be at, and a working folder two below `.muxq`."""
-    (tmp_path / "project" / ".muxq").mkdir(parents=True)
     (tmp_path / "project" / "deep" / "er").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "project" / "deep" / "er")
     monkeypatch.setenv("MUXQ_HOME", str(tmp_path / "by-variable"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    home.init(tmp_path / "project")
     return tmp_path
 
 
