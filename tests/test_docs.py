@@ -349,7 +349,7 @@ def test_every_key_of_a_profile_and_of_a_dialog_is_documented() -> None:
 
 def test_every_placeholder_and_every_variable_passed_on_is_documented() -> None:
     source = (ROOT / "runner" / "attempts" / "prepare.py").read_text("utf-8")
-    known = {"allow", "deny"} | set(
+    known = {"allow", "closed", "deny"} | set(
         re.findall(r"^        \"\{?(\w+)\}?\": ", source.partition("record = {")[0], re.MULTILINE)
     )
     known |= set(re.findall(r"^        \"(\w+)\": ", source.partition("def _places")[2], re.MULTILINE))
