@@ -500,6 +500,21 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         assert not anchor or anchor in anchors(target), f"{link} in {page.name}"
 
 
+EXAMPLES = [*PAGES, *sorted((ROOT / "examples").rglob("*.sh")), ROOT / "runner" / "jobs" / "job.py"]
+
+
+@pytest.mark.parametrize("page", EXAMPLES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_what_muxq_hands_to_a_command_is_quoted_there(page: Path) -> None:
+    """A name may hold blanks and `*`. In a JSON text a quote is `\\"`, and in prose a variable stands by itself."""
+    bare = []
+    for line in page.read_text("utf-8").splitlines():
+        for variable in re.finditer(r"(?<![`\\])\$\{?MUXQ_\w+", line):
+            before = line[: variable.start()]
+            quotes = before.count('\\"') or before.count('"')
+            bare += [] if quotes % 2 else [line]
+    assert bare == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_no_line_is_wider_than_a_terminal_shows(page: Path) -> None:
     lines = BLOCK.sub("", page.read_text("utf-8")).splitlines()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -24,6 +25,9 @@ def result(home: Home, folder: AttemptFolder, output: Path) -> None:
     """Make the result last before its job counts as done, and keep a copy of a result that lies elsewhere."""
     fd = os.open(output, os.O_RDONLY)
     try:
+        info = os.fstat(fd)
+        if info.st_mode & stat.S_IWOTH and info.st_nlink == 1 and info.st_uid == os.geteuid():
+            os.fchmod(fd, 0o600)  # a worker under umask 000: nobody has said that everybody may write to it
         os.fsync(fd)
     finally:
         os.close(fd)

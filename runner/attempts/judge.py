@@ -25,6 +25,7 @@ from typing import Any, NoReturn
 from runner.attempts.contract import identity, problem, rejection
 from runner.home.layout import PACKAGE
 from runner.home.records import Contract, Identity
+from runner.system import shell
 
 JUDGE = "import sys; sys.path.append(sys.argv[1]); from runner.attempts.judge import main; main(sys.argv[2])"
 
@@ -139,9 +140,10 @@ def _run(contract: Contract, workdir: str) -> tuple[int | None, bytes]:
     """
     tail, check = bytearray(), None
     try:
-        with _end_later():  # else the check might have begun without our knowing its process
+        with _end_later(), shell.script(contract.check) as script:  # or the check might begin without our knowing it
             check = subprocess.Popen(
-                ["/bin/sh", "-c", contract.check],
+                script.argv,
+                pass_fds=[script.fd],
                 cwd=workdir,
                 env={**os.environ, "MUXQ_OUTPUT": contract.path},
                 stdin=subprocess.DEVNULL,

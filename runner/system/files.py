@@ -69,6 +69,18 @@ def write_whole(path: Path, data: bytes, *, tmp: Path, durable: bool = True, rep
         sync_folder(path.parent)
 
 
+def write_private(path: Path, data: bytes) -> None:
+    """Write a file outside of a home: 0600 where it is new, or what the default ACL of its folder says.
+
+    For processes that do nothing else meanwhile: the umask is the whole process's.
+    """
+    before = os.umask(0o077)
+    try:
+        path.write_bytes(data)
+    finally:
+        os.umask(before)
+
+
 def sweep(tmp: Path, age: float) -> None:
     """Delete files of killed writers in `tmp`, once they are `age` seconds old."""
     with contextlib.suppress(OSError), os.scandir(tmp) as listing:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
+import subprocess
 import threading
 from pathlib import Path
 
@@ -35,6 +37,21 @@ def folder(tmp_path: Path) -> Path:
 def test_folders_are_private_under_any_umask(open_umask: object, folder: Path) -> None:
     files.make_folder(folder / "a" / "b")
     assert [mode(folder / "a"), mode(folder / "a" / "b")] == [0o700, 0o700]
+
+
+def test_a_new_file_outside_of_a_home_is_private_and_another_keeps_its_mode(open_umask: object, folder: Path) -> None:
+    (folder / "shared").touch(0o664)
+    for name in ("new", "shared"):
+        files.write_private(folder / name, b"x")
+    assert (mode(folder / "new"), mode(folder / "shared"), os.umask(0)) == (0o600, 0o664, 0)
+
+
+@pytest.mark.skipif(not shutil.which("setfacl"), reason="needs setfacl")
+def test_a_default_acl_of_the_folder_counts(folder: Path) -> None:
+    if subprocess.run(["setfacl", "-d", "-m", "g::r,o::-", str(folder)], check=False).returncode:
+        pytest.skip("a file system without ACLs")
+    files.write_private(folder / "new", b"x")
+    assert mode(folder / "new") == 0o640
 
 
 def test_a_folder_that_is_there_keeps_its_mode(folder: Path) -> None:
