@@ -30,6 +30,7 @@ from runner.intake.drops import admit
 from runner.jobs.entry import Entry, is_job
 from runner.jobs.ident import is_id
 from runner.jobs.state import State
+from runner.system.files import MAX_RECORD, read_bounded
 from runner.system.text import visible
 from runner.views.job import attention, describe
 
@@ -104,8 +105,12 @@ class Queue:
         return describe(self.spool, place)
 
     def output(self, reference: str) -> str:
-        """The text of a done job's result. BadInput when it has none."""
-        return self.output_file(reference).read_text("utf-8", "replace")
+        """The text of a done job's result. BadInput when it has none, or one of more than MAX_RECORD bytes."""
+        path = self.output_file(reference)
+        try:
+            return read_bounded(path.resolve(), MAX_RECORD).decode("utf-8", "replace")
+        except BadInput as problem:
+            raise BadInput(f"{path}: {problem}; read the file itself") from None
 
     def output_file(self, reference: str) -> Path:
         """The file of a done job's result: where the job wanted it, else the copy in its run folder."""

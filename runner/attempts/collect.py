@@ -17,6 +17,9 @@ from runner.home.layout import Home
 from runner.home.records import AttemptRecord, DiffStat
 from runner.system import files, git
 
+MAX_COPY = 1 << 30
+"""Bytes of the largest result of which a copy is kept."""
+
 GIT_SECONDS = 10.0
 """Time limit of the diff; a job without one is done all the same."""
 
@@ -32,8 +35,11 @@ def result(home: Home, folder: AttemptFolder, output: Path) -> None:
     finally:
         os.close(fd)
     files.sync_folder(output.parent)
-    if output.parent != folder.path:
-        files.write_whole(folder.path / f"output{output.suffix}", output.read_bytes(), tmp=home.tmp)
+    if output.parent != folder.path and not files.copy_whole(
+        output, folder.path / f"output{output.suffix}", tmp=home.tmp, limit=MAX_COPY
+    ):
+        why = f"the result is larger than {MAX_COPY:,} bytes, and there is no copy of it in the attempt's folder"
+        events.emit(home.events, "worker.trouble", job=folder.job, why=why)
 
 
 def invalid(home: Home, folder: AttemptFolder, output: Path) -> None:

@@ -22,7 +22,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
 
-from runner.attempts.contract import identity, problem, rejection
+from runner.attempts.contract import MAX_JSON, identity, problem, rejection
 from runner.home.layout import PACKAGE
 from runner.home.records import Contract, Identity
 from runner.system import shell
@@ -103,11 +103,13 @@ def _misfit(contract: Contract) -> str:
     if contract.schema is None:
         return ""
     from runner.jobs.output_schema import misfit
+    from runner.system.files import read_bounded
 
     signal.signal(signal.SIGALRM, _late)
     signal.alarm(SCHEMA_SECONDS)
     try:
-        reason = misfit(contract.schema, json.loads(Path(contract.path).read_bytes().decode("utf-8-sig")))
+        document = read_bounded(Path(contract.path).resolve(), MAX_JSON)
+        reason = misfit(contract.schema, json.loads(document.decode("utf-8-sig")))
     except Late:
         reason = f"it could not be compared within {SCHEMA_SECONDS} seconds"
     finally:

@@ -24,9 +24,10 @@ def output(
     """Print a done job's result."""
     from runner.queue import Queue
 
-    file = Queue(home_path).output_file(job)
+    queue = Queue(home_path)
+    file = queue.output_file(job)
     if as_json:
-        print_json({"path": str(file), "text": file.read_text("utf-8", "replace")})
+        print_json({"path": str(file), "text": queue.output(job)})
     elif path and sys.stdout.isatty():
         say(file)
     elif path:

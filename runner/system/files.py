@@ -10,6 +10,7 @@ import errno
 import io
 import json
 import os
+import shutil
 import signal
 import stat
 import threading
@@ -79,6 +80,29 @@ def write_private(path: Path, data: bytes) -> None:
         path.write_bytes(data)
     finally:
         os.umask(before)
+
+
+def copy_whole(source: Path, target: Path, *, tmp: Path, limit: int) -> bool:
+    """write_whole() of a copy of `source`, which may be as large as `limit` bytes; False where it is larger.
+
+    It takes the memory of one piece, however large the file is.
+    """
+    scratch = tmp / f"{os.getpid()}-{threading.get_ident()}-{time.monotonic_ns()}"
+    with open(source, "rb") as file:
+        if os.fstat(file.fileno()).st_size > limit:
+            return False
+        try:
+            with open(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb") as copy:
+                os.fchmod(copy.fileno(), 0o600)
+                shutil.copyfileobj(file, copy)
+                copy.flush()
+                os.fsync(copy.fileno())
+            scratch.rename(target)
+        except BaseException:
+            scratch.unlink(missing_ok=True)
+            raise
+    sync_folder(target.parent)
+    return True
 
 
 def sweep(tmp: Path, age: float) -> None:
