@@ -17,7 +17,7 @@ from runner.home.layout import Home
 Parts = tuple[str, ...]
 
 _LETTERS = string.digits + string.ascii_letters + "._"
-"""Claude Code takes the "!" and the "^" of [!x] and [^x] as letters (2.1.329), and tells no case: so it is a list."""
+"""An agent may take the "!" and the "^" of [!x] and [^x] as letters, and tell no case: so it is a list."""
 
 _PLAIN = re.compile(r"[A-Za-z0-9._]*")
 
