@@ -108,7 +108,7 @@ def test_no_process_shows_the_text_of_a_command(home: Home, wait_until: Callable
     wait_until((home.path / "begun").exists)
     assert arguments_with("squeamish-ossifrage") == []
     (home.path / "gate").touch()
-    wait_until((home.path / "ended").exists)
+    wait_until(lambda: (home.path / "ended").exists() and not senders())
 
 
 @pytest.mark.parametrize(
