@@ -30,7 +30,7 @@ from runner.intake.drops import admit
 from runner.jobs.entry import Entry, is_job
 from runner.jobs.ident import is_id
 from runner.jobs.state import State
-from runner.system.files import MAX_RECORD, read_bounded
+from runner.system.files import MAX_RECORD, read_bounded, read_text
 from runner.system.text import visible
 from runner.views.job import attention, describe
 
@@ -124,7 +124,7 @@ class Queue:
         """The last screen of the job's last attempt that has ended. NotFound when there is none."""
         for attempt in reversed(self.get(reference)["attempts"]):
             if attempt["screen"]:
-                return Path(attempt["screen"]).read_text("utf-8", "replace")
+                return read_text(Path(attempt["screen"]))
         raise NotFound(f"job {reference} has no screen kept yet; to watch a running one: muxq attach {reference}")
 
     def workers(self) -> int:

@@ -51,10 +51,18 @@ def shorten(value: object, longest: int) -> object:
 
 def append(run: str, event: str, data: bytes) -> None:
     line = b'{"version":1,"at":"%s","event":"%s","data":%s}\n' % (stamp().encode(), event.encode(), data)
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
-    fd = os.open(run + "/events.jsonl", flags, 0o600)
+    fd = open_regular(run + "/events.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.write(fd, line)
     os.close(fd)
+
+
+def open_regular(path: str, flags: int = os.O_RDONLY) -> int:
+    """A descriptor of the regular file at `path`, 0600 where it is made. OSError for a link, a FIFO, a device."""
+    fd = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+    if os.fstat(fd).st_mode & 0o170000 != 0o100000:
+        os.close(fd)
+        raise OSError(path + " is not a regular file")
+    return fd
 
 
 def plainly_good(output: str, form: str, least: str, before: str) -> bool:
@@ -72,7 +80,7 @@ def driven(run: str) -> bool:
     import json
 
     try:
-        with open(run + "/mode.json", encoding="utf-8") as file:
+        with open(open_regular(run + "/mode.json"), encoding="utf-8") as file:
             return bool(json.load(file)["mode"] == "driving")
     except (OSError, ValueError, KeyError, TypeError):
         return True
@@ -88,9 +96,9 @@ def send_back(run: str, package_parent: str, data: bytes) -> str:
     from runner.attempts.contract import repair
     from runner.home.records import Contract
 
-    with open(run + "/attempt.json", encoding="utf-8") as file:
+    with open(open_regular(run + "/attempt.json"), encoding="utf-8") as file:
         attempt = json.load(file)
-    with open(run + "/events.jsonl", "rb") as file:
+    with open(open_regular(run + "/events.jsonl"), "rb") as file:
         repairs = sum(b'","event":"repair","data":' in line[:80] for line in file)
     contract = Contract.load(attempt["output"])
     last = repairs >= attempt["repairs"] or bool(json.loads(data).get("background_tasks"))

@@ -23,9 +23,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from runner.attempts.contract import MAX_JSON, identity, problem, rejection
+from runner.errors import BadInput
 from runner.home.layout import PACKAGE
 from runner.home.records import Contract, Identity
-from runner.system import shell
+from runner.system import files, shell
 
 JUDGE = "import sys; sys.path.append(sys.argv[1]); from runner.attempts.judge import main; main(sys.argv[2])"
 
@@ -190,9 +191,9 @@ def forget(folder: Path) -> None:
 def read_verdict(folder: Path, output: Identity | None) -> str | None:
     """What judged.json says of this version of the output, "" for a good output; None where it says nothing of it."""
     try:
-        judgement = json.loads((folder / "judged.json").read_bytes())
+        judgement = files.read_json(folder / "judged.json") or {}
         return str(judgement["problem"]) if output and judgement["output"] == asdict(output) else None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, KeyError, TypeError, BadInput):
         return None
 
 

@@ -54,9 +54,19 @@ def _file(home: Home, job_id: str) -> Path:
 
 
 def load(home: Home, job_id: str) -> Worktree | None:
-    """The worktree of a job; None where it has none. BadInput for a damaged worktree.json."""
-    value = files.read_json(_file(home, job_id))
-    return Worktree(**{key: value[key] for key in Worktree.__slots__}) if value else None
+    """The worktree of a job; None where it has none. BadInput where its record is damaged or names another."""
+    value = files.read_json(file := _file(home, job_id))
+    if not value:
+        return None
+    try:
+        tree = Worktree(**{key: value[key] for key in Worktree.__slots__})
+        path, workdir = Path(tree.path), Path(tree.workdir)
+    except (KeyError, TypeError) as problem:
+        raise BadInput(f"{file} is damaged ({problem}); move it away") from None
+    own = path.name == "worktree" and path.parent.resolve() == file.parent.resolve()
+    if not own or not workdir.is_relative_to(path) or ".." in workdir.parts:
+        raise BadInput(f"{file} names a folder that is not the job's own worktree ({path}); move it away")
+    return tree
 
 
 def check(workdir: Path, base: str | None, branch: str | None, run: git.Run | None = None) -> None:

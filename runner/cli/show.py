@@ -6,6 +6,7 @@ from typing import Any
 from runner.agents.attention import INTERRUPTED
 from runner.cli.options import HomeOption, JobArgument, JsonOption
 from runner.cli.printing import print_json, say
+from runner.system.files import read_text
 
 SCREEN_LINES = 15
 """How many lines of a dialog's screen are shown."""
@@ -102,6 +103,6 @@ def _show_attention(job: str, attention: dict[str, Any]) -> None:
     for number, command in enumerate(commands):
         _print("" if number else "type", command)
     if attention["screen"]:
-        screen = Path(attention["screen"]).read_text("utf-8", "replace").splitlines()
+        screen = read_text(Path(attention["screen"])).splitlines()
         for line in [line for line in screen if line.strip()][-SCREEN_LINES:]:
             say(f"    | {line}")

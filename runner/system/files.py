@@ -145,10 +145,12 @@ def move(source: Path, target: Path, *, durable: bool = True) -> None:
 
 
 def append(path: Path, line: dict[str, Any]) -> None:
-    """Add one JSON line in one write, so that lines of several writers never mix."""
+    """Add one JSON line in one write, so that lines of several writers never mix. OSError for a link or a FIFO."""
     data = json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n"
-    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
     try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
         os.write(fd, data)
     finally:
         os.close(fd)
@@ -207,9 +209,25 @@ def read_bounded(path: Path, limit: int) -> bytes:
 def open_or_empty(path: str | Path | None) -> BinaryIO:
     """A file that an agent has named or made, for reading; an empty one where it is not a regular file."""
     try:
-        return os.fdopen(open_regular(Path(path or "").resolve()), "rb")
-    except (OSError, ValueError, RuntimeError, BadInput):  # a NUL in the name, a circle of links
+        return os.fdopen(open_regular(Path(path or "")), "rb")
+    except (OSError, ValueError, BadInput):  # a NUL in the name
         return io.BytesIO()
+
+
+def read_text(path: Path) -> str:
+    """The text of a file that an agent could have replaced. BadInput where it is a link, no file or too long."""
+    return read_bounded(path, MAX_RECORD).decode("utf-8", "replace")
+
+
+def last_lines(path: Path) -> list[bytes]:
+    """The whole lines at the end of a file that an agent has named, MAX_RECORD bytes at most. BadInput, OSError."""
+    with os.fdopen(open_regular(path), "rb") as file:
+        if (size := file.seek(0, os.SEEK_END)) > MAX_RECORD:
+            file.seek(size - MAX_RECORD)
+            file.readline(MAX_RECORD)
+        else:
+            file.seek(0)
+        return file.read(MAX_RECORD).splitlines()
 
 
 def tail(path: str | Path | None) -> bytes:

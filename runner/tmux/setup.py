@@ -101,7 +101,8 @@ def command(*words: str) -> str:
 
 
 # Run by tmux when a program has ended, as `sh -c REPORT PATH STATUS SIGNAL`. It prints nothing and exits with 0: tmux
-# would show its output over the last screen. No single quote, no `#`: it is quoted for a shell and for tmux.
+# would show its output over the last screen. It writes to no link, FIFO or device. No single quote, no `#`: it is
+# quoted for a shell and for tmux.
 # On macOS tmux names the signal ("kill"), and `kill -l` turns a name into its number.
 _LINE = r"{\"version\":1,\"at\":\"%s\",\"event\":\"exited\",\"data\":{\"status\":%s,\"signal\":%s}}\n"
 _REPORT = (
@@ -109,6 +110,7 @@ _REPORT = (
     'case $signal in *[!0-9]*) signal=$(kill -l "$signal");; esac; '
     "case $signal in *[!0-9]*) signal=;; esac; "
     'at=$(date -u +%Y-%m-%dT%H:%M:%SZ); events=$(printf %b "$0"); '
+    'if [ -h "$events" ] || { [ -e "$events" ] && [ ! -f "$events" ]; }; then exit 0; fi; '
     f'printf "{_LINE}" "$at" "${{1:-null}}" "${{signal:-null}}" >> "$events"; exit 0'
 )
 _ENDED = f"/bin/sh -c '{_REPORT}' '#{{@events}}' '#{{pane_dead_status}}' '#{{pane_dead_signal}}'"

@@ -269,3 +269,48 @@ def test_a_file_that_is_only_read_is_not_being_written(home: Home) -> None:
 
 def test_a_file_that_is_gone_is_not_being_written(home: Home) -> None:
     assert not files.being_written(home.tmp / "f")
+
+
+# ---- what an agent may have put in place of a file
+
+
+def replaced(folder: Path, kind: str) -> Path:
+    """A path at which something lies that is no file of ours."""
+    path = folder / "events.jsonl"
+    if kind == "fifo":
+        os.mkfifo(path)
+    else:
+        (folder / "private").write_text("secret")
+        path.symlink_to(folder / "private")
+    return path
+
+
+@pytest.mark.parametrize("kind", ["link", "fifo"])
+def test_a_line_is_appended_to_no_link_and_no_fifo(folder: Path, kind: str) -> None:
+    path = replaced(folder, kind)
+    with pytest.raises(OSError, match="events"):
+        files.append(path, {"a": 1})
+    if kind == "fifo":  # one with a reader would take it
+        reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        with pytest.raises(OSError, match="not a regular file"):
+            files.append(path, {"a": 1})
+        os.close(reader)
+    else:
+        assert (folder / "private").read_text() == "secret"
+
+
+@pytest.mark.parametrize("kind", ["link", "fifo"])
+def test_nothing_is_read_through_a_link_or_from_a_fifo(folder: Path, kind: str) -> None:
+    path = replaced(folder, kind)
+    assert files.tail(path) == b""
+    for read in (files.read_text, files.last_lines):
+        with pytest.raises(BadInput):
+            read(path)
+
+
+def test_of_a_long_file_the_whole_lines_at_its_end_are_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "MAX_RECORD", 8)
+    (folder / "long").write_bytes(b"one\ntwo\nthree\n")
+    (folder / "short").write_bytes(b"one\ntwo\n")
+    assert files.last_lines(folder / "long") == [b"three"]
+    assert files.last_lines(folder / "short") == [b"one", b"two"]

@@ -637,3 +637,19 @@ def test_one_that_tmux_has_not_reaped_is_not_dead_yet(folder: Path, wait_until: 
 
 async def panes_of(tmux: Tmux, session: str) -> Pane:
     return (await tmux.panes())[session]
+
+
+@lifecycle
+@pytest.mark.parametrize("kind", ["link", "fifo"])
+def test_an_end_is_reported_to_no_link_and_no_fifo(tmux: Tmux, folder: Path, wait_until: Wait, kind: str) -> None:
+    path, private = folder / "events.jsonl", folder / "private"
+    private.write_text("mine\n")
+    if kind == "link":
+        path.symlink_to(private)
+    else:
+        os.mkfifo(path)
+    run(tmux.launch("a-1", ["/bin/sh", "-c", "exit 0"], cwd=folder, env={}, events=path))
+    run(tmux.launch("a-2", ["/bin/sh", "-c", "exit 0"], cwd=folder, env={}, events=folder / "other"))
+    run(tmux.ended("a-1"))
+    assert ended(tmux, folder / "other", wait_until, session="a-2") == {"status": 0, "signal": None}
+    assert private.read_text() == "mine\n"

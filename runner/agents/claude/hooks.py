@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any
 
 from runner.agents.agent import Decision, Failure, Question, Report
+from runner.jobs import ident
 from runner.system.text import pick
 
 ACCOUNT = frozenset({
@@ -36,7 +38,7 @@ def read_report(data: Mapping[str, Any]) -> Report:
     questions = _questions(data)
     return Report(
         prompt=str(data.get("prompt_id") or ""),
-        transcript=_text(data.get("transcript_path")) or None,
+        transcript=_transcript(_text(data.get("transcript_path"))),
         tool=describe_tool(data, questions),
         inputs=_others(_input(data)),
         questions=questions,
@@ -47,6 +49,13 @@ def read_report(data: Mapping[str, Any]) -> Report:
         message=message,
         details=details,
     )
+
+
+def _transcript(path: str) -> str | None:
+    """The path where it is one at which the client keeps conversations, or is a JSONL file of a run folder."""
+    place, folder = PurePath(path), PurePath(path).parent
+    kept = folder.parent.name == "projects" or (folder.name.isdecimal() and ident.is_id(folder.parent.name))
+    return path if kept and place.suffix == ".jsonl" and place.is_absolute() and ".." not in place.parts else None
 
 
 def classify(error: str, message: str) -> Failure:

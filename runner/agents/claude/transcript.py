@@ -25,13 +25,12 @@ TRANSCRIPT_FORM = "claude-jsonl"
 
 
 def read_conversation(transcript: Path) -> list[Message]:
-    """Who said what, by lines of {"type", "timestamp", "message": {"content"}}. OSError when it cannot be read."""
+    """Who said what, by lines of {"type", "timestamp", "message": {"content"}}. OSError or BadInput: it is not read."""
     messages: list[Message] = []
-    with transcript.open("rb") as file:
-        for entry in parse_lines(file):
-            if not entry.get("isSidechain") and not entry.get("isMeta"):
-                at = str(entry.get("timestamp") or "")
-                messages += [Message(at, who, text) for who, text in _contents(entry) if text]
+    for entry in parse_lines(files.last_lines(transcript)):
+        if not entry.get("isSidechain") and not entry.get("isMeta"):
+            at = str(entry.get("timestamp") or "")
+            messages += [Message(at, who, text) for who, text in _contents(entry) if text]
     return messages
 
 

@@ -76,9 +76,28 @@ def test_why_a_turn_failed_follows_from_the_error_and_the_message(error: str, me
     assert classify(error, message) is failure
 
 
-@pytest.mark.parametrize("transcript", [5, None, "", ["/t"]])
-def test_a_transcript_that_is_not_a_path_is_passed_over(transcript: object) -> None:
+@pytest.mark.parametrize(
+    "transcript",
+    [
+        5,
+        None,
+        "",
+        ["/t"],
+        "/etc/passwd",
+        "/dev/zero",
+        "projects/x/t.jsonl",
+        "/projects/x/t.txt",
+        "/projects/../projects/x/t.jsonl",
+        "/x/t.jsonl",
+    ],
+)
+def test_a_transcript_that_lies_elsewhere_than_conversations_do_is_passed_over(transcript: object) -> None:
     assert read_report({"transcript_path": transcript}).transcript is None
+
+
+@pytest.mark.parametrize("path", ["/h/.claude/projects/-w/0e9d.jsonl", "/q/runs/1m7y5q8nvn2kj7/2/conversation.jsonl"])
+def test_a_transcript_lies_below_projects_or_in_a_run_folder(path: str) -> None:
+    assert read_report({"transcript_path": path}).transcript == path
 
 
 @pytest.mark.parametrize(
