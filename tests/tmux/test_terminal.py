@@ -163,20 +163,23 @@ def test_a_home_with_a_long_path_has_its_socket_in_a_private_folder(
     assert first == socket_path(Path("/srv", "é" * 60, "a"))
 
 
-def test_a_folder_of_sockets_that_others_made_or_can_enter_is_refused(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("taken", ["open", "link", "file"])
+def test_where_others_took_the_name_of_the_folder_the_home_has_one_that_nobody_foresees(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, taken: str
 ) -> None:
     monkeypatch.setattr(setup, "SHORT", folder)
-    mine = folder / f"muxq-{os.getuid()}"
-    mine.mkdir()
-    mine.chmod(0o755)
-    with pytest.raises(Unready, match="0700"):
-        socket_path(Path("/srv", "x" * 120))
-    mine.rmdir()
+    usual, home = folder / f"muxq-{os.getuid()}", folder / ("x" * 120)
+    home.mkdir()
     (folder / "elsewhere").mkdir(mode=0o700)
-    mine.symlink_to(folder / "elsewhere")
-    with pytest.raises(Unready, match="0700"):
-        socket_path(Path("/srv", "x" * 120))
+    {"open": usual.mkdir, "link": lambda: usual.symlink_to(folder / "elsewhere"), "file": usual.touch}[taken]()
+    if taken == "open":
+        usual.chmod(0o755)
+    path = socket_path(home)
+    assert (path.parent.parent, path.parent.stat().st_mode & 0o777) == (folder, 0o700)
+    assert path.parent not in (usual, folder / "elsewhere")
+    assert socket_path(home) == path
+    path.parent.rmdir()  # as what cleans /tmp does
+    assert socket_path(home).parent.is_dir()
 
 
 def test_attaching_works_from_inside_the_persons_own_tmux(folder: Path) -> None:
