@@ -98,6 +98,15 @@ def warn_of_no_place(home: "Home") -> None:
         say(f"muxq: a message will reach nobody: `notify` names no place in {home.config}", err=True)
 
 
+def warn_of_a_home_within(workdir: str, home: "Home") -> None:
+    """Say that an agent that works there can reach the home."""
+    from pathlib import Path
+
+    if home.path.resolve().is_relative_to(Path(workdir).resolve()):
+        why = f"the home {home.path} lies in the workdir: an agent with Bash there can add jobs of its own"
+        say(f"muxq: {why}; to prevent it keep the home elsewhere (--home, MUXQ_HOME)", err=True)
+
+
 def warn_of_no_worker(queue: "Queue") -> None:
     """Say that what is waited for may not come."""
     if not queue.workers():

@@ -67,3 +67,16 @@ def test_a_yes_on_a_terminal_is_remembered(bare: dict[str, str], cloned: Path) -
     code, text = on_a_terminal("y", bare, cloned)
     assert (code, "Use it?" in text, "no hold" in text) == (0, True, True)
     assert parts(run_here("hold", "--show", env=bare, cwd=cloned))[:2] == (0, "no hold\n")
+
+
+def test_a_home_that_an_agent_can_reach_is_named_by_add_and_doctor(bare: dict[str, str], cloned: Path) -> None:
+    run_here("init", env=bare, cwd=cloned)
+    (cloned / "below").mkdir()
+    (cloned / ".git").mkdir()
+    for workdir, named in ((".", True), ("below", False)):
+        done = run_here(
+            "add", "x", "-a", "echo", "-C", workdir, env=bare | {"MUXQ_HOME": f"{cloned}/.muxq"}, cwd=cloned
+        )
+        assert (done.returncode, f"the home {cloned}/.muxq lies in the workdir" in done.stderr) == (0, named)
+    told = run_here("doctor", env=bare | {"MUXQ_HOME": f"{cloned}/.muxq"}, cwd=cloned).stdout
+    assert f"{cloned}/.muxq lies in a repository's working tree" in told

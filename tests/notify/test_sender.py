@@ -109,6 +109,7 @@ def test_no_process_shows_the_text_of_a_command(home: Home, wait_until: Callable
     assert arguments_with("squeamish-ossifrage") == []
     (home.path / "gate").touch()
     wait_until(lambda: (home.path / "ended").exists() and not senders())
+    sender.go_on()
 
 
 @pytest.mark.parametrize(
