@@ -21,7 +21,7 @@ from runner.attempts.worktree import Worktree
 from runner.home import layout
 from runner.home.attempt_folder import AttemptFolder
 from runner.home.layout import Home
-from runner.home.records import AttemptRecord, Contract, Identity
+from runner.home.records import AttemptRecord, Contract, Identity, seal
 from runner.system import clock, files
 from runner.templates.instruction import go_on, instruction
 
@@ -55,11 +55,12 @@ def prepare(
     text = plan.prompt(workdir=workdir, output=output, after=parent_results.of(home, folder.job))
     files.write_whole(folder.prompt, text.encode(), tmp=home.tmp, durable=False)
     files.write_whole(folder.events, b"", tmp=home.tmp, durable=False)
-    _write_settings(home, folder, plan, places, closed_paths)
     if plan.job.keep or any(folder.path.parent.glob(f"*/{folder.keep.name}")):
         kept.ask(home, folder)
     argv = _argv(ready, places, resume=conversation is not None)
     record = _record(folder, plan, argv, contract, places, conversation, tree)
+    sealed = f"{places['hook_args']} {seal(files.json_bytes(record.dump()))}"
+    _write_settings(home, folder, plan, {**places, "hook_args": sealed}, closed_paths)
     folder.begin(home, record)
     return record
 

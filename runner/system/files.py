@@ -116,8 +116,13 @@ def sweep(tmp: Path, age: float) -> None:
 
 def write_json(path: Path, value: dict[str, Any], *, tmp: Path, durable: bool = True) -> None:
     """write_whole() of `value` as readable JSON with `version` first."""
+    write_whole(path, json_bytes(value), tmp=tmp, durable=durable)
+
+
+def json_bytes(value: dict[str, Any]) -> bytes:
+    """What write_json() puts into a file."""
     text = json.dumps({"version": 1, **value}, ensure_ascii=False, indent=2)
-    write_whole(path, text.encode("utf-8", "replace") + b"\n", tmp=tmp, durable=durable)  # half a character: "?"
+    return text.encode("utf-8", "replace") + b"\n"  # half a character: "?"
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

@@ -275,7 +275,7 @@ def test_a_judge_that_cannot_be_started_is_a_problem_of_the_output(
     run: Path, contract: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = contract(check="true")
-    monkeypatch.setattr(judge, "command", lambda _: ["/no/such/program"])
+    monkeypatch.setattr(judge, "command", lambda *_: ["/no/such/program"])
 
     async def steps(mine: Judge, woken: asyncio.Event) -> None:
         mine.problem(stood(wanted), 0, hook=False)
@@ -283,3 +283,10 @@ def test_a_judge_that_cannot_be_started_is_a_problem_of_the_output(
         assert "could not be judged (No such file" in str(mine.problem(stood(wanted), 0, hook=False))
 
     asking(run, wanted, steps)
+
+
+def test_an_attempt_that_was_changed_is_not_judged(tmp_path: Path) -> None:
+    (tmp_path / "attempt.json").write_text("{}")
+    with subprocess.Popen(judge.command(tmp_path, "sha256:0"), stdin=subprocess.PIPE, env={}) as asked:
+        asked.wait(30)
+    assert (asked.returncode, (tmp_path / "judged.json").exists()) == (1, False)
