@@ -81,7 +81,18 @@ class Home:
             raise Unready(f"the home {self.path} belongs to another user (uid {info.st_uid}); choose one with --home")
         if info.st_mode & 0o022:
             raise Unready(f"others may write to the home {self.path}; mend it with: chmod 700 {self.path}")
+        for folder in (self.path / name for name in FOLDERS):
+            _check_folder(folder)
         return self
+
+
+def _check_folder(folder: Path) -> None:
+    """Unready for a folder of a home that another user could write to."""
+    info = folder.stat()
+    if info.st_uid != os.geteuid():
+        raise Unready(f"{folder} belongs to another user (uid {info.st_uid}); move it away, and muxq makes a new one")
+    if info.st_mode & 0o022:
+        raise Unready(f"others may write to {folder}; mend it with: chmod 700 {folder}")
 
 
 def locate(explicit: str | os.PathLike[str] | None = None) -> Home:

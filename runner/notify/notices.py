@@ -15,12 +15,11 @@ from runner.home.config import Config
 from runner.home.layout import Home
 from runner.home.spool import Place, Spool
 from runner.jobs import on_end
-from runner.jobs.jsontext import MAX_BYTES, parse
+from runner.jobs.jsontext import parse
 from runner.jobs.on_end import ENDS, NOTHING, OnEnd
 from runner.jobs.state import Move, State
 from runner.notify import sender
 from runner.notify.sender import Notice
-from runner.system.files import read_bounded
 from runner.views import job as view
 
 MOST_DETAIL = 10_000
@@ -95,7 +94,7 @@ def _asked(spool: Spool, place: Place, settings: Callable[[], Config]) -> OnEnd:
     with suppress(MuxqError):
         default = settings().on_end
     with suppress(MuxqError):
-        keys = parse(read_bounded(spool.path(place), MAX_BYTES), where=place.entry.file)
+        keys = parse(spool.data(place), where=place.entry.file)
     return on_end.read(keys, default)
 
 

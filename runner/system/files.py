@@ -196,9 +196,30 @@ def open_regular(path: Path) -> int:
     return fd
 
 
+def read_own(path: Path, limit: int, *, others: int = 0o022) -> bytes:
+    """read_bounded() of a file that orders something: BadInput as well unless it is ours and nobody else may write.
+
+    `others`: the bits of its mode that it may not have.
+    """
+    fd = open_regular(path)
+    info = os.fstat(fd)
+    why = ""
+    if info.st_uid != os.geteuid():
+        why = f"it belongs to another user (uid {info.st_uid})"
+    elif info.st_mode & others:
+        why = "others may write to it; mend it with: chmod go-w"
+    if why:
+        os.close(fd)
+        raise BadInput(why)
+    return _bytes(fd, limit)
+
+
 def read_bounded(path: Path, limit: int) -> bytes:
     """The bytes of a regular file. BadInput when it has more than `limit` bytes or is not a regular file."""
-    fd = open_regular(path)
+    return _bytes(open_regular(path), limit)
+
+
+def _bytes(fd: int, limit: int) -> bytes:
     with os.fdopen(fd, "rb") as file:
         info = os.fstat(file.fileno())
         if info.st_size > limit:

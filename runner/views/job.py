@@ -30,11 +30,10 @@ from runner.home.config import Config
 from runner.home.records import AttemptRecord, OutcomeRecord, Remains
 from runner.home.spool import Place, Spool
 from runner.jobs import ident
-from runner.jobs.jsontext import MAX_BYTES, parse
+from runner.jobs.jsontext import parse
 from runner.jobs.outcome import Failed, Outcome, Requeued, Retry
 from runner.jobs.state import State
 from runner.system import clock
-from runner.system.files import read_bounded
 from runner.system.text import visible
 
 
@@ -124,7 +123,7 @@ def _waits_for(spool: Spool, place: Place, parents: tuple[dependencies.Parent, .
 def _read_keys(spool: Spool, place: Place) -> _FileKeys:
     """The keys of the job's file, as far as it can be understood: the rest of the job must still show."""
     try:
-        value = parse(read_bounded(spool.path(place), MAX_BYTES), where=place.entry.file)
+        value = parse(spool.data(place), where=place.entry.file)
     except MuxqError:
         return _FileKeys()
     texts = {key: value[key] for key in ("name", "agent", "batch") if isinstance(value.get(key), str)}
