@@ -279,6 +279,17 @@ def test_no_value_is_ever_on_a_command_line_or_with_the_server(folder: Path, tmu
 
 
 @lifecycle
+def test_no_other_session_can_ask_for_the_values_of_one(folder: Path, tmux: Tmux, wait_until: Wait) -> None:
+    told = folder / "told"
+    launch(
+        tmux, "a-1", "/bin/sh", "-c", f'echo "$TOKEN" >{told}; exec sleep 60', folder=folder, TOKEN="s3cret", MUXQ_X="m"
+    )
+    wait_until(lambda: told.exists() and told.read_text() == "s3cret\n")
+    shown = plain(tmux, "show-environment", "-t", "=a-1:").stdout
+    assert (b"s3cret" in shown, b"MUXQ_X=m" in shown) == (False, True)
+
+
+@lifecycle
 def test_the_users_tmux_and_its_config_are_neither_used_nor_touched(
     tmux: Tmux, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
