@@ -16,6 +16,7 @@ from typing import Any
 from runner.agents import kept
 from runner.attempts import closed, parent_results
 from runner.attempts.contract import identity
+from runner.attempts.places import check_output
 from runner.attempts.plan import Conversation, Plan, Ready
 from runner.attempts.worktree import Worktree
 from runner.home import layout
@@ -44,6 +45,7 @@ def prepare(
     plan = ready.plan
     workdir = _workdir(folder, plan, conversation, tree)
     output = plan.output_file(folder.path, workdir)
+    check_output(home, output, folder.path.parent)
     with suppress(OSError):  # then the agent cannot write there either, and its words say why
         output.parent.mkdir(parents=True, exist_ok=True)
     contract = plan.contract(output, _stood_before(output, conversation))

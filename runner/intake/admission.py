@@ -81,7 +81,7 @@ class Admission:
         try:
             if not name.endswith(".json"):
                 return self._left_over(path)
-            data = files.read_own(path, MAX_BYTES, others=0o002)  # many have umask 002; it becomes 0600
+            data = files.read_own(path, MAX_BYTES, others=0)  # whatever the umask: it becomes 0600
             job = Job.read(data, where=name)
             if job.after:
                 self._children[name] = job

@@ -111,11 +111,10 @@ def test_a_file_that_was_moved_into_the_queue_is_admitted(spool: Spool, tmp_path
 
 
 @pytest.mark.parametrize("mode", [0o602, 0o666])
-def test_a_drop_that_everybody_may_write_to_is_rejected_with_what_to_do(
-    spool: Spool, drop: Callable[..., Path], mode: int
-) -> None:
+def test_a_drop_of_any_umask_becomes_private_as_it_enters(spool: Spool, drop: Callable[..., Path], mode: int) -> None:
     drop("report.json").chmod(mode)
-    assert [reason for _, reason in admit(spool).rejected] == ["others may write to it; mend it with: chmod go-w"]
+    (entry,) = admit(spool).admitted
+    assert (spool.home.queue / entry.file).stat().st_mode & 0o777 == 0o600
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
