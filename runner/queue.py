@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.agents import kept
+from runner.agents.attention import Attention
 from runner.agents.mode import Mode
 from runner.errors import BadInput, NotFound
 from runner.home import attempt_folder, config, hold, layout, pool
@@ -29,7 +30,9 @@ from runner.intake.drops import admit
 from runner.jobs.entry import Entry, is_job
 from runner.jobs.ident import is_id
 from runner.jobs.state import State
-from runner.views.job import describe
+from runner.system.files import MAX_RECORD, read_bounded, read_text
+from runner.system.text import visible
+from runner.views.job import attention, describe
 
 if TYPE_CHECKING:
     from runner.control.batch import Changed
@@ -102,8 +105,12 @@ class Queue:
         return describe(self.spool, place)
 
     def output(self, reference: str) -> str:
-        """The text of a done job's result. BadInput when it has none."""
-        return self.output_file(reference).read_text("utf-8", "replace")
+        """The text of a done job's result. BadInput when it has none, or one of more than MAX_RECORD bytes."""
+        path = self.output_file(reference)
+        try:
+            return read_bounded(path.resolve(), MAX_RECORD).decode("utf-8", "replace")
+        except BadInput as problem:
+            raise BadInput(f"{path}: {problem}; read the file itself") from None
 
     def output_file(self, reference: str) -> Path:
         """The file of a done job's result: where the job wanted it, else the copy in its run folder."""
@@ -117,7 +124,7 @@ class Queue:
         """The last screen of the job's last attempt that has ended. NotFound when there is none."""
         for attempt in reversed(self.get(reference)["attempts"]):
             if attempt["screen"]:
-                return Path(attempt["screen"]).read_text("utf-8", "replace")
+                return read_text(Path(attempt["screen"]))
         raise NotFound(f"job {reference} has no screen kept yet; to watch a running one: muxq attach {reference}")
 
     def workers(self) -> int:
@@ -195,38 +202,44 @@ class Queue:
 
     # -- a person's answers -----------------------------------------------------------------------------------
 
-    def approve(self, reference: str, *, always: bool = False) -> dict[str, Any]:
-        """Allow what a running job asks for (the oldest request); returns that, as {"job", "kind", "detail", "chosen"}.
+    def asked(self, reference: str) -> dict[str, Any]:
+        """What a running job asks for, the oldest request first: the `attention` of its JSON. BadInput for nothing."""
+        from runner.control import answers
 
-        `always`: also what the agent suggests for it, for the rest of its session. BadInput when it asks for nothing.
+        return attention(answers.oldest(self.home, self._asking(reference)))
+
+    def approve(self, reference: str, *, always: bool = False, request: str | None = None) -> dict[str, Any]:
+        """Allow what a running job asks for; returns that, as {"job", "id", "kind", "detail", "chosen"}.
+
+        `request` is the `id` of its `attention`: BadInput when the job does not wait with that one any more. Without
+        it the oldest is meant. `always`: also what the agent suggests for it, for the rest of its session. BadInput
+        when it asks for nothing.
         """
-        return self._decide(reference, "allow", always=always)
+        return self._decide(reference, request, "allow", always=always)
 
-    def deny(self, reference: str, *, reason: str = "") -> dict[str, Any]:
-        """Refuse what a running job asks for; the agent reads `reason` and goes on. Returns as `approve` does."""
-        return self._decide(reference, "deny", message=reason)
+    def deny(self, reference: str, *, reason: str = "", request: str | None = None) -> dict[str, Any]:
+        """Refuse what a running job asks for; the agent reads `reason` and goes on. Otherwise as `approve`."""
+        return self._decide(reference, request, "deny", message=reason)
 
-    def answer(self, reference: str, *texts: str) -> dict[str, Any]:
+    def answer(self, reference: str, *texts: str, request: str | None = None) -> dict[str, Any]:
         """Answer a running job's question, or choose the option of a dialog that begins with the text.
 
-        One text for each question it asks. Returns as `approve` does; `chosen` is the option of a dialog.
+        One text for each question it asks. Otherwise as `approve`; `chosen` is the option of a dialog.
         """
         from runner.control import answers
 
         run = self._asking(reference)
-        asked, _ = answers.waiting(self.home, run)
-        if asked is None or asked.kind not in ("dialog", "log-in"):
-            return self._decide(reference, "answer", texts=texts)
-        chosen = answers.choose(self.home, run, asked, " ".join(texts))
-        return {"job": run.job, "kind": asked.kind, "detail": asked.detail, "chosen": chosen}
+        asked = answers.waits_with(self.home, run, request)
+        if asked.kind not in ("dialog", "log-in"):
+            return self._decide(reference, asked.key, "answer", texts=texts)
+        return _answered(run, asked, answers.choose(self.home, run, asked, " ".join(texts)))
 
-    def _decide(self, reference: str, word: str, **more: Any) -> dict[str, Any]:
+    def _decide(self, reference: str, request: str | None, word: str, **more: Any) -> dict[str, Any]:
         from runner.agents.agent import Decision
         from runner.control import answers
 
         run = self._asking(reference)
-        asked = answers.decide(self.home, run, Decision(word, **more))
-        return {"job": run.job, "kind": asked.kind, "detail": asked.detail, "chosen": None}
+        return _answered(run, answers.decide(self.home, run, Decision(word, **more), request), None)
 
     def _asking(self, reference: str) -> AttemptFolder:
         """The attempt whose session is open. BadInput where none is."""
@@ -309,6 +322,12 @@ def _job(prompt: str | None, keys: dict[str, Any]) -> Job:
 
     given = {key: value for key, value in {"prompt": prompt, **keys}.items() if value is not None}
     return Job.check(given, where="add")
+
+
+def _answered(run: AttemptFolder, request: Attention, chosen: str | None) -> dict[str, Any]:
+    """A request that was answered."""
+    detail = visible(request.detail)
+    return {"job": run.job, "id": request.key, "kind": request.kind, "detail": detail, "chosen": chosen}
 
 
 def _mode(word: str) -> Mode:

@@ -1,5 +1,6 @@
 # Runs the script $1 and puts what it prints at $2, in one step and only if it succeeds.
 # Errors stay on the terminal: they are the last words that a failure is reported with.
+(umask 077 && : >"$2.part") # which keeps it private, unless the folder has a default ACL
 sh "$1" </dev/null >"$2.part"
 status=$?
 if [ $status = 0 ]; then

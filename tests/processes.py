@@ -19,3 +19,13 @@ def processes_with(name: str, path: Path) -> list[psutil.Process]:
             if inside and process.pid != os.getpid() and process.status() != psutil.STATUS_ZOMBIE:
                 processes.append(process)
     return processes
+
+
+def arguments_with(text: str) -> list[list[str]]:
+    """The arguments of all processes that hold this text in one of them."""
+    lists = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            words = process.cmdline()
+            lists += [words] if any(text in word for word in words) else []
+    return lists

@@ -349,7 +349,7 @@ def test_every_key_of_a_profile_and_of_a_dialog_is_documented() -> None:
 
 def test_every_placeholder_and_every_variable_passed_on_is_documented() -> None:
     source = (ROOT / "runner" / "attempts" / "prepare.py").read_text("utf-8")
-    known = {"allow", "deny"} | set(
+    known = {"allow", "closed", "deny"} | set(
         re.findall(r"^        \"\{?(\w+)\}?\": ", source.partition("record = {")[0], re.MULTILINE)
     )
     known |= set(re.findall(r"^        \"(\w+)\": ", source.partition("def _places")[2], re.MULTILINE))
@@ -498,6 +498,21 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         target = (page.parent / path) if path else page
         assert target.is_file(), f"{link} in {page.name}"
         assert not anchor or anchor in anchors(target), f"{link} in {page.name}"
+
+
+EXAMPLES = [*PAGES, *sorted((ROOT / "examples").rglob("*.sh")), ROOT / "runner" / "jobs" / "job.py"]
+
+
+@pytest.mark.parametrize("page", EXAMPLES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_what_muxq_hands_to_a_command_is_quoted_there(page: Path) -> None:
+    """A name may hold blanks and `*`. In a JSON text a quote is `\\"`, and in prose a variable stands by itself."""
+    bare = []
+    for line in page.read_text("utf-8").splitlines():
+        for variable in re.finditer(r"(?<![`\\])\$\{?MUXQ_\w+", line):
+            before = line[: variable.start()]
+            quotes = before.count('\\"') or before.count('"')
+            bare += [] if quotes % 2 else [line]
+    assert bare == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)

@@ -17,7 +17,7 @@ from runner.agents.agent import Decision
 from runner.attempts import judge
 from runner.attempts.contract import identity
 from runner.home import events as event
-from runner.home import layout
+from runner.home import layout, records
 from runner.home.records import Contract
 
 HOOK = [sys.executable, "-I", "-S", str(layout.shipped("sessions") / "hook.py")]
@@ -435,10 +435,12 @@ def test_a_hook_whose_agent_has_gone_ends(ask: Callable[..., Asking], run: Path)
     assert (process.wait(30), answers(run)) == (0, [])
 
 
-def test_a_huge_request_is_told_short_and_answered_whole(ask: Callable[..., Asking], run: Path) -> None:
-    given = {"questions": [{"question": "Which?", "options": [{"label": "A", "description": "x" * 100_000}]}]}
+def test_a_huge_request_is_told_as_far_as_a_person_may_read_and_answered_whole(
+    ask: Callable[..., Asking], run: Path
+) -> None:
+    given = {"questions": [{"question": "Which?", "options": [{"label": "A", "description": "x" * 500_000}]}]}
     process = ask({"tool_name": "AskUserQuestion", "tool_input": given})
-    assert len(lines(run)[0]) < 3000
+    assert 100_000 < len(lines(run)[0]) < 101_000
     permission.put(run, asked(run)[0], Decision("answer", texts=("a",)), tmp=run.parent)
     assert decided(process) == {"behavior": "allow", "updatedInput": {**given, "answers": {"Which?": "A"}}}
 
@@ -503,3 +505,37 @@ def test_no_check_runs_for_an_output_that_is_not_there(tell: Tell, run: Path, ch
     checked(check="touch ran").unlink()
     assert "You have not written your result" in order(tell("turn-over"))
     assert not (run / "ran").exists()
+
+
+# ---- an attempt.json that was changed
+
+
+def sealed(run: Path, name: str, seal: str) -> Hooked:
+    argv = [*HOOK, name, str(run), str(layout.PACKAGE.parent), seal]
+    return subprocess.run(argv, input=b"{}", capture_output=True, check=False, timeout=30, env={})
+
+
+def test_a_changed_check_is_not_run_and_the_turn_ends(run: Path, attempt: Callable[..., Path]) -> None:
+    attempt().write_text("42")
+    seal = records.seal((run / "attempt.json").read_bytes())
+    attempt(check=f"touch {run}/ran")
+    hooked = sealed(run, "turn-over", seal)
+    assert (hooked.stdout, b"is not believed" in hooked.stderr) == (b"", True)
+    assert ([name for name, _ in events(run)], (run / "ran").exists()) == (["turn-over"], False)
+
+
+def test_an_unchanged_check_is_run(run: Path, attempt: Callable[..., Path]) -> None:
+    attempt(check=f"touch {run}/ran").write_text("42")
+    record = json.loads((run / "attempt.json").read_text()) | {"workdir": str(run)}
+    (run / "attempt.json").write_text(json.dumps(record))
+    assert sealed(run, "turn-over", records.seal((run / "attempt.json").read_bytes())).stdout == b""
+    assert ([name for name, _ in events(run)], (run / "ran").exists()) == (["turn-over"], True)
+
+
+def test_a_changed_rule_answers_no_request(run: Path) -> None:
+    record = {"answer": {"within": 600.0, "default": "deny"}}
+    (run / "attempt.json").write_text(json.dumps(record))
+    seal = records.seal((run / "attempt.json").read_bytes())
+    (run / "attempt.json").write_text(json.dumps({"answer": {"within": 0.1, "default": "allow"}}))
+    assert sealed(run, "permission-asked", seal).stdout == b""
+    assert [name for name, _ in events(run)] == ["permission-asked"]

@@ -169,6 +169,7 @@ def test_all_that_lies_in_a_home_is_its_owners_alone(site: Site, open_umask: Non
     site.drop("shell", "echo x; touch made; mkdir folder")
     site.drop("echo", "answer", agent="echo")
     site.drop("elsewhere", "echo x", workdir=str(site.folder), output=str(site.folder / "out.txt"))
+    site.drop("by echo", "answer", agent="echo", output=str(site.folder / "echo.txt"))
     site.drop("fails", "exit 1", retries=1, backoff=0.1)
     site.drop("slow", "@stay", agent="echo", timeout=1)
     (site.home.queue / "bad.json").write_text("[]")
@@ -190,6 +191,9 @@ def test_all_that_lies_in_a_home_is_its_owners_alone(site: Site, open_umask: Non
         if not own and (mode & 0o077 or (not stat.S_ISSOCK(info.st_mode) and mode != wanted)):
             wrong[str(path.relative_to(site.home.path))] = oct(mode)
     assert wrong == {}
+    assert site.muxq("report", "--output", f"{site.folder}/report.html").returncode == 0
+    outside = [site.folder / "out.txt", site.folder / "echo.txt", site.folder / "report.html"]
+    assert [stat.S_IMODE(path.stat().st_mode) for path in outside] == [0o600] * 3
     met = {"archive", "cancelled", "done", "failed", "queue", "rejected", "runs"}
     assert [name for name in met if not any((site.home.path / name).iterdir())] == []
     worker.terminate()

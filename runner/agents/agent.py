@@ -43,10 +43,12 @@ class Report:
     transcript: str | None = None
     """Path of the agent's record of the conversation."""
     tool: str = "a tool"
-    """The tool and what it works on, on one line: `Bash: make test`. For a question, its text."""
+    """The tool and what it works on, whole: `Bash: make test`. For a question, its text."""
+    inputs: tuple[str, ...] = ()
+    """What else the tool is given, each as `NAME: VALUE`."""
     questions: tuple[Question, ...] = ()
-    offers_rule: bool = False
-    """A permission request offers a rule by which such requests pass from then on."""
+    rules: tuple[str, ...] = ()
+    """What a permission request offers to allow from then on, in words: `allow Bash(make *)`."""
     background: int = 0
     """Background tasks that run on after the turn."""
     error: str = "unknown"

@@ -22,7 +22,7 @@ from runner.agents.agent import Agent, Decision
 from runner.errors import MuxqError
 from runner.home import events
 from runner.home.events import Event
-from runner.home.records import AnswerRule, AttemptRecord
+from runner.home.records import AnswerRule
 from runner.system import files
 
 LOOK = 0.25
@@ -55,14 +55,6 @@ def taken(folder: Path, request: str) -> Decision | None:
     texts = record.get("texts")
     answers = tuple(str(text) for text in texts) if isinstance(texts, list) else ()
     return Decision(record["decision"], bool(record.get("always")), str(record.get("message") or ""), answers)
-
-
-def answer_rule(folder: Path) -> AnswerRule | None:
-    """How long a request of this attempt waits, and what it is answered then; None: it does not wait."""
-    try:
-        return AttemptRecord.load(json.loads((folder / "attempt.json").read_bytes())).answer
-    except (OSError, ValueError, AttributeError):
-        return None
 
 
 # ---- the hook's side

@@ -18,9 +18,10 @@ from typing import Any
 
 from runner.agents.agent import Agent
 from runner.agents.registry import AGENTS, PLAIN, REPORTING
-from runner.errors import BadSetup, MuxqError, NotFound, Unready
+from runner.errors import BadInput, BadSetup, MuxqError, NotFound, Unready
 from runner.home.attempt_folder import AttemptFolder
 from runner.jobs.permissions import PERMISSIONS
+from runner.system.files import MAX_RECORD, read_bounded
 from runner.system.text import expand, refuse_unknown
 
 BASE_ENVIRONMENT = [
@@ -160,13 +161,20 @@ def load(name: str, folders: Sequence[Path]) -> Profile:
         for folder in folders:
             path = folder / f"{name}.toml"
             if path.is_file():
-                return _read(name, path, path.read_bytes())
+                return _read(name, path, _bytes(path))
     raise NotFound(f"no agent {name[:200]!r}; there are: {', '.join(names(folders))}")
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return read_bounded(path.resolve(), MAX_RECORD)
+    except BadInput as problem:
+        raise BadSetup(f"{path}: {problem}") from None
 
 
 def names(folders: Sequence[Path]) -> list[str]:
     """Every profile in the folders, sorted."""
-    return sorted({path.stem for folder in folders for path in folder.glob("*.toml")})
+    return sorted({path.stem for folder in folders for path in folder.glob("*.toml") if path.is_file()})
 
 
 def agent_of(attempt: AttemptFolder, folders: Sequence[Path]) -> Agent:

@@ -14,6 +14,10 @@ from runner.agents.agent import Agent, Failure, Report
 from runner.agents.attention import INTERRUPTED, Attention, asked, resolves
 from runner.home.events import Event
 from runner.system import clock
+from runner.system.text import shorten
+
+DOING = 100
+"""Characters of `doing`."""
 
 
 class Turn(StrEnum):
@@ -120,7 +124,7 @@ def _turn(now: Progress, event: Event, report: Report) -> Progress:
             return replace(_busy(now), repairs=now.repairs + 1)
         case "tool-started":  # may come late too, so it says nothing of a question that was asked since
             again = _busy(now) if now.turn is Turn.INTERRUPTED else now
-            return replace(again, doing=report.tool)
+            return replace(again, doing=shorten(report.tool, DOING))
         case "turn-over":
             ended = _ended(now, Turn.OVER, background=report.background, prompt=report.prompt, doing="")
             busy = replace(ended, started=True, turn=Turn.BUSY, queued=False, between=True)

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from runner.agents.profile import Dialog
 
-_OPTION = re.compile(r"^[\s│|]*(?P<mark>❯|>)?\s*(?P<number>\d+[.)])?\s*(?P<text>\S.*?)[\s│|]*$")
+_BORDERS = re.compile(r"^[\s│|]+")
+_NUMBER = re.compile(r"\d{1,3}[.)]\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +82,21 @@ def _choices(screen: str) -> list[Option]:
 
 def _lines(screen: str) -> list[Option]:
     """Every line with text on it as if it were an option."""
-    matches = [match for line in screen.splitlines() if (match := _OPTION.match(line))]
-    return [Option(match["text"], match["number"] is not None, match["mark"] is not None) for match in matches]
+    return [_option(text) for line in screen.splitlines() if (text := _without_borders(line))]
+
+
+def _without_borders(line: str) -> str:
+    """The line without blanks and the borders of a box; each character is looked at once, whatever they are."""
+    begun = _BORDERS.sub("", line)
+    return _BORDERS.sub("", begun[::-1])[::-1]
+
+
+def _option(line: str) -> Option:
+    marked = line[0] in "❯>" and len(line) > 1
+    text = line[1:].lstrip() if marked else line
+    number = _NUMBER.match(text)
+    numbered = number is not None and number.end() < len(text)
+    return Option(text[number.end() :] if number and numbered else text, numbered, marked)
 
 
 def words(screen: str, dialog: Dialog | None) -> str:

@@ -67,6 +67,8 @@ class Attempt:
         self._idle_watch, self._slow_look_due = IdleWatch(folder, terminal), False
         self._woken = asyncio.Event()
         self._launched = math.inf
+        self._seal = ""
+        """The digest of attempt.json, as this worker wrote it or took it over."""
         self._invalid = False
         """It ended with an output that is not what the job asked for."""
 
@@ -90,6 +92,7 @@ class Attempt:
     def prepare(self, ready: Ready, conversation: Conversation | None, tree: Worktree | None) -> None:
         """Write what the agent will need. BadInput where the template cannot be filled in."""
         self.record = prepare.prepare(self.home, self.folder, ready, conversation, tree)
+        self._seal = self.folder.seal()
 
     async def launch(self, ready: Ready) -> None:
         """Open the session. The environment goes to tmux by its standard input: no secret is on a command line."""
@@ -106,7 +109,7 @@ class Attempt:
 
     def take_over(self, record: AttemptRecord, panes: Mapping[str, Pane]) -> None:
         """Begin in the middle: the attempt was launched by a worker that has died."""
-        self.record, self._launched = record, -math.inf
+        self.record, self._launched, self._seal = record, -math.inf, self.folder.seal()
         self.look(panes, time.monotonic())
 
     def _prepared(self) -> AttemptRecord:
@@ -155,7 +158,7 @@ class Attempt:
         record = self._prepared()
         contract, limits = _contract(record), Limits.of(record)
         rules = _rules(profile, contract)
-        judge = Judge(self.folder.path, contract.path, {**env, **self._marks()}, self.wake)
+        judge = Judge(self.folder.path, contract.path, {**env, **self._marks()}, self.wake, self._seal)
         output = OutputFile(contract, rules.quiet, judge)
         lookout = self._lookout(profile, record, limits)
         with self._awake(output), contextlib.closing(judge):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -16,6 +17,9 @@ from runner.home.layout import Home
 from runner.home.records import AttemptRecord, DiffStat
 from runner.system import files, git
 
+MAX_COPY = 1 << 30
+"""Bytes of the largest result of which a copy is kept."""
+
 GIT_SECONDS = 10.0
 """Time limit of the diff; a job without one is done all the same."""
 
@@ -24,12 +28,18 @@ def result(home: Home, folder: AttemptFolder, output: Path) -> None:
     """Make the result last before its job counts as done, and keep a copy of a result that lies elsewhere."""
     fd = os.open(output, os.O_RDONLY)
     try:
+        info = os.fstat(fd)
+        if info.st_mode & stat.S_IWOTH and info.st_nlink == 1 and info.st_uid == os.geteuid():
+            os.fchmod(fd, 0o600)  # a worker under umask 000: nobody has said that everybody may write to it
         os.fsync(fd)
     finally:
         os.close(fd)
     files.sync_folder(output.parent)
-    if output.parent != folder.path:
-        files.write_whole(folder.path / f"output{output.suffix}", output.read_bytes(), tmp=home.tmp)
+    if output.parent != folder.path and not files.copy_whole(
+        output, folder.path / f"output{output.suffix}", tmp=home.tmp, limit=MAX_COPY
+    ):
+        why = f"the result is larger than {MAX_COPY:,} bytes, and there is no copy of it in the attempt's folder"
+        events.emit(home.events, "worker.trouble", job=folder.job, why=why)
 
 
 def invalid(home: Home, folder: AttemptFolder, output: Path) -> None:
@@ -45,9 +55,9 @@ async def diff(home: Home, folder: AttemptFolder, workdir: Path, base: str = "HE
     """The workdir's repository against a commit, as diff.patch; None, and no file, where there is no repository."""
     if workdir == folder.work:
         return None
-    unwanted, words = Event(), ("diff", "--no-ext-diff", "--numstat", "--patch", base, "--")
+    unwanted = Event()
     try:
-        output = await asyncio.to_thread(git.run_raw, workdir, *words, unwanted=unwanted, seconds=GIT_SECONDS)
+        output = await asyncio.to_thread(_diff, workdir, base, unwanted)
     except (MuxqError, OSError):
         return None
     finally:
@@ -56,6 +66,15 @@ async def diff(home: Home, folder: AttemptFolder, workdir: Path, base: str = "HE
     if patch:
         files.write_whole(folder.diff, patch, tmp=home.tmp, durable=False)
     return worktree.stat(numbers.decode("utf-8", "replace") + "\n")
+
+
+def _diff(workdir: Path, base: str, unwanted: Event) -> bytes:
+    """What git prints of it. BadInput where the repository's configuration puts its files into another folder."""
+    top = Path(git.run(workdir, "rev-parse", "--show-toplevel", unwanted=unwanted).rstrip("\n"))
+    if not workdir.resolve().is_relative_to(top.resolve()):
+        raise BadInput(f"the repository of {workdir} has its files in {top}")
+    words = ("diff", "--no-ext-diff", "--no-textconv", "--ignore-submodules=dirty", "--numstat", "--patch", base, "--")
+    return git.run_raw(workdir, *words, unwanted=unwanted, seconds=GIT_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)

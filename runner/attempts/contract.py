@@ -25,6 +25,9 @@ class Output(StrEnum):
     VALID = "valid"
 
 
+MAX_JSON = 64 << 20
+"""Bytes of the largest output that is read as JSON."""
+
 SUFFIX = {"text": ".txt", "markdown": ".md", "json": ".json"}
 
 
@@ -45,10 +48,12 @@ def problem(contract: Contract) -> str:
     It looks at size and format alone; examine() tells an old or missing file. OSError when it cannot be read.
     """
     with open(contract.path, "rb") as file:
-        data = file.read() if contract.format == "json" else b""
         size = os.fstat(file.fileno()).st_size
+        data = file.read(MAX_JSON) if contract.format == "json" and size <= MAX_JSON else b""
     if size < contract.min_bytes:
         return f"the output file has {size} bytes, fewer than the {contract.min_bytes} asked for"
+    if contract.format == "json" and size > MAX_JSON:
+        return f"the output file has {size:,} bytes; as JSON it may have at most {MAX_JSON:,}"
     if contract.format == "json":
         try:
             json.loads(data.decode("utf-8-sig"))

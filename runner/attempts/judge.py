@@ -1,6 +1,6 @@
 """Judges an output by its whole contract: what a look at the file shows, its schema, and the job's check.
 
-    python -I -c JUDGE PACKAGE_PARENT RUN_DIR
+    python -I -c JUDGE PACKAGE_PARENT RUN_DIR [SEAL]
 
 A process of its own does that. The agent's Stop hook starts it, or else the worker; it ends when its starter ends. It
 writes judged.json in the attempt's folder, which names the version of the output, so that the worker can use what the
@@ -22,11 +22,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
 
-from runner.attempts.contract import identity, problem, rejection
+from runner.attempts.contract import MAX_JSON, identity, problem, rejection
+from runner.errors import BadInput
 from runner.home.layout import PACKAGE
-from runner.home.records import Contract, Identity
+from runner.home.records import Contract, Identity, seal
+from runner.system import files, shell
 
-JUDGE = "import sys; sys.path.append(sys.argv[1]); from runner.attempts.judge import main; main(sys.argv[2])"
+JUDGE = "import sys; sys.path.append(sys.argv[1]); from runner.attempts.judge import main; main(*sys.argv[2:])"
 
 SCHEMA_SECONDS = 60
 """Time limit of the comparison: with some texts, some patterns never come to an end."""
@@ -44,12 +46,15 @@ class Late(Exception):  # noqa: N818 - a limit is not a fault
 # --- the process
 
 
-def main(folder: str) -> None:
-    """Judge the output of the attempt in `folder`, and write judged.json."""
+def main(folder: str, sealed: str = "") -> None:
+    """Judge the output of the attempt in `folder`, and write judged.json; not by an attempt.json that was changed."""
     signal.signal(signal.SIGTERM, _end)
     threading.Thread(target=_end_with_starter, daemon=True).start()
     path = Path(folder)
-    record = json.loads((path / "attempt.json").read_text("utf-8"))
+    data = files.read_bounded(path / "attempt.json", files.MAX_RECORD)
+    if sealed and seal(data) != sealed:
+        sys.exit("attempt.json is not the one that muxq wrote: no check is run")
+    record = json.loads(data)
     contract = Contract.load(record["output"])
     before = identity(contract.path)
     try:
@@ -102,11 +107,13 @@ def _misfit(contract: Contract) -> str:
     if contract.schema is None:
         return ""
     from runner.jobs.output_schema import misfit
+    from runner.system.files import read_bounded
 
     signal.signal(signal.SIGALRM, _late)
     signal.alarm(SCHEMA_SECONDS)
     try:
-        reason = misfit(contract.schema, json.loads(Path(contract.path).read_bytes().decode("utf-8-sig")))
+        document = read_bounded(Path(contract.path).resolve(), MAX_JSON)
+        reason = misfit(contract.schema, json.loads(document.decode("utf-8-sig")))
     except Late:
         reason = f"it could not be compared within {SCHEMA_SECONDS} seconds"
     finally:
@@ -139,9 +146,10 @@ def _run(contract: Contract, workdir: str) -> tuple[int | None, bytes]:
     """
     tail, check = bytearray(), None
     try:
-        with _end_later():  # else the check might have begun without our knowing its process
+        with _end_later(), shell.script(contract.check) as script:  # or the check might begin without our knowing it
             check = subprocess.Popen(
-                ["/bin/sh", "-c", contract.check],
+                script.argv,
+                pass_fds=[script.fd],
                 cwd=workdir,
                 env={**os.environ, "MUXQ_OUTPUT": contract.path},
                 stdin=subprocess.DEVNULL,
@@ -173,9 +181,9 @@ def _keep_tail(check: subprocess.Popen[bytes], tail: bytearray) -> None:
 # --- asking it
 
 
-def command(folder: Path) -> list[str]:
+def command(folder: Path, sealed: str = "") -> list[str]:
     """The command line that judges the output of the attempt in `folder`."""
-    return [sys.executable, "-I", "-c", JUDGE, str(PACKAGE.parent), str(folder)]
+    return [sys.executable, "-I", "-c", JUDGE, str(PACKAGE.parent), str(folder), sealed]
 
 
 def forget(folder: Path) -> None:
@@ -186,13 +194,13 @@ def forget(folder: Path) -> None:
 def read_verdict(folder: Path, output: Identity | None) -> str | None:
     """What judged.json says of this version of the output, "" for a good output; None where it says nothing of it."""
     try:
-        judgement = json.loads((folder / "judged.json").read_bytes())
+        judgement = files.read_json(folder / "judged.json") or {}
         return str(judgement["problem"]) if output and judgement["output"] == asdict(output) else None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, KeyError, TypeError, BadInput):
         return None
 
 
-def at_the_end_of_a_turn(folder: str, contract: Contract, *, last: bool) -> str:
+def at_the_end_of_a_turn(folder: str, contract: Contract, sealed: str = "", *, last: bool) -> str:
     """For the Stop hook: have the output judged and wait; what the agent has to do, "" for nothing.
 
     After its `last` turn the agent cannot be sent back, and the worker judges.
@@ -201,7 +209,7 @@ def at_the_end_of_a_turn(folder: str, contract: Contract, *, last: bool) -> str:
     forget(path)
     if last:
         return ""
-    with subprocess.Popen(command(path), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as judging:
+    with subprocess.Popen(command(path, sealed), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as judging:
         judging.wait()
     reason = read_verdict(path, identity(contract.path))
     return rejection(contract, reason) if reason else ""
@@ -210,9 +218,12 @@ def at_the_end_of_a_turn(folder: str, contract: Contract, *, last: bool) -> str:
 class Judge:
     """For the worker: it is asked again and again, and never waits. An attempt has a judge of its own."""
 
-    def __init__(self, folder: Path, path: str, env: Mapping[str, str], wake: Callable[[], None]) -> None:
+    def __init__(
+        self, folder: Path, path: str, env: Mapping[str, str], wake: Callable[[], None], sealed: str = ""
+    ) -> None:
         """`path` is the output's, `env` the agent's; `wake` is called when the judgement is known."""
         self._folder, self._path, self._env, self._wake = folder, path, dict(env), wake
+        self._seal = sealed
         self._of: tuple[Identity, int] | None = None
         """The version of the output, and the work, that the judgement is about."""
         self._task: asyncio.Task[None] | None = None
@@ -240,7 +251,7 @@ class Judge:
 
     async def _run_judge(self, output: Identity) -> str | None:
         judging = await asyncio.create_subprocess_exec(
-            *command(self._folder),
+            *command(self._folder, self._seal),
             env=self._env,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.DEVNULL,

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from runner.agents.profile import Profile
 from runner.errors import BadInput
+from runner.home import layout
+from runner.home.layout import Home
 from runner.jobs.job import Job
 from runner.system.text import expand
 
@@ -16,6 +18,19 @@ def check(job: Job, profile: Profile) -> None:
     _check_each(job)
     _check_conversation(job, profile)
     _check_worktree(job)
+
+
+def check_output(home: Home, output: Path, own: Path | None = None) -> None:
+    """BadInput for an output among the home's own files; `own` is the job's own folder there.
+
+    In a folder of another name in the home it may lie.
+    """
+    place, root = output.resolve(), home.path.resolve()
+    if not place.is_relative_to(root) or (own and place.is_relative_to(own.resolve())):
+        return
+    parts = place.relative_to(root).parts
+    if len(parts) < 2 or parts[0] in (*layout.FOLDERS, "archive"):
+        raise BadInput(f"`output.path`: {output} lies among the files of the home {home.path}; name another path")
 
 
 def files_of(job: Job, workdir: Path | None = None) -> list[Path]:

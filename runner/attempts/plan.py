@@ -102,6 +102,12 @@ class Plan:
         path = self.job.output.path if self.job.output else None
         return workdir / expand(path) if path else folder / f"output{SUFFIX[self.format]}"
 
+    def check_output(self, home: Home) -> None:
+        """BadInput for an output that the job wants in the home; prepare() looks again, when links may lead there."""
+        path = self.job.output.path if self.job.output else None
+        if path and (self.job.workdir or expand(path).is_absolute()):
+            places.check_output(home, self.workdir(Path("/")) / expand(path))
+
     def contract(self, output: Path, before: Identity | None) -> Contract:
         """What the output must be; `before` is the version that was at its path already."""
         wanted = self.job.output or Output()

@@ -14,14 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from runner.agents import kept
-from runner.attempts import parent_results
+from runner.attempts import closed, parent_results
 from runner.attempts.contract import identity
+from runner.attempts.places import check_output
 from runner.attempts.plan import Conversation, Plan, Ready
 from runner.attempts.worktree import Worktree
 from runner.home import layout
 from runner.home.attempt_folder import AttemptFolder
 from runner.home.layout import Home
-from runner.home.records import AttemptRecord, Contract, Identity
+from runner.home.records import AttemptRecord, Contract, Identity, seal
 from runner.system import clock, files
 from runner.templates.instruction import go_on, instruction
 
@@ -44,6 +45,7 @@ def prepare(
     plan = ready.plan
     workdir = _workdir(folder, plan, conversation, tree)
     output = plan.output_file(folder.path, workdir)
+    check_output(home, output, folder.path.parent)
     with suppress(OSError):  # then the agent cannot write there either, and its words say why
         output.parent.mkdir(parents=True, exist_ok=True)
     contract = plan.contract(output, _stood_before(output, conversation))
@@ -51,14 +53,16 @@ def prepare(
     again = conversation is not None and conversation.record is not None
     words = go_on(output) if again else instruction(folder.prompt, output)
     places = _places(folder, plan, workdir, contract, session_id, words)
+    closed_paths = closed.patterns(home, (output, workdir, folder.work))
     text = plan.prompt(workdir=workdir, output=output, after=parent_results.of(home, folder.job))
     files.write_whole(folder.prompt, text.encode(), tmp=home.tmp, durable=False)
     files.write_whole(folder.events, b"", tmp=home.tmp, durable=False)
-    _write_settings(home, folder, plan, places)
     if plan.job.keep or any(folder.path.parent.glob(f"*/{folder.keep.name}")):
         kept.ask(home, folder)
     argv = _argv(ready, places, resume=conversation is not None)
     record = _record(folder, plan, argv, contract, places, conversation, tree)
+    sealed = f"{places['hook_args']} {seal(files.json_bytes(record.dump()))}"
+    _write_settings(home, folder, plan, {**places, "hook_args": sealed}, closed_paths)
     folder.begin(home, record)
     return record
 
@@ -110,10 +114,13 @@ def _stood_before(output: Path, conversation: Conversation | None) -> Identity |
     return earlier.before if earlier and earlier.path == str(output) else identity(output)
 
 
-def _write_settings(home: Home, folder: AttemptFolder, plan: Plan, places: Mapping[str, str]) -> None:
+def _write_settings(
+    home: Home, folder: AttemptFolder, plan: Plan, places: Mapping[str, str], closed_paths: list[str]
+) -> None:
     if plan.profile.settings:
         rules = {"{allow}": list(plan.rules.allow), "{deny}": list(plan.rules.deny)}
-        settings = json.dumps(fill(plan.profile.settings, places, rules), ensure_ascii=False, indent=2)
+        chosen = fill(plan.profile.settings, places, rules, {"closed": closed_paths})
+        settings = json.dumps(chosen, ensure_ascii=False, indent=2)
         files.write_whole(folder.settings, settings.encode(), tmp=home.tmp, durable=False)
 
 
@@ -144,12 +151,14 @@ def _places(
         "prompt_file": str(folder.prompt),
         "output_file": contract.path,
         "run_dir": str(folder.path),
-        "run_dir_pattern": _pattern(folder.path),
-        "job_dir_pattern": _pattern(folder.path.parent),
-        "output_pattern": _pattern(Path(contract.path)),
-        "run_dir_real": _pattern(folder.path.resolve()),
-        "job_dir_real": _pattern(folder.path.parent.resolve()),
-        "output_real": _pattern(Path(contract.path).resolve()),
+        "run_dir_pattern": closed.escape(folder.path),
+        "job_dir_pattern": closed.escape(folder.path.parent),
+        "work_pattern": closed.escape(folder.work),
+        "output_pattern": closed.escape(contract.path),
+        "run_dir_real": closed.escape(folder.path.resolve()),
+        "job_dir_real": closed.escape(folder.path.parent.resolve()),
+        "work_real": closed.escape(folder.work.resolve()),
+        "output_real": closed.escape(Path(contract.path).resolve()),
         "workdir": str(workdir),
         "settings": str(folder.settings),
         "session_id": session_id,
@@ -164,24 +173,35 @@ def _places(
     }
 
 
-def _pattern(path: Path) -> str:
-    """The path as a permission rule that matches it alone: rules are patterns, in which "?" has to stand for a \\."""
-    return re.sub(r"[*\[\]]", r"\\\g<0>", str(path).replace("\\", "?"))
-
-
-def fill(value: Any, places: Mapping[str, str], splices: Mapping[str, list[str]] | None = None) -> Any:
+def fill(
+    value: Any,
+    places: Mapping[str, str],
+    splices: Mapping[str, list[str]] | None = None,
+    repeats: Mapping[str, list[str]] | None = None,
+) -> Any:
     """`value` (text, list or table of a profile) with every {PLACEHOLDER} filled in, each once.
 
-    A list element that is exactly a name in `splices` becomes that many elements.
+    A list element that is exactly a name in `splices` becomes that many elements; one that contains a name in `repeats`
+    stands once for each of its texts.
     """
     if isinstance(value, str):
         return _PLACEHOLDER.sub(lambda match: places.get(match[1], match[0]), value)
     if isinstance(value, dict):
-        return {key: fill(item, places, splices) for key, item in value.items()}
+        return {key: fill(item, places, splices, repeats) for key, item in value.items()}
     if isinstance(value, list | tuple):
         filled: list[Any] = []
         for item in value:
             splice = (splices or {}).get(item) if isinstance(item, str) else None
-            filled += splice if splice is not None else [fill(item, places, splices)]
+            if splice is None:
+                splice = [fill(item, chosen, splices, repeats) for chosen in _choices(item, places, repeats or {})]
+            filled += splice
         return filled
     return value
+
+
+def _choices(item: Any, places: Mapping[str, str], repeats: Mapping[str, list[str]]) -> list[Mapping[str, str]]:
+    """The places to fill `item` with: once, or once for each text of the name in `repeats` that it contains."""
+    for name, texts in repeats.items():
+        if isinstance(item, str) and f"{{{name}}}" in item:
+            return [{**places, name: text} for text in texts]
+    return [places]

@@ -54,9 +54,19 @@ def _file(home: Home, job_id: str) -> Path:
 
 
 def load(home: Home, job_id: str) -> Worktree | None:
-    """The worktree of a job; None where it has none. BadInput for a damaged worktree.json."""
-    value = files.read_json(_file(home, job_id))
-    return Worktree(**{key: value[key] for key in Worktree.__slots__}) if value else None
+    """The worktree of a job; None where it has none. BadInput where its record is damaged or names another."""
+    value = files.read_json(file := _file(home, job_id))
+    if not value:
+        return None
+    try:
+        tree = Worktree(**{key: value[key] for key in Worktree.__slots__})
+        path, workdir = Path(tree.path), Path(tree.workdir)
+    except (KeyError, TypeError) as problem:
+        raise BadInput(f"{file} is damaged ({problem}); move it away") from None
+    own = path.name == "worktree" and path.parent.resolve() == file.parent.resolve()
+    if not own or not workdir.is_relative_to(path) or ".." in workdir.parts:
+        raise BadInput(f"{file} names a folder that is not the job's own worktree ({path}); move it away")
+    return tree
 
 
 def check(workdir: Path, base: str | None, branch: str | None, run: git.Run | None = None) -> None:
@@ -169,9 +179,37 @@ def _alone(repository: Path, unwanted: Event | None = None) -> Iterator[None]:
 def commit(tree: WorktreeRecord, message: str) -> None:
     """All changes that the agent has not committed itself, as one commit; none where there are none. BadInput."""
     path = Path(tree.path)
-    git.run(path, "add", "--all")
-    if git.run(path, "status", "--porcelain"):
-        git.run(path, *_author(path), "-c", "commit.gpgSign=false", "commit", "--quiet", "--message", message)
+    _check_own(tree)
+    _add_all(path)
+    if git.run(path, "status", "--porcelain", "--ignore-submodules=all"):
+        git.run(path, *_author(path), "commit", "--quiet", "--no-verify", "--message", message)
+
+
+def _check_own(tree: WorktreeRecord) -> None:
+    """BadInput where the folder leads to another repository or worktree by now: its `.git` is the agent's to write.
+
+    The list of worktrees, in the repository itself, must name this folder.
+    """
+    path = Path(tree.path)
+    words = ("rev-parse", "--path-format=absolute", "--git-common-dir")
+    shared, own = git.run(path, *words, "--git-dir").splitlines()
+    entry = Path(own)
+    with suppress(OSError):
+        named = Path((entry / "gitdir").read_text("utf-8", "surrogateescape").rstrip("\n"))
+        same = shared == git.run(Path(tree.repository), *words).rstrip("\n")
+        if same and entry.parent == Path(shared) / "worktrees" and named.parent.samefile(path):
+            return
+    raise BadInput(f"{path / '.git'} leads to {own}, which is not the worktree that the job had of {tree.repository}")
+
+
+def _add_all(path: Path, *words: str) -> None:
+    """Add every change but those in submodules: git would ask each, by its own configuration."""
+    git.run(path, "add", "--all", *words, "--", ".", *(f":(exclude,literal){name}" for name in _submodules(path)))
+
+
+def _submodules(path: Path) -> list[str]:
+    entries = git.run(path, "ls-files", "--stage", "-z").split("\0")
+    return [entry.partition("\t")[2] for entry in entries if entry.startswith("160000 ")]
 
 
 def _author(path: Path) -> tuple[str, ...]:
@@ -184,7 +222,8 @@ def _author(path: Path) -> tuple[str, ...]:
 
 def show_new(tree: WorktreeRecord) -> None:
     """Have git's diff show the files that are new and not added."""
-    git.run(Path(tree.path), "add", "--all", "--intent-to-add")
+    _check_own(tree)
+    _add_all(Path(tree.path), "--intent-to-add")
 
 
 def remove(home: Home, job_id: str) -> None:
@@ -217,12 +256,20 @@ def merged(home: Home, job_id: str) -> bool:
             return False
         repository = Path(tree.repository)
         tip = git.run(repository, "rev-parse", "--verify", f"refs/heads/{tree.branch}").strip()
-        if tip == tree.base or git.run(Path(tree.path), "status", "--porcelain"):
+        if tip == tree.base or _changed(Path(tree.path)):
             return False
         git.run(repository, "merge-base", "--is-ancestor", tip, "HEAD")
     except (MuxqError, OSError):
         return False
     return True
+
+
+def _changed(path: Path) -> bool:
+    """Whether anything is uncommitted. What is in a submodule counts as that: git does not look into it for us."""
+    modules = [path / name for name in _submodules(path)]
+    if any(module.is_dir() and any(module.iterdir()) for module in modules):
+        return True
+    return bool(git.run(path, "status", "--porcelain", "--ignore-submodules=all"))
 
 
 def _merged(repository: Path, tree: Worktree) -> bool:

@@ -9,7 +9,13 @@ import typer
 
 from runner.cli import job_options as options
 from runner.cli.job_options import JobOptions
-from runner.cli.options import HomeOption, JsonOption, warn_of_no_place, warn_of_no_worker
+from runner.cli.options import (
+    HomeOption,
+    JsonOption,
+    warn_of_a_home_within,
+    warn_of_no_place,
+    warn_of_no_worker,
+)
 from runner.cli.printing import print_json, say
 from runner.errors import BadInput
 from runner.system.text import expand
@@ -108,6 +114,8 @@ def add(
         return print_json(queue.check(**keys))
     if notify:
         warn_of_no_place(queue.home)
+    if keys.get("workdir") and not keys.get("worktree"):
+        warn_of_a_home_within(keys["workdir"], queue.home)
     job = queue.add(**keys)
     if not as_json:
         say(job["id"])

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from runner.cli.approve import print_answered
+from runner.cli.approve import RequestOption, print_answered
 from runner.cli.options import HomeOption, JobArgument, JsonOption
 
 
@@ -16,6 +16,7 @@ def answer(
             metavar="TEXT...", help="The beginning of an option, or words of your own; one for each question."
         ),
     ],
+    request: RequestOption = None,
     as_json: JsonOption = False,
     home_path: HomeOption = None,
 ) -> None:
@@ -25,4 +26,4 @@ def answer(
     """
     from runner.queue import Queue
 
-    print_answered(Queue(home_path).answer(job, *text), "answered", as_json=as_json)
+    print_answered(Queue(home_path).answer(job, *text, request=request), "answered", as_json=as_json)

@@ -10,14 +10,15 @@ import traceback
 from collections import UserDict
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 
 from runner.cli.help import Command, Group
 from runner.cli.options import HomeOption
-from runner.errors import MuxqError, describe_error
-from runner.home import layout
+from runner.errors import MuxqError, UnknownHome, describe_error
+from runner.home import homes, layout
 from runner.system import clock
 from runner.system.text import plain
 
@@ -29,7 +30,7 @@ PANELS = {
         *("events", "transcript", "keep", "close", "adopt"),
     ),
     "Schedules and reports": ("schedule", "report", "notify"),
-    "Setup": ("doctor", "schema"),
+    "Setup": ("init", "doctor", "schema"),
 }
 """The commands in the groups and the order of the help. Each lies in the module of its name."""
 
@@ -119,7 +120,7 @@ def main() -> NoReturn:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a letter that the terminal cannot show is not an error
     try:
-        app()
+        _run()
     except MuxqError as problem:
         print(f"muxq: {plain(problem)}", file=sys.stderr)
         sys.exit(problem.exit_code)
@@ -134,22 +135,51 @@ def main() -> NoReturn:
     sys.exit(0)
 
 
+def _run() -> None:
+    try:
+        app()
+    except UnknownHome as problem:
+        if not _may_use(problem.path):
+            raise
+        app()
+
+
+def _may_use(path: Path) -> bool:
+    """Ask on a terminal whether this folder is to be a home; a yes is remembered."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    question = (
+        f"muxq: {path} is not known as a home of yours, and a home can run commands; {homes.contents(path)}. Use it?"
+    )
+    if not typer.confirm(plain(question), err=True):
+        return False
+    homes.remember(path)
+    return True
+
+
 def _where() -> str:
     """Best guess at the path for an OSError without one."""
     try:
         os.getcwd()
     except FileNotFoundError:
         return "the working folder, which was removed"
-    return str(layout.locate().path)
+    return str(_home().path)
+
+
+def _home() -> layout.Home:
+    """The home, for what must not fail."""
+    try:
+        return layout.locate()
+    except MuxqError:
+        return layout.Home(homes.state_folder())
 
 
 def _report() -> str:
     """Write a crash report into the home, else the temporary folder; returns its path."""
     import tempfile
-    from pathlib import Path
 
     text = f"{clock.stamp()} muxq {' '.join(sys.argv[1:2])}\n{traceback.format_exc()}"
-    for folder in (layout.locate().path, Path(tempfile.gettempdir())):
+    for folder in (_home().path, Path(tempfile.gettempdir())):
         try:
             path = folder / f"crash-{clock.stamp().replace(':', '')}.txt"
             with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from runner.cli.approve import print_answered
+from runner.cli.approve import RequestOption, print_answered
 from runner.cli.options import HomeOption, JobArgument, JsonOption
 
 
@@ -13,6 +13,7 @@ def deny(
     reason: Annotated[
         str | None, typer.Option("--reason", metavar="TEXT", help="Why; the agent reads it and goes on.")
     ] = None,
+    request: RequestOption = None,
     as_json: JsonOption = False,
     home_path: HomeOption = None,
 ) -> None:
@@ -22,4 +23,4 @@ def deny(
     """
     from runner.queue import Queue
 
-    print_answered(Queue(home_path).deny(job, reason=reason or ""), "refused", as_json=as_json)
+    print_answered(Queue(home_path).deny(job, reason=reason or "", request=request), "refused", as_json=as_json)

@@ -11,6 +11,7 @@ from runner.cli.printing import print_json, print_table, say
 from runner.home import config, pool
 from runner.jobs.state import State
 from runner.system import clock, duration
+from runner.system.text import shorten
 from runner.views.tree import below, families
 
 
@@ -84,7 +85,8 @@ def _what(job: dict[str, Any]) -> str:
     """What a person needs to know of the job, in a few words."""
     last = job["attempts"][-1] if job["attempts"] else None
     if job["attention"]:
-        return f"{_mode(job)}waits for you ({job['attention']['kind']}): {job['attention']['detail']}"
+        detail = shorten(job["attention"]["detail"], 100)
+        return f"{_mode(job)}waits for you ({job['attention']['kind']}): {detail}"
     if job["error"]:
         return f"{job['error']['kind']}: {job['error']['message']}"
     if job["waits_for"]:

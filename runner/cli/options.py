@@ -1,11 +1,12 @@
 """Options that several commands share, their completion in the shell, and warnings that several give."""
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from runner.cli.printing import say
-from runner.errors import BadInput
+from runner.errors import BadInput, MuxqError
 
 if TYPE_CHECKING:
     from runner.home.layout import Home
@@ -32,7 +33,7 @@ def complete_job(incomplete: str) -> list[str]:
         spool = Spool(layout.locate())
         places = spool.look(lambda file: incomplete in file, complete=lambda _: True).values()
         words = [word for place in places for word in (place.entry.id, place.entry.name) if word]
-    except OSError:
+    except (OSError, MuxqError):
         return []
     return [word for word in words if word.startswith(incomplete)]
 
@@ -41,7 +42,9 @@ def complete_agent(incomplete: str) -> list[str]:
     from runner.agents import profile
     from runner.home import layout
 
-    return [name for name in profile.names(layout.locate().sessions) if name.startswith(incomplete)]
+    with suppress(MuxqError):
+        return [name for name in profile.names(layout.locate().sessions) if name.startswith(incomplete)]
+    return []
 
 
 def complete_event(incomplete: str) -> list[str]:
@@ -54,7 +57,9 @@ def complete_template(incomplete: str) -> list[str]:
     from runner.home import layout
     from runner.templates import template
 
-    return [name for name in template.names(layout.locate().prompts) if name.startswith(incomplete)]
+    with suppress(MuxqError):
+        return [name for name in template.names(layout.locate().prompts) if name.startswith(incomplete)]
+    return []
 
 
 JobArgument = Annotated[
@@ -91,6 +96,15 @@ def warn_of_no_place(home: "Home") -> None:
 
     if not config.load(home.config).notify:
         say(f"muxq: a message will reach nobody: `notify` names no place in {home.config}", err=True)
+
+
+def warn_of_a_home_within(workdir: str, home: "Home") -> None:
+    """Say that an agent that works there can reach the home."""
+    from pathlib import Path
+
+    if home.path.resolve().is_relative_to(Path(workdir).resolve()):
+        why = f"the home {home.path} lies in the workdir: an agent with Bash there can add jobs of its own"
+        say(f"muxq: {why}; to prevent it keep the home elsewhere (--home, MUXQ_HOME)", err=True)
 
 
 def warn_of_no_worker(queue: "Queue") -> None:

@@ -4,12 +4,15 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated
 
 import typer
 
 from runner.cli.options import HomeOption, JobArgument, JsonOption
-from runner.cli.printing import print_json, say
+from runner.cli.printing import print_json, say, say_lines
+
+PIECE = 1 << 16
+"""Characters of a line that are printed at a time: a line may be as long as the file."""
 
 
 def output(
@@ -21,9 +24,10 @@ def output(
     """Print a done job's result."""
     from runner.queue import Queue
 
-    file = Queue(home_path).output_file(job)
+    queue = Queue(home_path)
+    file = queue.output_file(job)
     if as_json:
-        print_json({"path": str(file), "text": file.read_text("utf-8", "replace")})
+        print_json({"path": str(file), "text": queue.output(job)})
     elif path and sys.stdout.isatty():
         say(file)
     elif path:
@@ -33,15 +37,13 @@ def output(
 
 
 def _copy(file: Path) -> None:
-    """Print the file byte for byte; on a terminal with a line end."""
+    """Print the file byte for byte; on a terminal line by line, without what would give the terminal orders."""
+    if sys.stdout.isatty():
+        with file.open(encoding="utf-8", errors="replace", newline="\n") as lines:
+            while piece := lines.readline(PIECE):
+                say_lines(piece.removesuffix("\n"))
+        return
     sys.stdout.flush()
     with file.open("rb") as source:
         shutil.copyfileobj(source, sys.stdout.buffer)
-        if sys.stdout.isatty() and file.stat().st_size and not _ends_its_line(source):
-            sys.stdout.buffer.write(b"\n")
     sys.stdout.buffer.flush()
-
-
-def _ends_its_line(source: BinaryIO) -> bool:
-    source.seek(-1, 2)
-    return source.read(1) == b"\n"

@@ -8,6 +8,7 @@ import typer
 
 from runner.cli.options import HomeOption, warn_of_no_place
 from runner.cli.printing import as_json, say
+from runner.system import files
 from runner.system.text import expand
 
 FORMATS = ("text", "md", "html", "json")
@@ -40,7 +41,7 @@ def report(
     else:
         text = {"text": page.text, "md": page.markdown, "html": page.html}[chosen](record)
     if output and output != "-":
-        expand(output).write_bytes(text.rstrip().encode("utf-8", "replace") + b"\n")
+        files.write_private(expand(output), text.rstrip().encode("utf-8", "replace") + b"\n")
     elif chosen == "text":
         for line in text.splitlines():
             say(line)

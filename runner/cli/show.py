@@ -6,6 +6,7 @@ from typing import Any
 from runner.agents.attention import INTERRUPTED
 from runner.cli.options import HomeOption, JobArgument, JsonOption
 from runner.cli.printing import print_json, say
+from runner.system.files import read_text
 
 SCREEN_LINES = 15
 """How many lines of a dialog's screen are shown."""
@@ -77,20 +78,31 @@ def _show_attempt(attempt: dict[str, Any]) -> None:
             _print(key, value, indent="  ")
 
 
+def print_request(attention: dict[str, Any], *, err: bool = False) -> None:
+    """The whole of what the job waits for: each line of the agent's behind a bar, so that none passes for ours."""
+    say(f"{'attention:':13} {attention['kind']}, request {attention['id']}", err=err)
+    for text in (attention["detail"], *attention["inputs"]):
+        for line in text.split("\n"):
+            say(f"    | {line}", err=err)
+    for rule in attention["rules"]:
+        say(f"{'--always:':13} {rule}", err=err)
+
+
 def _show_attention(job: str, attention: dict[str, Any]) -> None:
     """What the job waits for, and what to type."""
-    _print("attention", f"{attention['kind']}: {attention['detail']}")
+    print_request(attention)
     _print("since", attention["since"])
     if attention["options"]:
         _print("options", " / ".join(attention["options"]))
+    named = f"{job} --request {attention['id']}"
     commands = {
-        "permission": (f"muxq approve {job}", f"muxq approve {job} --always", f"muxq deny {job} --reason TEXT"),
+        "permission": (f"muxq approve {named}", f"muxq deny {named} --reason TEXT"),
         INTERRUPTED: (f"muxq send {job} TEXT",),
-        "question": (f"muxq answer {job} TEXT", f"muxq deny {job}"),
-    }.get(attention["kind"], (f"muxq answer {job} OPTION", f"muxq attach {job} --take-over"))
+        "question": (f"muxq answer {named} TEXT", f"muxq deny {named}"),
+    }.get(attention["kind"], (f"muxq answer {named} OPTION", f"muxq attach {job} --take-over"))
     for number, command in enumerate(commands):
         _print("" if number else "type", command)
     if attention["screen"]:
-        screen = Path(attention["screen"]).read_text("utf-8", "replace").splitlines()
+        screen = read_text(Path(attention["screen"])).splitlines()
         for line in [line for line in screen if line.strip()][-SCREEN_LINES:]:
             say(f"    | {line}")

@@ -18,7 +18,7 @@ from runner.errors import BadInput, MuxqError, NotFound, Unready
 from runner.home import events
 from runner.home.attempt_folder import AttemptFolder
 from runner.home.layout import Home
-from runner.system.text import pick
+from runner.system.text import pick, shorten
 from runner.tmux.terminal import Terminal, of_home
 
 ARRIVES = 10.0
@@ -27,24 +27,59 @@ ARRIVES = 10.0
 LOOK = 0.05
 """Seconds between two looks meanwhile."""
 
+BRIEF = 100
+"""Characters of a request in the sentence of an error."""
+
 MOST_KEYS = 30
 """Presses after which an option counts as out of reach."""
 
 
-def waiting(home: Home, folder: AttemptFolder) -> tuple[Attention | None, str]:
-    """What the attempt waits for a person for, and what it does if it does not wait for one."""
+def oldest(home: Home, folder: AttemptFolder) -> Attention:
+    """What the attempt has waited for a person for the longest. BadInput when it waits for nobody."""
+    return _requests(home, folder)[0]
+
+
+def waits_with(home: Home, folder: AttemptFolder, key: str | None = None) -> Attention:
+    """The request `key` that the attempt waits with, or the oldest.
+
+    BadInput when it waits for nobody, or not with this request any more. Without a key also where an earlier request
+    has ended without a person: whoever answers may have seen that one.
+    """
+    requests, look = _requests(home, folder), f"muxq show {folder.job}"
+    if key is not None:
+        if request := next((request for request in requests if request.key == key), None):
+            return request
+        raise BadInput(f"job {folder.job} does not wait with request {key} any more; look again: {look}")
+    if missed := [request for request, by in _answered(folder.events).items() if by != "person"]:
+        raise BadInput(
+            f"request {missed[-1]} of job {folder.job} has ended without you, and another waits; "
+            f"look: {look}, then name it: --request {requests[0].key}"
+        )
+    return requests[0]
+
+
+def _requests(home: Home, folder: AttemptFolder) -> tuple[Attention, ...]:
+    """What the attempt waits for a person for, the oldest first. BadInput, with what it does, for nothing."""
     now = progress.fold(Progress(), events.read(folder.events), profile.agent_of(folder, home.sessions))
-    return now.attention, now.doing or ("its turn is over" if now.turn is Turn.OVER else "it is at work")
+    if not now.waiting:
+        doing = now.doing or ("its turn is over" if now.turn is Turn.OVER else "it is at work")
+        raise BadInput(f"job {folder.job} waits for nobody: {doing}")
+    return now.waiting
+
+
+def _brief(request: Attention) -> str:
+    return shorten(request.detail, BRIEF)
 
 
 # ---- requests, by a file
 
 
-def decide(home: Home, folder: AttemptFolder, decision: Decision) -> Attention:
-    """Answer the oldest request by `decision`; returns it. BadInput when the job waits for nothing of that kind."""
-    request, doing = waiting(home, folder)
-    if request is None:
-        raise BadInput(f"job {folder.job} waits for nobody: {doing}")
+def decide(home: Home, folder: AttemptFolder, decision: Decision, key: str | None = None) -> Attention:
+    """Answer the request `key`, the oldest by default, by `decision`; returns it.
+
+    BadInput when the job waits for nothing of that kind, or not for this request any more.
+    """
+    request = waits_with(home, folder, key)
     _check_kind(folder.job, request, decision)
     _check_content(folder.job, request, decision, _report(home, folder, request))
     if not request.id:
@@ -60,7 +95,7 @@ def decide(home: Home, folder: AttemptFolder, decision: Decision) -> Attention:
 
 def _check_kind(job: str, request: Attention, decision: Decision) -> None:
     """BadInput for a decision that does not answer a request of this kind; with the command that does."""
-    kind, what = request.kind, f"{request.kind}: {request.detail}"
+    kind, what = request.kind, f"{request.kind}: {_brief(request)}"
     if kind == INTERRUPTED:
         raise BadInput(f"job {job} waits for a message, not for an answer; send it one: muxq send {job} TEXT")
     if kind not in ("permission", "question"):
@@ -73,11 +108,11 @@ def _check_kind(job: str, request: Attention, decision: Decision) -> None:
 
 def _check_content(job: str, request: Attention, decision: Decision, report: Report) -> None:
     """BadInput for a rule that the agent does not offer, and for the wrong number of answers."""
-    if decision.always and not report.offers_rule:
-        raise BadInput(f"the agent has no rule to offer for {request.detail}; approve it without --always")
+    if decision.always and not request.rules:
+        raise BadInput(f"the agent has no rule to offer for {_brief(request)}; approve it without --always")
     asked, given = len(report.questions), len(decision.texts)
     if decision.decision == "answer" and given != asked:
-        what = f"{request.kind}: {request.detail}"
+        what = f"{request.kind}: {_brief(request)}"
         raise BadInput(f"job {job} asks {asked} question(s), and {given} answer(s) were given: {what}")
 
 

@@ -13,7 +13,7 @@ from runner.agents import profile
 from runner.agents.agent import Check
 from runner.agents.profile import Profile
 from runner.errors import MuxqError
-from runner.home import config, pool
+from runner.home import config, homes, pool
 from runner.home.config import Config
 from runner.home.layout import Home
 from runner.tmux.setup import find_tmux, socket_path, tmux_version
@@ -40,6 +40,9 @@ def _home(home: Home) -> Check:
         home.make()
     except MuxqError as problem:
         return Check("home", "broken", str(problem))
+    if homes.in_work_tree(home.path.parent):
+        why = f"{home.path} lies in a repository's working tree: an agent with Bash that works there can add jobs"
+        return Check("home", "warning", why, "for such agents keep a home elsewhere: --home or MUXQ_HOME")
     return Check("home", "ok", str(home.path))
 
 

@@ -142,6 +142,8 @@ class Session:
         path = next((report.transcript for report in reversed(reports) if report.transcript), None)
         try:
             return chosen.agent.read_conversation(Path(path)) if path else []
+        except BadInput as problem:
+            raise BadInput(f"the transcript of job {self.job}, {path}: {problem}") from None
         except FileNotFoundError:
             raise NotFound(f"the transcript of job {self.job} has been taken away: {path}") from None
 

@@ -21,6 +21,7 @@ from runner.agents.progress import Progress, Turn, fold
 from runner.errors import Refused, Unready
 from runner.home import events
 from runner.home.attempt_folder import AttemptFolder
+from runner.system.text import shorten
 from runner.tmux.terminal import Terminal
 
 LOOK = 0.05
@@ -96,7 +97,7 @@ def refusal(
 
 def _refusal_of_request(job: str, request: Attention) -> str:
     commands = " or ".join(ANSWERS.get(request.kind, ANSWER)).format(job)
-    waits = f"job {job} waits for an answer ({request.kind}: {request.detail}), not for a message"
+    waits = f"job {job} waits for an answer ({request.kind}: {shorten(request.detail, 100)}), not for a message"
     return f"{waits}; answer it with: {commands}"
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from runner.errors import BadInput, NotFound
 from runner.home.layout import Home
-from runner.home.records import AttemptRecord, OutcomeRecord
+from runner.home.records import AttemptRecord, OutcomeRecord, seal
 from runner.system import files
 
 
@@ -104,6 +104,13 @@ class AttemptFolder:
     def begin(self, home: Home, record: AttemptRecord) -> None:
         """Write attempt.json. A power cut may undo it: then nothing of the attempt runs, and the job is done anew."""
         files.write_json(self.path / "attempt.json", record.dump(), tmp=home.tmp, durable=False)
+
+    def seal(self) -> str:
+        """The digest of attempt.json as it is now; "" where it cannot be read."""
+        try:
+            return seal(files.read_bounded(self.path / "attempt.json", files.MAX_RECORD))
+        except (OSError, BadInput):
+            return ""
 
     def end(self, home: Home, record: OutcomeRecord) -> None:
         """Write outcome.json, to last."""

@@ -15,6 +15,7 @@ from runner.jobs.defaults import AGENT
 from runner.jobs.on_end import ENDS, OnEnd
 from runner.jobs.permissions import PERMISSIONS
 from runner.system.duration import seconds
+from runner.system.files import MAX_RECORD, read_bounded
 from runner.system.text import refuse_unknown
 
 ON_STOP = ("leave", "finish", "kill")
@@ -75,8 +76,8 @@ def load(path: Path) -> Config:
     import tomllib
 
     try:
-        table = tomllib.loads(path.read_text("utf-8"))
-    except (ValueError, RecursionError) as problem:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
+        table = tomllib.loads(read_bounded(path.resolve(), MAX_RECORD).decode("utf-8"))
+    except (BadInput, ValueError, RecursionError) as problem:  # TOMLDecodeError and UnicodeDecodeError are ValueErrors
         raise BadSetup(f"{path}: {problem}") from None
     table.pop("version", None)
     refuse_unknown(table, [field.name for field in fields(Config)], where=str(path))

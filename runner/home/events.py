@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from runner.errors import BadInput
 from runner.system import clock, files
@@ -44,7 +44,13 @@ OF_ATTEMPT = (
 """The events of an attempt. docs/files.md says what each means."""
 
 BLOCK = 1 << 16
-"""Bytes; within so many a time is searched line by line."""
+"""Bytes that are read at a time; within so many a time is searched line by line."""
+
+LONGEST = 16 << 20
+"""Bytes of the longest line that is read."""
+
+MOST_UNREAD = 256 << 20
+"""Bytes of which a reader that is behind reads the last ones: a file that somebody has blown up stops nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +89,8 @@ class Tail:
         self.path = path
         self._part = part.encode()
         self._offset = 0
+        self._in_long_line = False
+        """The offset is in a line whose beginning was left out."""
 
     def skip(self) -> None:
         """Skip the events that have been written so far."""
@@ -93,13 +101,26 @@ class Tail:
         """The new events, oldest first; [] without a file."""
         try:
             with os.fdopen(files.open_regular(self.path), "rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                self._offset = max(self._offset, size - MOST_UNREAD)
                 file.seek(self._offset)
-                data = file.read()
+                return [event for line in self._lines(file) if self._part in line and (event := parse(line))]
         except (FileNotFoundError, BadInput):  # an agent can put anything in its place
             return []
-        whole = data[: data.rfind(b"\n") + 1]
-        self._offset += len(whole)
-        return [event for line in whole.splitlines() if self._part in line and (event := parse(line))]
+
+    def _lines(self, file: BinaryIO) -> Iterator[bytes]:
+        """The whole lines from the offset on, which is moved; a line that is too long for an event is left out."""
+        begun = b""
+        while piece := file.read(BLOCK):
+            *lines, begun = (begun + piece).split(b"\n")
+            for line in lines:
+                self._offset += len(line) + 1
+                if not self._in_long_line:
+                    yield line
+                self._in_long_line = False
+            if len(begun) > LONGEST:
+                self._offset += len(begun)
+                self._in_long_line, begun = True, b""
 
 
 def read(path: Path) -> list[Event]:

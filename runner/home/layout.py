@@ -6,7 +6,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from runner.errors import Unready
+from runner.errors import BadInput, Unready
+from runner.home import homes
 from runner.jobs.state import State
 from runner.system import files
 
@@ -80,22 +81,46 @@ class Home:
             raise Unready(f"the home {self.path} belongs to another user (uid {info.st_uid}); choose one with --home")
         if info.st_mode & 0o022:
             raise Unready(f"others may write to the home {self.path}; mend it with: chmod 700 {self.path}")
+        for folder in (self.path / name for name in FOLDERS):
+            _check_folder(folder)
         return self
 
 
+def _check_folder(folder: Path) -> None:
+    """Unready for a folder of a home that another user could write to."""
+    info = folder.stat()
+    if info.st_uid != os.geteuid():
+        raise Unready(f"{folder} belongs to another user (uid {info.st_uid}); move it away, and muxq makes a new one")
+    if info.st_mode & 0o022:
+        raise Unready(f"others may write to {folder}; mend it with: chmod 700 {folder}")
+
+
 def locate(explicit: str | os.PathLike[str] | None = None) -> Home:
-    """`explicit`, else $MUXQ_HOME, else the nearest .muxq/ upward, else $XDG_STATE_HOME/muxq."""
+    """`explicit`, else $MUXQ_HOME, else the nearest .muxq/ upward, else $XDG_STATE_HOME/muxq.
+
+    BadInput for a .muxq/ that cannot be a home, UnknownHome for one that its owner has not named.
+    """
     chosen = explicit or os.environ.get("MUXQ_HOME")
     if chosen:
         return Home(Path(chosen).expanduser().absolute())
     with suppress(FileNotFoundError):  # the working folder has been deleted
-        here = Path.cwd()
-        for folder in (here, *here.parents):
-            if (folder / ".muxq").is_dir():
-                return Home(folder / ".muxq")
-    state = os.environ.get("XDG_STATE_HOME")
-    base = Path(state) if state and Path(state).is_absolute() else Path.home() / ".local" / "state"
-    return Home(base / "muxq")
+        if path := homes.upward(Path.cwd()):
+            return Home(path)
+    return Home(homes.state_folder())
+
+
+def init(folder: Path) -> Home:
+    """Make `folder`/.muxq a home that is used upward, out of sight of git. BadInput, Unready."""
+    home = Home(folder / homes.NAME)
+    if not folder.is_dir():
+        raise BadInput(f"there is no folder {folder}")
+    homes.check(home.path)
+    home.make()
+    homes.remember(home.path)
+    ignore = home.path / ".gitignore"
+    if homes.in_work_tree(folder) and not os.path.lexists(ignore):
+        files.write_whole(ignore, b"*\n", tmp=home.tmp)
+    return home
 
 
 PACKAGE = Path(__file__).resolve().parent.parent

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 DEFAULTS = {
     "attention": """\
 muxq: {{ job.name or job.id }} waits for you
-{{ job.name or job.id }} waits for you ({{ job.attention.kind }}): {{ job.attention.detail }}
+{{ job.name or job.id }} waits for you ({{ job.attention.kind }}): {{ job.attention.detail | truncate(3000) }}
+{% for line in job.attention.inputs %}
+{{ line | truncate(1000) }}
+{% endfor %}
+Look: muxq show {{ job.id }}
 """,
     "held": """\
 muxq: on hold until you lift it

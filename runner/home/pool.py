@@ -42,6 +42,12 @@ RAMP_SECONDS = 60.0
 UNKNOWN_RESET = 900.0
 """Seconds that a used-up plan holds the home where the time of its renewal is unknown."""
 
+LONGEST_LIMIT = 40 * 86_400.0
+"""Seconds to the renewal of a limit: those of a month are the longest."""
+
+MOST_USED = 1000.0
+"""Per cent of a limit that may be used: some accounts may go over theirs."""
+
 JITTER = 0.05, 20.0
 """Random delay after a reset, so that homes do not all start at once: at most this share of the wait, and seconds."""
 
@@ -97,6 +103,15 @@ def turn(pool: Pool, job: str, now: float, chance: float) -> tuple[Pool, float]:
     return replace(pool, starts=pool.starts + 1, next_start=now + gap), 0.0
 
 
+def believable(limits: Mapping[str, AccountLimit], now: float) -> dict[str, AccountLimit]:
+    """Those of `limits` that an account can have: agents report them, and one that is wrong would hold the home."""
+    return {
+        name: limit
+        for name, limit in limits.items()
+        if 0 <= limit.used <= MOST_USED and limit.resets_at <= now + LONGEST_LIMIT  # of NaN both are false
+    }
+
+
 def observed(pool: Pool, limits: Mapping[str, AccountLimit]) -> Pool:
     """The pool after an agent's status line reported `limits`; the same one where they are not new."""
     windows = dict(pool.windows)
@@ -144,8 +159,8 @@ def load(home: Home) -> Pool:
         record = files.read_json(home.pool) or {}
         windows = {name: AccountLimit(*map(float, window)) for name, window in record.get("windows", {}).items()}
         values = {name: type(getattr(_NEW, name))(record[name]) for name in _PLAIN if name in record}
-        return Pool(windows, **values)
-    except (BadInput, TypeError, ValueError, AttributeError):
+        return Pool(believable(windows, time.time()), **values)
+    except (BadInput, TypeError, ValueError, AttributeError, OverflowError):
         return _NEW
 
 
@@ -201,6 +216,7 @@ def tell_end(home: Home, job: str) -> None:
 
 def tell_limits(home: Home, limits: Mapping[str, AccountLimit]) -> None:
     """Record the account's limits that an agent's status line reported."""
+    limits = believable(limits, time.time())
     if observed(current := load(home), limits) is not current:
         change(home, lambda pool: observed(pool, limits))
 
@@ -223,7 +239,7 @@ def limit(home: Home, why: str, resets_at: float | None) -> Hold | None:
     if standing and standing.kind == "usage-limit" and (resets_at or 0) <= (standing.until or math.inf):
         return None
     pool = change(home, lambda pool: replace(refused(pool), refusals=max(OPEN_AFTER, pool.refusals + 1)))
-    wait = UNKNOWN_RESET if resets_at is None else resets_at - now
+    wait = UNKNOWN_RESET if resets_at is None or resets_at > now + LONGEST_LIMIT else resets_at - now
     if wait <= 0:
         wait = max(BASE, _chance() * backoff(pool.refusals))
     share, most = JITTER

@@ -204,6 +204,13 @@ class OutcomeRecord:
         return {**record, **blame, **finished}
 
 
+def seal(data: bytes) -> str:
+    """The digest by which the agent's hooks and the judge know an attempt.json that nobody has changed."""
+    import hashlib  # most hooks end without it
+
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
 def _plain(kind: type[Any], value: JSON) -> JSON:
     """What `value` says, in the right type, of the fields of `kind` that are text or numbers."""
     types = {field.name: _TYPES.get(str(field.type).removesuffix(" | None")) for field in fields(kind)}

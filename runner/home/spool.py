@@ -86,10 +86,14 @@ class Spool:
         from runner.jobs.job import Job
 
         try:
-            data = files.read_bounded(self.path(place), MAX_BYTES)
+            data = self.data(place)
         except FileNotFoundError:
             raise NotFound(f"job {place.entry.id} is no longer {place.state}") from None
         return Job.read(data, where=place.entry.file)
+
+    def data(self, place: Place) -> bytes:
+        """The bytes of a job's file. BadInput unless it is a file of ours that nobody else may write to."""
+        return files.read_own(self.path(place), MAX_BYTES)
 
     # -- where a job is ---------------------------------------------------------------------------------------
 
@@ -177,10 +181,24 @@ class Spool:
                 count += 1
         return count
 
+    def foreign(self, waiting: Entry) -> bool:
+        """Whether a file in queue/ has the name of a job that lies in another folder."""
+        return any(os.path.lexists(self.home.folders[state] / waiting.file) for state in _LIVE_FIRST[1:])
+
+    def disown(self, waiting: Entry) -> str:
+        """A file in queue/ has an id that is not its own: it gets a name without one, and so is a drop. That name."""
+        name = f"drop.{waiting.file}"[: entries.MAX_FILE_NAME]
+        name = name if name.endswith(".json") else f"drop.{waiting.id}.json"
+        files.move(self.home.queue / waiting.file, self.home.queue / name, durable=False)
+        return name
+
     def claim(self, waiting: Entry) -> Lock | None:
         """Take a waiting job: its lock, then the rename. None when another process was faster."""
         lock = self.lock(waiting.id)
         if lock is None:
+            return None
+        if self.foreign(waiting):
+            lock.release()
             return None
         try:
             self.move(Place(State.QUEUED, waiting), Move.CLAIM)

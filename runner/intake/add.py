@@ -40,6 +40,7 @@ def check(home: Home, job: Job, run: git.Run | None = None, setup: Setup | None 
     `run`: see worktree.check(); `setup`: see plan().
     """
     checked = plan(home, job, setup)
+    checked.check_output(home)
     worktree.check_plan(checked, run)
     return checked
 

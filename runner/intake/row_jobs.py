@@ -69,6 +69,7 @@ class RowJobs:
 
     def _check(self, job: Job, number: int) -> None:
         planned = plan(self._home, job, self._setup)
+        planned.check_output(self._home)
         worktree.check_plan(planned, self._git)
         if planned.branch:
             other = self._branches.setdefault((job.workdir, planned.branch), number)

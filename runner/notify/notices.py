@@ -15,13 +15,15 @@ from runner.home.config import Config
 from runner.home.layout import Home
 from runner.home.spool import Place, Spool
 from runner.jobs import on_end
-from runner.jobs.jsontext import MAX_BYTES, parse
+from runner.jobs.jsontext import parse
 from runner.jobs.on_end import ENDS, NOTHING, OnEnd
 from runner.jobs.state import Move, State
 from runner.notify import sender
 from runner.notify.sender import Notice
-from runner.system.files import read_bounded
 from runner.views import job as view
+
+MOST_DETAIL = 10_000
+"""Characters of what a job asks for in a variable of the environment."""
 
 
 def of_attention(home: Home, job: dict[str, Any]) -> None:
@@ -32,8 +34,9 @@ def of_attention(home: Home, job: dict[str, Any]) -> None:
     env = {
         "MUXQ_JOB": job["id"],
         "MUXQ_NAME": job["name"] or "",
+        "MUXQ_ATTENTION_ID": job["attention"]["id"],
         "MUXQ_ATTENTION_KIND": job["attention"]["kind"] or "",
-        "MUXQ_ATTENTION_DETAIL": job["attention"]["detail"] or "",
+        "MUXQ_ATTENTION_DETAIL": job["attention"]["detail"][:MOST_DETAIL],
     }
     named = {"job": job["id"]}
     sender.send(home, Notice("attention", job, key="on_attention", command=command, env=env, named=named))
@@ -91,7 +94,7 @@ def _asked(spool: Spool, place: Place, settings: Callable[[], Config]) -> OnEnd:
     with suppress(MuxqError):
         default = settings().on_end
     with suppress(MuxqError):
-        keys = parse(read_bounded(spool.path(place), MAX_BYTES), where=place.entry.file)
+        keys = parse(spool.data(place), where=place.entry.file)
     return on_end.read(keys, default)
 
 

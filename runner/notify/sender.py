@@ -28,6 +28,7 @@ from runner.errors import MuxqError, describe_error
 from runner.home import config, events, messages
 from runner.home.config import Config
 from runner.home.layout import Home
+from runner.system import shell
 
 LIMIT = 30.0
 """Seconds that a command or a service may take."""
@@ -168,15 +169,17 @@ def _title_and_text(home: Home, notice: Notice, about: Any, settings: Config) ->
 def command(line: str, home: Home, about: Any, env: Mapping[str, str], limit: float = LIMIT) -> str:
     """Run `line` with sh, with `about` on its standard input. Returns the problem, "" for none."""
     try:
-        process = subprocess.Popen(
-            ["/bin/sh", "-c", line],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd=home.path,
-            env={**os.environ, **env, "MUXQ_HOME": str(home.path)},
-            start_new_session=True,
-        )
+        with shell.script(line) as script:
+            process = subprocess.Popen(
+                script.argv,
+                pass_fds=[script.fd],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                cwd=home.path,
+                env={**os.environ, **env, "MUXQ_HOME": str(home.path)},
+                start_new_session=True,
+            )
     except (OSError, ValueError) as problem:  # a word too long for the environment, or with a NUL in it
         return f"the command was not started: {_reason(problem)}"
     try:

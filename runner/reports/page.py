@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -10,16 +11,23 @@ from typing import Any
 from runner.jobs.state import State
 from runner.reports.report import JobLine, Report
 from runner.system import clock, duration
+from runner.system.text import plain, shorten
+
+ASKED = 200
+"""Characters of what a job asks for."""
+
+MARKS = re.compile(r"[\\*\[\]<]|^[#>+-]")
+"""Characters that would make more than text of a line of Markdown."""
 
 
 def text(report: Report) -> str:
     """The report for a terminal or a message."""
-    return "\n".join(_paragraphs(report, title=lambda words: words.upper(), item="  "))
+    return "\n".join(_paragraphs(report, title=lambda words: words.upper(), item="  ", clean=plain))
 
 
 def markdown(report: Report) -> str:
     """The report as Markdown."""
-    return "# " + "\n".join(_paragraphs(report, title=lambda words: f"\n## {words}\n", item="- "))
+    return "# " + "\n".join(_paragraphs(report, title=lambda words: f"\n## {words}\n", item="- ", clean=_literal))
 
 
 def html(report: Report) -> str:
@@ -79,12 +87,21 @@ def _not_begun(report: Report) -> list[str]:
     return [*lines, _held(report)] if report.counts["queued"] and ends_by_itself else lines
 
 
-def _paragraphs(report: Report, *, title: Callable[[str], str], item: str) -> Iterator[str]:
+def _literal(text: str) -> str:
+    """`text` as Markdown that says just that: no link, no HTML, no emphasis."""
+    return MARKS.sub(r"\\\g<0>", plain(text))
+
+
+def _paragraphs(
+    report: Report, *, title: Callable[[str], str], item: str, clean: Callable[[str], str]
+) -> Iterator[str]:
+    """The lines of the report; `clean` takes from each what would be more than text where it is shown."""
     yield f"{_times(report)}: {summary(report)}"
     for words, lines in _parts(report).items():
         if lines:
             yield title(words)
-            yield from (f"    {line.strip()}" if line.startswith(" ") else f"{item}{line}" for line in lines)
+            for line in lines:
+                yield f"    {clean(line.strip())}" if line.startswith(" ") else f"{item}{clean(line)}"
 
 
 def _parts(report: Report) -> dict[str, list[str]]:
@@ -97,7 +114,7 @@ def _parts(report: Report) -> dict[str, list[str]]:
         "Done": _lines(report.jobs[State.DONE], lambda job: job.output_path or ""),
         "Cancelled": _lines(report.jobs[State.CANCELLED]),
         "Running": _lines(report.working),
-        "Not taken as jobs": [f"{drop.file}: {_flat(drop.why)}" for drop in report.rejected],
+        "Not taken as jobs": [f"{_flat(drop.file)}: {_flat(drop.why)}" for drop in report.rejected],
         "On hold": [
             f"{clock.local(held.start)}, {_length(held.seconds)}: {_flat(held.reason)}" for held in report.holds
         ],
@@ -110,14 +127,14 @@ def _lines(jobs: Sequence[JobLine], remark: Callable[[JobLine], str] = lambda _j
     for job in jobs:
         facts = [job.id] if job.name and not job.output_path else []
         facts += [_length(job.seconds), *([_cost(job.cost_usd)] if job.cost_usd else [])]
-        lines.append(f"{job.name or job.id} ({', '.join(facts)}) {_flat(remark(job))}".rstrip())
+        lines.append(f"{_flat(job.name or '') or job.id} ({', '.join(facts)}) {_flat(remark(job))}".rstrip())
         if changes := _changes(job):
             lines.append(f" {changes}")
     return lines
 
 
 def _attention(job: JobLine) -> str:
-    return f"{job.attention['kind']}: {job.attention['detail']}" if job.attention else ""
+    return f"{job.attention['kind']}: {shorten(job.attention['detail'], ASKED)}" if job.attention else ""
 
 
 def _reason(job: JobLine) -> str:

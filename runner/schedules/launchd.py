@@ -10,6 +10,7 @@ from pathlib import Path
 from runner.errors import BadInput, Unready
 from runner.schedules import cron, program
 from runner.schedules.wake import Owner, Wake
+from runner.system import files
 
 MOST = 2000
 """Most times that a list may name."""
@@ -60,9 +61,9 @@ def file(unit: str) -> Path:
 
 def install(unit: str, data: bytes) -> None:
     """Write the list and load it. Unready, OSError, with nothing left behind, where that cannot be."""
-    file(unit).parent.mkdir(parents=True, exist_ok=True)
+    files.make_folder(file(unit).parent)
     try:
-        file(unit).write_bytes(data)
+        files.write_private(file(unit), data)
         _launchctl("load", "-w", str(file(unit)))
     except (OSError, Unready):
         file(unit).unlink(missing_ok=True)

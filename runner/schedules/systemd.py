@@ -10,6 +10,7 @@ from pathlib import Path
 from runner.errors import CLOSED, BadInput, Unready
 from runner.schedules import cron, program
 from runner.schedules.wake import Owner, Wake
+from runner.system.files import make_folder, write_private
 
 DAYS = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")
 
@@ -69,10 +70,10 @@ def folder() -> Path:
 
 def install(unit: str, files: dict[str, str]) -> None:
     """Write the files (by suffix) and start the timer. Unready, OSError: nothing is left behind."""
-    folder().mkdir(parents=True, exist_ok=True)
+    make_folder(folder())
     try:
         for suffix, text in files.items():
-            (folder() / f"{unit}.{suffix}").write_text(text, "utf-8")
+            write_private(folder() / f"{unit}.{suffix}", text.encode())
         _systemctl("daemon-reload")
         _systemctl("enable", "--now", f"{unit}.timer")
     except (OSError, Unready):

@@ -10,6 +10,7 @@ import errno
 import io
 import json
 import os
+import shutil
 import signal
 import stat
 import threading
@@ -69,6 +70,41 @@ def write_whole(path: Path, data: bytes, *, tmp: Path, durable: bool = True, rep
         sync_folder(path.parent)
 
 
+def write_private(path: Path, data: bytes) -> None:
+    """Write a file outside of a home: 0600 where it is new, or what the default ACL of its folder says.
+
+    For processes that do nothing else meanwhile: the umask is the whole process's.
+    """
+    before = os.umask(0o077)
+    try:
+        path.write_bytes(data)
+    finally:
+        os.umask(before)
+
+
+def copy_whole(source: Path, target: Path, *, tmp: Path, limit: int) -> bool:
+    """write_whole() of a copy of `source`, which may be as large as `limit` bytes; False where it is larger.
+
+    It takes the memory of one piece, however large the file is.
+    """
+    scratch = tmp / f"{os.getpid()}-{threading.get_ident()}-{time.monotonic_ns()}"
+    with open(source, "rb") as file:
+        if os.fstat(file.fileno()).st_size > limit:
+            return False
+        try:
+            with open(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb") as copy:
+                os.fchmod(copy.fileno(), 0o600)
+                shutil.copyfileobj(file, copy)
+                copy.flush()
+                os.fsync(copy.fileno())
+            scratch.rename(target)
+        except BaseException:
+            scratch.unlink(missing_ok=True)
+            raise
+    sync_folder(target.parent)
+    return True
+
+
 def sweep(tmp: Path, age: float) -> None:
     """Delete files of killed writers in `tmp`, once they are `age` seconds old."""
     with contextlib.suppress(OSError), os.scandir(tmp) as listing:
@@ -80,8 +116,13 @@ def sweep(tmp: Path, age: float) -> None:
 
 def write_json(path: Path, value: dict[str, Any], *, tmp: Path, durable: bool = True) -> None:
     """write_whole() of `value` as readable JSON with `version` first."""
+    write_whole(path, json_bytes(value), tmp=tmp, durable=durable)
+
+
+def json_bytes(value: dict[str, Any]) -> bytes:
+    """What write_json() puts into a file."""
     text = json.dumps({"version": 1, **value}, ensure_ascii=False, indent=2)
-    write_whole(path, text.encode("utf-8", "replace") + b"\n", tmp=tmp, durable=durable)  # half a character: "?"
+    return text.encode("utf-8", "replace") + b"\n"  # half a character: "?"
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
@@ -109,10 +150,12 @@ def move(source: Path, target: Path, *, durable: bool = True) -> None:
 
 
 def append(path: Path, line: dict[str, Any]) -> None:
-    """Add one JSON line in one write, so that lines of several writers never mix."""
+    """Add one JSON line in one write, so that lines of several writers never mix. OSError for a link or a FIFO."""
     data = json.dumps(line, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n"
-    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
     try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
         os.write(fd, data)
     finally:
         os.close(fd)
@@ -153,9 +196,30 @@ def open_regular(path: Path) -> int:
     return fd
 
 
+def read_own(path: Path, limit: int, *, others: int = 0o022) -> bytes:
+    """read_bounded() of a file that orders something: BadInput as well unless it is ours and nobody else may write.
+
+    `others`: the bits of its mode that it may not have.
+    """
+    fd = open_regular(path)
+    info = os.fstat(fd)
+    why = ""
+    if info.st_uid != os.geteuid():
+        why = f"it belongs to another user (uid {info.st_uid})"
+    elif info.st_mode & others:
+        why = "others may write to it; mend it with: chmod go-w"
+    if why:
+        os.close(fd)
+        raise BadInput(why)
+    return _bytes(fd, limit)
+
+
 def read_bounded(path: Path, limit: int) -> bytes:
     """The bytes of a regular file. BadInput when it has more than `limit` bytes or is not a regular file."""
-    fd = open_regular(path)
+    return _bytes(open_regular(path), limit)
+
+
+def _bytes(fd: int, limit: int) -> bytes:
     with os.fdopen(fd, "rb") as file:
         info = os.fstat(file.fileno())
         if info.st_size > limit:
@@ -171,9 +235,25 @@ def read_bounded(path: Path, limit: int) -> bytes:
 def open_or_empty(path: str | Path | None) -> BinaryIO:
     """A file that an agent has named or made, for reading; an empty one where it is not a regular file."""
     try:
-        return os.fdopen(open_regular(Path(path or "").resolve()), "rb")
-    except (OSError, ValueError, RuntimeError, BadInput):  # a NUL in the name, a circle of links
+        return os.fdopen(open_regular(Path(path or "")), "rb")
+    except (OSError, ValueError, BadInput):  # a NUL in the name
         return io.BytesIO()
+
+
+def read_text(path: Path) -> str:
+    """The text of a file that an agent could have replaced. BadInput where it is a link, no file or too long."""
+    return read_bounded(path, MAX_RECORD).decode("utf-8", "replace")
+
+
+def last_lines(path: Path) -> list[bytes]:
+    """The whole lines at the end of a file that an agent has named, MAX_RECORD bytes at most. BadInput, OSError."""
+    with os.fdopen(open_regular(path), "rb") as file:
+        if (size := file.seek(0, os.SEEK_END)) > MAX_RECORD:
+            file.seek(size - MAX_RECORD)
+            file.readline(MAX_RECORD)
+        else:
+            file.seek(0)
+        return file.read(MAX_RECORD).splitlines()
 
 
 def tail(path: str | Path | None) -> bytes:

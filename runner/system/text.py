@@ -13,6 +13,17 @@ def plain(text: object) -> str:
     return "".join(c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in str(text))
 
 
+def visible(text: object) -> str:
+    """`text` with its lines, and whatever cannot be printed as Python writes it in a string: `\\x1b`, `\\u202e`."""
+    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in str(text))
+
+
+def shorten(text: str, width: int) -> str:
+    """`text` on one line of at most `width` characters; what is cut ends with "…"."""
+    line = " ".join(text.split())
+    return line if len(line) <= width else line[: width - 1] + "…"
+
+
 def expand(text: str) -> Path:
     """`text` with a leading ~ filled in. BadInput if `~user` does not exist."""
     try:

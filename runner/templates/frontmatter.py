@@ -10,6 +10,7 @@ from typing import Any, get_args
 from runner.errors import BadInput
 from runner.jobs.output import Format
 from runner.system import duration
+from runner.system.files import MAX_RECORD, read_bounded
 from runner.system.text import nearest
 
 BUILT_IN = frozenset(
@@ -23,9 +24,11 @@ _KEYS = ("description", "timeout", "output_format", "allow", "deny", "vars")
 def split(path: Path) -> tuple[str | None, str]:
     """The front matter of a template's file, if any, and the text that follows. BadInput."""
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = read_bounded(path.resolve(), MAX_RECORD).decode("utf-8-sig")
     except UnicodeDecodeError as problem:
         raise BadInput(f"{path}: not UTF-8 at byte {problem.start}") from None
+    except BadInput as problem:
+        raise BadInput(f"{path}: {problem}") from None
     except OSError as problem:
         raise BadInput(f"{path}: cannot be read: {problem.strerror}") from None
     if not re.match(r"\+\+\+[ \t]*\r?$", text, re.MULTILINE):

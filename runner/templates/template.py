@@ -52,7 +52,7 @@ def names(folders: Sequence[Path]) -> dict[str, Path]:
     paths: dict[str, Path] = {}
     for folder in folders:
         for path in folder.glob("*.md"):
-            if _NAME.fullmatch(path.stem) and not path.stem.startswith("_"):
+            if _NAME.fullmatch(path.stem) and not path.stem.startswith("_") and path.is_file():
                 paths.setdefault(path.stem, path)
     return dict(sorted(paths.items()))
 

@@ -12,6 +12,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -66,7 +67,7 @@ def install_line() -> str:
 def socket_path(home: Path) -> Path:
     """Where the tmux server of `home` listens: `home/tmux.sock`, or a short path where that is too long for a socket.
 
-    Raises Unready when the folder of short paths is not a private folder of this user.
+    Where another user has taken the name of the folder of short paths, the home gets one that nobody can foresee.
     """
     path = home.absolute() / "tmux.sock"
     if len(os.fsencode(path)) <= SOCKET_BYTES:
@@ -74,10 +75,37 @@ def socket_path(home: Path) -> Path:
     folder = SHORT / f"muxq-{os.getuid()}"
     with suppress(FileExistsError):
         folder.mkdir(mode=0o700)
-    info = folder.lstat()
-    if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.getuid() or stat.S_IMODE(info.st_mode) != 0o700:
-        raise Unready(f"{folder} is not a folder of yours with mode 0700: remove it, or give {home} a shorter path")
+    folder = folder if _private(folder) else _unforeseen(home)
     return folder / f"{hashlib.sha256(os.fsencode(home.resolve())).hexdigest()[:16]}.sock"
+
+
+def _private(folder: Path) -> bool:
+    """Whether it is a folder of this user with mode 0700, and no link."""
+    try:
+        info = folder.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(info.st_mode) and info.st_uid == os.getuid() and stat.S_IMODE(info.st_mode) == 0o700
+
+
+def _unforeseen(home: Path) -> Path:
+    """The folder of short paths that the link `tmux.folder` of the home names; made where there is none."""
+    link = home / "tmux.folder"
+    with suppress(OSError):
+        if _private(folder := Path(os.readlink(link))):
+            return folder
+    fresh = Path(tempfile.mkdtemp(prefix="muxq-", dir=SHORT))
+    with suppress(FileNotFoundError):
+        link.unlink()
+    try:
+        link.symlink_to(fresh)
+    except FileExistsError:  # of two processes one wins
+        fresh.rmdir()
+        return _unforeseen(home)
+    except OSError as problem:
+        fresh.rmdir()
+        raise Unready(f"{link} cannot be made: {problem.strerror}") from None
+    return fresh
 
 
 # ---- tmux's command language
@@ -101,7 +129,8 @@ def command(*words: str) -> str:
 
 
 # Run by tmux when a program has ended, as `sh -c REPORT PATH STATUS SIGNAL`. It prints nothing and exits with 0: tmux
-# would show its output over the last screen. No single quote, no `#`: it is quoted for a shell and for tmux.
+# would show its output over the last screen. It writes to no link, FIFO or device. No single quote, no `#`: it is
+# quoted for a shell and for tmux.
 # On macOS tmux names the signal ("kill"), and `kill -l` turns a name into its number.
 _LINE = r"{\"version\":1,\"at\":\"%s\",\"event\":\"exited\",\"data\":{\"status\":%s,\"signal\":%s}}\n"
 _REPORT = (
@@ -109,6 +138,7 @@ _REPORT = (
     'case $signal in *[!0-9]*) signal=$(kill -l "$signal");; esac; '
     "case $signal in *[!0-9]*) signal=;; esac; "
     'at=$(date -u +%Y-%m-%dT%H:%M:%SZ); events=$(printf %b "$0"); '
+    'if [ -h "$events" ] || { [ -e "$events" ] && [ ! -f "$events" ]; }; then exit 0; fi; '
     f'printf "{_LINE}" "$at" "${{1:-null}}" "${{signal:-null}}" >> "$events"; exit 0'
 )
 _ENDED = f"/bin/sh -c '{_REPORT}' '#{{@events}}' '#{{pane_dead_status}}' '#{{pane_dead_signal}}'"

@@ -164,7 +164,10 @@ class Tmux:
         new = command("new-session", "-d", "-E", "-P", "-F", "#{pane_pid}", *place, *settings, "--", *begin)
         # One line is one group: tmux looks at no ended program before it is through, so the hook always finds its file.
         mark = command("set-option", "-t", f"={session}:", "@events", escaped(events.absolute()))
-        pid = await self._tell(f"{SETTINGS}{new} ; {mark}\n")
+        # tmux would tell the values to every program that asks it; the marks are for windows that a person opens.
+        private = [name for name in env if not name.startswith("MUXQ_")]
+        forget = "".join(command("set-environment", "-t", f"={session}:", "-u", name) + "\n" for name in private)
+        pid = await self._tell(f"{SETTINGS}{new} ; {mark}\n{forget}")
         return Pane(session=session, pid=int(pid), dead=False, status=None, signal=None)
 
     async def panes(self) -> dict[str, Pane]:

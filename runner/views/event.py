@@ -6,6 +6,10 @@ from typing import Any
 
 from runner.agents.agent import Agent
 from runner.system import clock
+from runner.system.text import shorten
+
+WIDTH = 100
+"""Characters of a tool and what it works on."""
 
 ON_STOP = {
     "leave": "they go on; the next worker takes over",
@@ -72,9 +76,9 @@ def sentence_of_attempt(name: str, data: dict[str, Any], agent: Agent) -> str | 
         case "prompt-accepted":
             return "the prompt was accepted"
         case "tool-started":
-            return report.tool
+            return shorten(report.tool, WIDTH)
         case "permission-asked":
-            return f"waits for {'an answer' if report.questions else 'a permission'}: {report.tool}"
+            return f"waits for {'an answer' if report.questions else 'a permission'}: {shorten(report.tool, WIDTH)}"
         case "permission-answered":
             return f"{data.get('decision') or 'answered'}, by the {data.get('by')}"
         case "turn-over":

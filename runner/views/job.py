@@ -5,7 +5,7 @@
                    "doing", "screen", "prompt", "post_mortem", "invalid_output", "usage",
                    "branch", "diff_stat", "run_dir"}],
      "after": [ID], "waits_for": [ID], "batch", "output_path", "error": {"kind", "message"},
-     "attention": {"kind", "detail", "since", "options", "screen"},
+     "attention": {"id", "kind", "detail", "inputs", "rules", "since", "options", "screen"},
      "status", "mode", "kept", "command", "run_dir"}
 
 `status` (progress.py) and `mode` (mode.py) belong to the session of a job that runs or keeps it.
@@ -30,11 +30,11 @@ from runner.home.config import Config
 from runner.home.records import AttemptRecord, OutcomeRecord, Remains
 from runner.home.spool import Place, Spool
 from runner.jobs import ident
-from runner.jobs.jsontext import MAX_BYTES, parse
+from runner.jobs.jsontext import parse
 from runner.jobs.outcome import Failed, Outcome, Requeued, Retry
 from runner.jobs.state import State
 from runner.system import clock
-from runner.system.files import read_bounded
+from runner.system.text import visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ def _waits_for(spool: Spool, place: Place, parents: tuple[dependencies.Parent, .
 def _read_keys(spool: Spool, place: Place) -> _FileKeys:
     """The keys of the job's file, as far as it can be understood: the rest of the job must still show."""
     try:
-        value = parse(read_bounded(spool.path(place), MAX_BYTES), where=place.entry.file)
+        value = parse(spool.data(place), where=place.entry.file)
     except MuxqError:
         return _FileKeys()
     texts = {key: value[key] for key in ("name", "agent", "batch") if isinstance(value.get(key), str)}
@@ -166,8 +166,11 @@ def attention(request: Attention, screen: str | None = None) -> dict[str, Any]:
     """What a job waits for a person for; `screen`, the path of the screen shown, belongs to dialogs alone."""
     dialog = request.kind in ("dialog", "log-in")
     return {
+        "id": request.key,
         "kind": request.kind,
-        "detail": request.detail,
+        "detail": visible(request.detail),
+        "inputs": list(map(visible, request.inputs)),
+        "rules": list(map(visible, request.rules)),
         "since": _time(request.since),
         "options": list(request.options),
         "screen": screen if dialog else None,

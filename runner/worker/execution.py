@@ -34,6 +34,7 @@ from runner.jobs.state import Move, State
 from runner.notify import notices
 from runner.system import clock, files
 from runner.system.locks import FolderLock, Lock
+from runner.system.text import shorten
 from runner.system.watch import Watcher
 from runner.tmux.terminal import Terminal, of_home
 from runner.views import job as view
@@ -189,7 +190,7 @@ class Execution:
 
     def _alert(self, attention: Attention) -> None:
         """Notify a person that the job waits for one."""
-        self.spool.emit("job.attention", job=self.id, kind=attention.kind, detail=attention.detail)
+        self.spool.emit("job.attention", job=self.id, kind=attention.kind, detail=shorten(attention.detail, 100))
         try:
             job = view.describe(self.spool, self.place)
         except (MuxqError, OSError):

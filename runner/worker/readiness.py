@@ -16,6 +16,7 @@ from runner.home.dependencies import Parent
 from runner.home.records import OutcomeRecord
 from runner.home.spool import Place, Spool
 from runner.intake.add import find_parents
+from runner.intake.drops import admit
 from runner.jobs import entry as entries
 from runner.jobs import ident
 from runner.jobs.entry import Entry
@@ -45,6 +46,9 @@ class Candidates:
         `setup` may be shared with other jobs that are taken in and examined in the same step.
         """
         place = Place(State.QUEUED, entry)
+        if self._foreign(entry):
+            self._disown(entry, setup)
+            return None
         try:
             if self._waits(place):
                 return None
@@ -71,6 +75,31 @@ class Candidates:
             return None
         self.summary.blocked.lift(entry.id)
         return ready
+
+    def _foreign(self, entry: Entry) -> bool:
+        """Whether the file has the id of another job. One that has ended may have another name with the same id."""
+        if self.spool.foreign(entry):
+            return True
+        before = folders_of(self.home, entry.id)
+        record = before[-1].outcome() if before else None
+        if record is None or isinstance(record.outcome, Retry | Requeued):
+            return False
+        others = [state for state in State if state is not State.QUEUED]
+        return any(name.startswith(entry.id) for state in others for name in self.spool.names(state))
+
+    def _disown(self, entry: Entry, setup: Setup) -> None:
+        """Take the file in as the drop that it is: it gets an id of its own, or is rejected."""
+        self.backlog.forget(entry)
+        if (lock := self.spool.lock(entry.id)) is None:
+            return  # the job of that id runs; the slow look comes back to the file
+        with contextlib.ExitStack() as held, contextlib.suppress(FileNotFoundError):
+            held.callback(lock.release)
+            if not self._foreign(entry):
+                return
+            taken = admit(self.spool, among=[self.spool.disown(entry)], setup=setup)
+            for job in taken.admitted:
+                self.backlog.remember(job)
+        self._wake()
 
     def _again(self, entry: Entry) -> tuple[float, bool]:
         """When another attempt may begin, in seconds since 1970 (0: now); and whether a drain waits for it."""

@@ -21,10 +21,3 @@ def test_an_answer_that_was_put_is_taken_as_it_was_and_is_private(tmp_path: Path
 def test_what_is_no_answer_is_not_taken(tmp_path: Path, text: str) -> None:
     permission.answer_file(tmp_path, "abc").write_text(text)
     assert permission.taken(tmp_path, "abc") is None
-
-
-@pytest.mark.parametrize("text", [None, "", "{}", '{"answer": null}', '{"answer": {"within": "x", "default": "deny"}}'])
-def test_without_limits_nothing_is_waited_for(tmp_path: Path, text: str | None) -> None:
-    if text is not None:
-        (tmp_path / "attempt.json").write_text(text)
-    assert permission.answer_rule(tmp_path) is None

@@ -16,6 +16,8 @@ BASH = {"tool_name": "Bash", "tool_input": {"command": "make test"}}
 DOING = "Bash: make test"
 IDLE = "somebody has interrupted the turn; the agent waits for its next message"
 
+T = "/projects/x/t.jsonl"
+
 
 def after(*names: str | tuple[str, dict[str, Any]]) -> Progress:
     pairs = [(name, {}) if isinstance(name, str) else name for name in names]
@@ -29,7 +31,7 @@ def test_nothing_told_is_nothing_known() -> None:
 @pytest.mark.parametrize(
     ("events", "known"),
     [
-        ([("started", {"transcript_path": "/t"})], Progress(started=True, transcript="/t", events=1)),
+        ([("started", {"transcript_path": T})], Progress(started=True, transcript=T, events=1)),
         (["started", "prompt-accepted"], Progress(started=True, turn=Turn.BUSY, events=2)),
         (["prompt-accepted", ("tool-started", BASH)], Progress(True, Turn.BUSY, doing="Bash: make test", events=2)),
         (
@@ -122,7 +124,7 @@ def test_a_prompt_that_is_told_after_the_end_of_its_turn_begins_none() -> None:
 
 
 def test_a_session_that_starts_again_keeps_its_transcript() -> None:
-    assert after(("started", {"transcript_path": "/t"}), "started").transcript == "/t"
+    assert after(("started", {"transcript_path": T}), "started").transcript == T
 
 
 def test_events_may_come_in_several_portions() -> None:

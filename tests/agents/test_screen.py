@@ -6,7 +6,7 @@ import pytest
 
 from runner.agents import profile
 from runner.agents.profile import Dialog
-from runner.agents.screen import Key, at_work, find, last_line, next_key, options, says, words
+from runner.agents.screen import Key, asks, at_work, find, last_line, next_key, options, says, words
 from runner.home import layout
 
 CLAUDE = profile.load("claude", [layout.shipped("sessions")])
@@ -211,3 +211,8 @@ def test_an_agent_is_at_work_only_where_nobody_is_asked(screen: str, working: bo
 )
 def test_the_last_line_is_the_last_with_words_of_the_program(screen: str, line: str) -> None:
     assert last_line(screen) == line
+
+
+def test_a_screen_full_of_blanks_is_looked_at_in_no_time() -> None:
+    blanks = "\n".join(["\xa0" * 20_000] * 48)
+    assert (options(blanks), asks(blanks), words(blanks, None)) == ([], False, "")

@@ -103,3 +103,10 @@ def test_the_agent_is_told_what_is_wrong_with_its_result(tmp_path: Path) -> None
 def test_the_agent_is_told_nothing_when_all_is_well(tmp_path: Path) -> None:
     (tmp_path / "o").write_bytes(b"x")
     assert repair(contract(tmp_path / "o")) == ""
+
+
+def test_json_that_is_too_large_to_be_read_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "out.json"
+    path.touch()
+    os.truncate(path, 5 << 30)
+    assert "5,368,709,120 bytes; as JSON it may have at most 67,108,864" in problem(Contract(str(path), "json"))

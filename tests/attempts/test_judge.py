@@ -19,6 +19,7 @@ from runner.attempts import judge
 from runner.attempts.contract import identity
 from runner.attempts.judge import TAIL, Judge
 from runner.home.records import Contract, Identity
+from tests.processes import arguments_with
 
 Make = Callable[..., Contract]
 Wait = Callable[..., None]
@@ -75,6 +76,16 @@ def test_a_schema_that_cannot_be_worked_off_is_no_crash(run: Path, contract: Mak
 def test_a_check_runs_in_the_workdir_and_knows_the_output(run: Path, contract: Make, tmp_path: Path) -> None:
     assert judged(run, contract(check='test "$PWD $(cat "$MUXQ_OUTPUT")" = "$(pwd) {}" && touch ran')) == ""
     assert (tmp_path / "ran").exists()
+
+
+def test_no_process_shows_the_text_of_a_check(run: Path, contract: Make, tmp_path: Path, wait_until: Wait) -> None:
+    contract(check="TOKEN=squeamish-ossifrage; touch begun; until test -e gate; do sleep 0.02; done")
+    with subprocess.Popen(judge.command(run), stdin=subprocess.PIPE) as asked:
+        wait_until((tmp_path / "begun").exists)
+        shown = arguments_with("squeamish-ossifrage")
+        (tmp_path / "gate").touch()
+        asked.wait(30)
+    assert shown == []
 
 
 def test_a_check_that_fails_is_told_with_its_status_and_its_last_words(run: Path, contract: Make) -> None:
@@ -264,7 +275,7 @@ def test_a_judge_that_cannot_be_started_is_a_problem_of_the_output(
     run: Path, contract: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = contract(check="true")
-    monkeypatch.setattr(judge, "command", lambda _: ["/no/such/program"])
+    monkeypatch.setattr(judge, "command", lambda *_: ["/no/such/program"])
 
     async def steps(mine: Judge, woken: asyncio.Event) -> None:
         mine.problem(stood(wanted), 0, hook=False)
@@ -272,3 +283,10 @@ def test_a_judge_that_cannot_be_started_is_a_problem_of_the_output(
         assert "could not be judged (No such file" in str(mine.problem(stood(wanted), 0, hook=False))
 
     asking(run, wanted, steps)
+
+
+def test_an_attempt_that_was_changed_is_not_judged(tmp_path: Path) -> None:
+    (tmp_path / "attempt.json").write_text("{}")
+    with subprocess.Popen(judge.command(tmp_path, "sha256:0"), stdin=subprocess.PIPE, env={}) as asked:
+        asked.wait(30)
+    assert (asked.returncode, (tmp_path / "judged.json").exists()) == (1, False)

@@ -178,7 +178,11 @@ def test_the_rules_stand_in_the_sessions_settings_as_they_were_written(plan: Cal
     planned = plan(agent="claude", allow=["Bash({workdir} *)"], deny=["Bash(git push *)"], permissions="ask")
     record = prepare(home, run, Ready(planned, "/bin/claude", {}))
     rules = json.loads(run.settings.read_text())["permissions"]
-    assert (rules["allow"][-1], rules["deny"]) == ("Bash({workdir} *)", ["Bash(git push *)"])
+    assert (rules["allow"][-1], rules["deny"][-1]) == ("Bash({workdir} *)", "Bash(git push *)")
+    assert run.seal() in json.loads(run.settings.read_text())["hooks"]["Stop"][0]["hooks"][0]["command"]
+    edits = [rule for rule in rules["allow"] if rule.startswith("Edit")]
+    assert sorted(set(edits)) == [f"Edit(/{run.path}/output.md)", f"Edit(/{run.path}/work/**)"]
+    assert f"Edit(/{home.path}/runs?*)" in rules["deny"]
     assert ("--disallowedTools" in record.argv, record.answer) == (False, AnswerRule(1200.0, "deny"))
 
 

@@ -221,3 +221,19 @@ def test_of_many_drops_for_one_repository_git_is_asked_once(
         (home.queue / f"{number}.json").write_text(json.dumps(keys))
     assert len(drops.admit(Spool(home)).admitted) == 5
     assert len(asked) == len(set(asked)) == 2
+
+
+@pytest.mark.parametrize("key", ["path", "workdir"])
+def test_a_record_that_names_another_folder_removes_and_empties_nothing(
+    home: Home, repository: Path, tmp_path: Path, key: str
+) -> None:
+    tree = make(home, repository)
+    (tmp_path / "mine" / "worktree").mkdir(parents=True)
+    (tmp_path / "mine" / "worktree" / "precious").touch()
+    record = asdict(tree) | {key: str(tmp_path / "mine" / "worktree"), "ready": False}
+    files.write_json(home.runs / JOB / "worktree.json", record, tmp=home.tmp)
+    with pytest.raises(BadInput, match="not the job's own worktree"):
+        make(home, repository)
+    worktree.remove(home, JOB)
+    assert not worktree.merged(home, JOB)
+    assert (tmp_path / "mine" / "worktree" / "precious").exists()

@@ -40,7 +40,7 @@ def test_the_commands_are_those_of_the_contract() -> None:
     assert set(NAMES) == set(
         (
             "add work ls show output logs schema doctor cancel retry wait hold release clean "
-            "approve deny answer notify attach mode send turn events transcript keep close adopt report schedule"
+            "approve deny answer notify attach mode send turn events transcript keep close adopt report schedule init"
         ).split()
     )
 

@@ -32,8 +32,8 @@ class Screen:
 
     home: Home
 
-    def __call__(self, *words: str) -> bytes:
-        """What the command sends to its terminal."""
+    def __call__(self, *words: str, given: bytes = b"") -> bytes:
+        """What the command sends to its terminal, on which somebody types `given`."""
         path = os.pathsep.join([str(Path(find_tmux()).parent), "/usr/bin", "/bin"])
         env = {"PATH": path, "HOME": str(self.home.path), "MUXQ_HOME": str(self.home.path), "TERM": "xterm"}
         ours, its = pty.openpty()
@@ -41,6 +41,7 @@ class Screen:
             [*MUXQ, *words], env=env | {"LANG": "C.UTF-8"}, stdin=its, stdout=its, stderr=its, cwd="/"
         )
         os.close(its)
+        os.write(ours, given)
         sent = b""
         with contextlib.suppress(OSError):  # Linux: EIO at the end
             while data := os.read(ours, 1 << 16):
@@ -121,6 +122,39 @@ def test_the_reason_of_a_hold_or_a_failure_gives_the_terminal_no_orders(home: Ho
     (home.runs / ID / "1" / "outcome.json").write_text(json.dumps(record))
     for words in (("ls",), ("show", ID), ("doctor",), ("release",)):
         assert (words, obeyed(screen(*words))) == (words, [])
+
+
+def done(home: Home, text: str) -> None:
+    """A job that is done, with this result."""
+    (home.folders[State.DONE] / f"{ID}.json").write_bytes(JOB)
+    run = home.runs / ID / "1"
+    run.mkdir(parents=True)
+    (run / "output.md").write_text(text)
+    (run / "attempt.json").write_text(json.dumps({"output": {"path": str(run / "output.md")}}))
+
+
+@pytest.mark.parametrize("text", [f"one\n\ttwo {ORDERS}\nthree", "x" * 70_000 + ORDERS, ""])
+def test_a_result_gives_the_terminal_no_orders_and_keeps_its_lines(home: Home, screen: Screen, text: str) -> None:
+    done(home, text)
+    sent = screen("output", ID)
+    assert (obeyed(sent), sent.count(b"\r\n")) == ([], len(text.splitlines()) + (len(text) > 65_536))
+    assert b"\ttwo" in sent or "\t" not in text
+
+
+def test_the_whole_request_is_shown_before_a_person_allows_it(home: Home, screen: Screen) -> None:
+    command = f"make COVERAGE=yes {'x' * 200}; id > FILE {ORDERS}\nrequest forged"
+    events = [("permission-asked", {"id": "0a1b2c3d", "tool_name": "Bash", "tool_input": {"command": command}})]
+    (home.folders[State.RUNNING] / f"{ID}.json").write_bytes(JOB)
+    (home.runs / ID / "1").mkdir(parents=True)
+    with (home.runs / ID / "1" / "events.jsonl").open("w") as file:
+        for name, data in events:
+            file.write(json.dumps({"version": 1, "at": "2026-03-01T02:00:00.000Z", "event": name, "data": data}) + "\n")
+    for words in (("show", ID), ("approve", ID)):
+        sent = screen(*words, given=b"n\n")
+        assert (obeyed(sent), b"; id > FILE \\x1b]0;pwned\\x07\\x1b[2J" in sent) == ([], True)
+        assert [line for line in sent.splitlines() if line.startswith(b"request")] == []
+        assert b"muxq approve 1m7y5qbm8p7at6 --request 0a1b2c3d" in sent or words[0] == "approve"
+    assert list((home.runs / ID / "1").glob("answer-*")) == []
 
 
 @pytest.mark.lifecycle

@@ -1,4 +1,7 @@
-"""Install the pinned real client into a cache folder, for the tests and benchmarks that run it. Not part of muxq."""
+"""Install the pinned real client into a cache folder, for the tests and benchmarks that run it. Not part of muxq.
+
+package-lock.json beside this file has the hash of each of its packages; npm installs nothing else.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,8 @@ from pathlib import Path
 
 VERSION = "2.1.329"
 PACKAGE = "@anthropic-ai/claude-code"
-REPOSITORY = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).resolve().parent
+REPOSITORY = HERE.parents[1]
 BINARY = Path("node_modules") / PACKAGE / "bin" / "claude.exe"
 
 
@@ -43,17 +47,23 @@ def works(binary: Path) -> bool:
     return run.returncode == 0 and run.stdout.split()[:1] == [VERSION]
 
 
-def npm_env() -> dict[str, str]:
-    """The caller's environment, since npm needs its proxies and certificates, without the account's variables."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("ANTHROPIC_", "CLAUDE"))}
+NEEDED = frozenset(
+    "path lang tmpdir http_proxy https_proxy all_proxy no_proxy node_extra_ca_certs ssl_cert_file ssl_cert_dir "
+    "npm_config_registry npm_config_cafile".split()
+)
 
 
-def command(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+def npm_env(home: Path) -> dict[str, str]:
+    """What npm needs of the caller's environment, and a home of its own: no tokens, no .npmrc, no cache."""
+    return {name: value for name, value in os.environ.items() if name.lower() in NEEDED} | {"HOME": str(home)}
+
+
+def command(arguments: list[str], folder: Path, home: Path) -> subprocess.CompletedProcess[str]:
     """Run one command of the installation; both of its streams are in `stdout`."""
     return subprocess.run(
         arguments,
         cwd=folder,
-        env=npm_env(),
+        env=npm_env(home),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -67,17 +77,18 @@ def install(npm: str, target: Path) -> str:
     """Put the client into `target` by one rename; the answer is what went wrong, "" if nothing did."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".claude-", ignore_cleanup_errors=True) as scratch:
-        fresh = Path(scratch) / "client"
+        fresh, home = Path(scratch) / "client", Path(scratch) / "home"
         fresh.mkdir()
-        # Pinned: unpinned, npm picks an older release by the engine field. The client itself needs no node.
-        arguments = ["install", "--prefix", str(fresh), "--no-audit", "--no-fund", f"{PACKAGE}@{VERSION}"]
-        got = command([npm, *arguments], fresh)
+        home.mkdir()
+        for name in ("package.json", "package-lock.json"):
+            shutil.copy(HERE / name, fresh / name)
+        got = command([npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], fresh, home)
         if got.returncode:
             return got.stdout
-        if not works(fresh / BINARY):
-            # Where npm blocks install scripts the postinstall is run by hand.
-            node = shutil.which("node") or "node"
-            got = command([node, "install.cjs"], fresh / "node_modules" / PACKAGE)
+        # The postinstall, by hand: some npm do not run it. The binary's own package is optional for npm, which leaves
+        # it out where its hash is wrong, and this fails.
+        node = shutil.which("node") or "node"
+        got = command([node, "install.cjs"], fresh / "node_modules" / PACKAGE, home)
         if not works(fresh / BINARY):
             return f"{got.stdout}\nthe installed client does not answer --version with {VERSION}"
         with contextlib.suppress(FileNotFoundError):

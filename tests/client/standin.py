@@ -4,6 +4,7 @@ The real client talks to it and really runs the tools it asks for. The first tur
 instruction names; the lines of that file that begin with `@@` are then done in order, one tool call a turn:
 
     @@write TEXT              Write TEXT to the output (no TEXT: the lines that follow, up to `@@end`)
+    @@write-to PATH: TEXT     Write TEXT to PATH
     @@big-write BYTES         Write that many bytes
     @@bash COMMAND            Bash; `{output}` stands for the output path
     @@background COMMAND      Bash with run_in_background
@@ -39,7 +40,9 @@ Body = dict[str, Any]
 PATH = re.compile(r"\"(/[^\"\n]+)\"|'(/[^'\n]+)'|`(/[^`\n]+)`|(?<![\w/.:~-])(/[^\s\"'`]+)")
 TO_FILE = re.compile(r"\b(?:to|into|in|as)(?: the)?(?: file)?:?\s+$")
 MARKER = re.compile(r"[ \t]*@@([a-z][a-z-]*)[ \t]?(.*)")
-MARKERS = frozenset({"write", "big-write", "bash", "background", "ask", "say", "slow", "wait", "silence", "error"})
+MARKERS = frozenset(
+    {"write", "write-to", "big-write", "bash", "background", "ask", "say", "slow", "wait", "silence", "error"}
+)
 NUMBERED = re.compile(r"[ ]*(\d+)[\t→](.*)")
 PARTIAL_LINES = re.compile(r"PARTIAL view — (.+?): showing lines \d+-\d+ of (\d+) total")
 PARTIAL_LINE = re.compile(r"PARTIAL view — (.+?): showing the first \d+ of \d+ characters")
@@ -284,6 +287,9 @@ def tool_for(step: Step, number: int, output: str) -> Body | None:
     match step.kind:
         case "write":
             return call("Write", {"file_path": output, "content": step.text}, number=number)
+        case "write-to":
+            path, _, content = step.text.partition(": ")
+            return call("Write", {"file_path": path, "content": content}, number=number)
         case "big-write":
             return call(
                 "Write",
@@ -397,8 +403,9 @@ class StandIn:
                     return failure
             elif step.kind in {"write", "big-write"} and not output:
                 return Reply(("I was told of no output file.",))
-            elif step.kind in {"write", "big-write"} and conversation.unread_output:
-                return Reply(tuple(texts), call("Read", {"file_path": output}, "look", number), seconds)
+            elif step.kind in {"write", "big-write", "write-to"} and conversation.unread_output:
+                path = step.text.partition(": ")[0] if step.kind == "write-to" else output
+                return Reply(tuple(texts), call("Read", {"file_path": path}, "look", number), seconds)
             else:
                 return Reply(tuple(texts), tool_for(step, number, output), seconds)
         return Reply((*texts, "Done."), seconds=seconds)

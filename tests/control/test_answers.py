@@ -1,4 +1,4 @@
-"""Choosing an option of a dialog on the screen: by moving and looking, never blindly."""
+"""Which request an answer is for; choosing an option of a dialog on the screen: by looking, never blindly."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from runner.agents.agent import Decision
 from runner.control import answers
 from runner.errors import BadInput, Unready
 from runner.home import events
-from runner.home.attempt_folder import next_folder
+from runner.home.attempt_folder import AttemptFolder, next_folder
 from runner.home.layout import Home
 from runner.tmux.terminal import Tmux
 
@@ -74,3 +74,59 @@ def test_an_interrupted_turn_is_answered_by_a_message(home: Home, decision: Deci
         events.emit(run.events, name)
     with pytest.raises(BadInput, match="send it one: muxq send 1m7y5q8nvn2kj7 TEXT"):
         answers.decide(home, run, decision)
+
+
+# ---- which request an answer is for
+
+
+@pytest.fixture
+def run(home: Home) -> AttemptFolder:
+    return next_folder(home, "1m7y5q8nvn2kj7")
+
+
+def ask(run: AttemptFolder, request: str, command: str) -> None:
+    events.emit(run.events, "permission-asked", id=request, tool_name="Bash", tool_input={"command": command})
+
+
+def test_an_answer_to_a_request_that_has_ended_is_refused(home: Home, run: AttemptFolder) -> None:
+    ask(run, "first", "make test")
+    events.emit(run.events, "permission-answered", id="first", by="limit", decision="deny")
+    ask(run, "second", "rm -rf /")
+    with pytest.raises(BadInput, match="does not wait with request first any more"):
+        answers.decide(home, run, Decision("allow"), "first")
+    assert list(run.path.glob("answer-*")) == []
+
+
+def test_an_answer_without_a_name_is_refused_once_a_request_has_ended_by_itself(home: Home, run: AttemptFolder) -> None:
+    ask(run, "first", "make test")
+    events.emit(run.events, "permission-answered", id="first", by="limit", decision="deny")
+    ask(run, "second", "rm -rf /")
+    with pytest.raises(BadInput, match=r"request first .* has ended without you.* --request second"):
+        answers.decide(home, run, Decision("allow"))
+    assert (answers.waits_with(home, run, "second").detail, list(run.path.glob("answer-*"))) == ("Bash: rm -rf /", [])
+
+
+def test_of_several_requests_the_one_that_is_named_is_meant(home: Home, run: AttemptFolder) -> None:
+    ask(run, "first", "make test")
+    ask(run, "second", "rm -rf /")
+    assert answers.waits_with(home, run, "second").detail == "Bash: rm -rf /"
+    assert answers.oldest(home, run).key == "first"
+
+
+def test_a_dialog_that_has_changed_is_not_the_one_that_was_seen(home: Home, run: AttemptFolder) -> None:
+    events.emit(run.events, "dialog", text="Trust this folder?")
+    seen = answers.oldest(home, run).key
+    assert answers.waits_with(home, run, seen).detail == "Trust this folder?"
+    events.emit(run.events, "dialog", text="Use this API key?")
+    with pytest.raises(BadInput, match=f"does not wait with request {seen} any more"):
+        answers.waits_with(home, run, seen)
+
+
+def test_two_commands_that_begin_alike_are_two_requests(home: Home, run: AttemptFolder) -> None:
+    alike = "make COVERAGE=yes " + "x" * 200
+    ask(run, "first", f"{alike}; true")
+    events.emit(run.events, "tool-finished", tool_name="Bash", tool_input={"command": f"{alike}; id"})
+    assert answers.oldest(home, run).key == "first"
+    events.emit(run.events, "tool-finished", tool_name="Bash", tool_input={"command": f"{alike}; true"})
+    with pytest.raises(BadInput, match="waits for nobody"):
+        answers.oldest(home, run)

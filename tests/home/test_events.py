@@ -101,3 +101,27 @@ def test_the_events_since_a_time_are_found_in_a_long_file(tmp_path: Path) -> Non
         numbers = [event.data["n"] for event in events.since(path, 1_800_000_000 + first)]
         assert numbers == list(range(first, 20_000))
     assert list(events.since(tmp_path / "none", 0.0)) == []
+
+
+def test_a_line_that_is_too_long_for_an_event_hides_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "LONGEST", 1000)
+    monkeypatch.setattr(events, "BLOCK", 100)
+    path, tail = tmp_path / "events.jsonl", events.Tail(tmp_path / "events.jsonl")
+    events.emit(path, "first")
+    with path.open("a") as file:
+        file.write("x" * 5000)
+    assert [event.name for event in tail.read()] == ["first"]
+    with path.open("a") as file:
+        file.write("x" * 500 + "\n")
+    events.emit(path, "second")
+    assert ([event.name for event in tail.read()], tail.read()) == (["second"], [])
+
+
+def test_a_file_that_was_blown_up_is_read_from_near_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    events.emit(path, "first")
+    os.truncate(path, 1 << 40)
+    with path.open("a") as file:
+        file.write("\n")
+    events.emit(path, "last")
+    assert [event.name for event in events.read(path)] == ["last"]

@@ -16,11 +16,11 @@ from runner.jobs.state import State
 @pytest.fixture
 def everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """All the places a home could be at, and a working folder two below `.muxq`."""
-    (tmp_path / "project" / ".muxq").mkdir(parents=True)
     (tmp_path / "project" / "deep" / "er").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "project" / "deep" / "er")
     monkeypatch.setenv("MUXQ_HOME", str(tmp_path / "by-variable"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    home.init(tmp_path / "project")
     return tmp_path
 
 
@@ -134,3 +134,17 @@ def test_a_working_folder_that_is_gone_has_no_home_above_it(
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
     assert home.locate().path == everywhere / "state" / "muxq"
+
+
+@pytest.mark.parametrize("name", FOLDERS)
+def test_a_folder_of_the_home_that_others_may_write_to_is_named_with_what_to_do(home: Home, name: str) -> None:
+    (home.path / name).chmod(0o770)
+    with pytest.raises(Unready, match=f"others may write to {home.path / name}; mend it with: chmod 700"):
+        home.make()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_a_folder_of_the_home_of_another_user_is_refused(home: Home) -> None:
+    os.chown(home.queue, 12345, -1)
+    with pytest.raises(Unready, match="queue belongs to another user"):
+        home.make()

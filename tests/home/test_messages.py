@@ -16,7 +16,7 @@ JOB: dict[str, Any] = {
     "name": "nightly",
     "output_path": "/srv/today.md",
     "error": {"kind": "timeout", "message": "it took too long"},
-    "attention": {"kind": "permission", "detail": "Bash: make"},
+    "attention": {"kind": "permission", "detail": "Bash: make", "inputs": ["shell: sh"]},
 }
 BATCH: dict[str, Any] = {
     "id": "1m7y5q8nvn2kj8",
@@ -37,7 +37,12 @@ RUN: dict[str, Any] = {"done": 12, "failed": 1, "left": 3, "why": "the window cl
         ("done", JOB | {"name": None}, "muxq: 1m7y5q8nvn2kj7 is done", "The result: /srv/today.md"),
         ("failed", JOB, "muxq: nightly has failed", "timeout: it took too long\nMore: muxq show 1m7y5q8nvn2kj7"),
         ("failed", JOB | {"error": None}, "muxq: nightly has failed", "More: muxq show 1m7y5q8nvn2kj7"),
-        ("attention", JOB, "muxq: nightly waits for you", "nightly waits for you (permission): Bash: make"),
+        (
+            "attention",
+            JOB,
+            "muxq: nightly waits for you",
+            "nightly waits for you (permission): Bash: make\nshell: sh\nLook: muxq show 1m7y5q8nvn2kj7",
+        ),
         ("held", "log in", "muxq: on hold until you lift it", "log in\nThen: muxq release"),
         (
             "batch",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+
+import pytest
 
 from runner.home import hold, pool
 from runner.home.config import Config
@@ -90,8 +93,8 @@ def test_a_window_that_is_used_up_to_its_mark_stops_new_jobs_until_it_is_renewed
 
 
 def test_what_one_worker_learns_every_other_knows(home: Home) -> None:
-    pool.tell_limits(home, RATES)
     start = time.time()
+    pool.tell_limits(home, {"five_hour": AccountLimit(91.4, start + 3600)})
     put = pool.throttle(home, "529")
     assert put is not None
     assert (pool.load(home).refusals, pool.load(home).windows["five_hour"].used) == (1, 91.4)
@@ -162,3 +165,22 @@ def test_a_hold_of_a_person_comes_before_the_pause(home: Home) -> None:
     assert hold_in_force.kind == "pause"
     hold.put(home, Hold("backup"))
     assert pool.held(home, settings, time.time()) == Hold("backup")
+
+
+@pytest.mark.parametrize("limit", [(93, 1e308), (93, 9e18), (93, math.inf), (math.nan, 5e3), (1e308, 5e3), (-1, 5e3)])
+def test_a_limit_that_no_account_has_is_not_believed(home: Home, limit: tuple[float, float]) -> None:
+    used, after = limit
+    pool.tell_limits(home, {"odd": AccountLimit(used, time.time() + after)})
+    assert (pool.load(home).windows, pool.gauge(pool.load(home), time.time())) == ({}, [])
+
+
+@pytest.mark.parametrize("number", ["1e308", "9e18", "1e999", "1" + "0" * 400, "NaN"])
+def test_a_record_with_such_a_limit_stops_no_listing(home: Home, number: str) -> None:
+    home.pool.write_text(f'{{"version": 1, "windows": {{"odd": [93, {number}]}}}}')
+    assert pool.gauge(pool.load(home), time.time()) == []
+
+
+def test_a_renewal_in_a_hundred_years_holds_the_home_no_longer_than_an_unknown(home: Home) -> None:
+    put = pool.limit(home, "used up", time.time() + 3e9)
+    assert put is not None
+    assert (put.until or 0) < time.time() + 2 * pool.UNKNOWN_RESET

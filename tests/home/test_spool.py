@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -347,3 +348,39 @@ def test_of_many_workers_that_find_a_free_lock_exactly_one_takes_the_job_over(ho
         held: list[object] = []
         at_once(6, lambda _, number=number, held=held: held.append(Spool(home).lock(f"job-{number}")))  # type: ignore[misc]
         assert len([lock for lock in held if lock]) == 1
+
+
+# --- the files of jobs
+
+
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("mode", [0o620, 0o602, 0o666])
+def test_a_job_whose_file_others_may_write_to_is_not_read(spool: Spool, add: Add, state: State, mode: int) -> None:
+    entry = add()
+    place = Place(state, entry)
+    (spool.home.queue / entry.file).rename(spool.path(place))
+    spool.path(place).chmod(mode)
+    with pytest.raises(BadInput, match="others may write to it; mend it with: chmod go-w"):
+        spool.read(place)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+@pytest.mark.parametrize("state", State)
+def test_a_job_whose_file_belongs_to_another_user_is_not_read_even_by_root(
+    spool: Spool, add: Add, state: State
+) -> None:
+    entry = add()
+    place = Place(state, entry)
+    (spool.home.queue / entry.file).rename(spool.path(place))
+    os.chown(spool.path(place), 12345, -1)
+    with pytest.raises(BadInput, match=r"it belongs to another user \(uid 12345\)"):
+        spool.read(place)
+
+
+@pytest.mark.parametrize("state", [state for state in State if state is not State.QUEUED])
+def test_a_file_with_the_id_of_another_job_is_never_claimed(spool: Spool, add: Add, state: State) -> None:
+    entry = add()
+    (spool.home.queue / entry.file).rename(spool.home.folders[state] / entry.file)
+    (spool.home.queue / entry.file).write_bytes(b'{"prompt": "forged", "agent": "echo"}')
+    before = (spool.home.folders[state] / entry.file).read_bytes()
+    assert (spool.claim(entry), (spool.home.folders[state] / entry.file).read_bytes()) == (None, before)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from runner.errors import MuxqError, NotFound
+from runner.errors import BadInput, MuxqError, NotFound
 from runner.home import dependencies
 from runner.home.spool import Place, Spool
 from runner.jobs.entry import Entry
@@ -62,3 +63,22 @@ def test_a_job_without_a_name_is_not_found_by_the_suffix_of_its_file(spool: Spoo
     add()
     with pytest.raises(NotFound, match="there is no job 'json'"):
         add(after=["json"])
+
+
+@pytest.mark.parametrize(
+    "name", ["queue/x.json", "config.toml", "done/x.json", "runs/1kq2vd6w8s3f5h/1/output.md", "new.md", "archive/x.md"]
+)
+def test_no_output_lies_among_the_files_of_the_home(
+    spool: Spool, add: Callable[..., Entry], tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "link").symlink_to(spool.home.path)
+    for path in (spool.home.path / name, tmp_path / "link" / name, tmp_path / "home" / ".." / "home" / name):
+        with pytest.raises(BadInput, match="lies among the files of the home"):
+            add(output=str(path))
+    with pytest.raises(BadInput, match="lies among the files of the home"):
+        add(workdir=str(tmp_path), output=f"link/{name}")
+    assert list(spool.home.queue.iterdir()) == []
+
+
+def test_an_output_may_lie_in_a_folder_of_its_own_in_the_home(spool: Spool, add: Add) -> None:
+    assert add(output=str(spool.home.path / "summaries" / "x.md"))

@@ -110,6 +110,19 @@ def test_a_file_that_was_moved_into_the_queue_is_admitted(spool: Spool, tmp_path
     assert [entry.name for entry in admit(spool).admitted] == ["report"]
 
 
+@pytest.mark.parametrize("mode", [0o602, 0o666])
+def test_a_drop_of_any_umask_becomes_private_as_it_enters(spool: Spool, drop: Callable[..., Path], mode: int) -> None:
+    drop("report.json").chmod(mode)
+    (entry,) = admit(spool).admitted
+    assert (spool.home.queue / entry.file).stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_a_drop_of_another_user_is_rejected_even_by_root(spool: Spool, drop: Callable[..., Path]) -> None:
+    os.chown(drop("report.json"), 12345, -1)
+    assert [reason for _, reason in admit(spool).rejected] == ["it belongs to another user (uid 12345)"]
+
+
 def test_a_drop_becomes_private(spool: Spool, drop: Callable[..., Path]) -> None:
     drop("report.json").chmod(0o644)
     (entry,) = admit(spool).admitted
@@ -322,14 +335,14 @@ def test_a_bad_drop_is_moved_only_once_its_reason_can_be_read(spool: Spool, drop
 def test_a_bad_drop_that_another_process_has_taken_leaves_no_reason(
     spool: Spool, drop: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path, read = drop("bad.json", b"[]"), files.read_bounded
+    path, read = drop("bad.json", b"[]"), files.read_own
 
-    def taken_meanwhile(*args: Any) -> bytes:
-        data = read(*args)
+    def taken_meanwhile(*args: Any, **kinds: Any) -> bytes:
+        data = read(*args, **kinds)
         path.unlink()
         return data
 
-    monkeypatch.setattr(files, "read_bounded", taken_meanwhile)
+    monkeypatch.setattr(files, "read_own", taken_meanwhile)
     admit(spool)
     assert (names(spool.home.queue), names(spool.home.rejected)) == ([], [])
 

@@ -208,15 +208,15 @@ def test_a_drop_that_is_taken_back_while_it_is_read_stops_no_other(
     for name in ("x", "y"):
         (spool.home.queue / f"{name}.json").write_bytes(b"[]" if name == "x" else JOB)
     os.utime(spool.home.queue / "x.json", (1, 1))
-    real = store.read_bounded
+    real = store.read_own
 
-    def taken_back(path: Path, limit: int) -> bytes:
-        data = real(path, limit)
+    def taken_back(path: Path, limit: int, **kinds: Any) -> bytes:
+        data = real(path, limit, **kinds)
         if path.name == "x.json":
             path.unlink()
         return data
 
-    monkeypatch.setattr(store, "read_bounded", taken_back)
+    monkeypatch.setattr(store, "read_own", taken_back)
     assert [entry.name for entry in admit(spool).admitted] == ["y"]
 
 

@@ -44,17 +44,21 @@ def test_a_job_that_waits_says_for_what_since_when_and_what_to_type(site: Site, 
     worker = site.work("--drain")
     asked = asking(site, wait_until)
     assert asked == {
+        "id": asked["id"],
         "kind": "permission",
         "detail": "Bash: make test",
+        "inputs": [],
+        "rules": ["allow Bash(make test)"],
         "since": asked["since"],
         "options": [],
         "screen": None,
     }
     shown = site.muxq("show", "job").stdout
     ident = site.job("job")["id"]
-    assert f"muxq approve {ident}\n" in shown
-    assert f"muxq deny {ident} --reason TEXT\n" in shown
-    assert told(site, "approve", "job") == (0, "approved: Bash: make test\n")
+    assert f"muxq approve {ident} --request {asked['id']}\n" in shown
+    assert f"muxq deny {ident} --request {asked['id']} --reason TEXT\n" in shown
+    assert told(site, "approve", "job", "--request", "00000000")[0] == 4
+    assert told(site, "approve", "job", "--request", asked["id"]) == (0, "approved: Bash: make test\n")
     assert worker.wait(30) == 0
     assert site.queue.output("job") == "Bash: make test: allowed\nThe end."
     assert (attention(site), site.events("job.attention")) == (
@@ -273,7 +277,8 @@ def test_a_message_goes_where_the_home_says_and_its_secret_nowhere_else(
     site.drop("job", ASK, agent="echo")
     worker = site.work("--drain")
     wait_until(lambda: len(site.events("notify.failed")) == 3, 40)
-    assert ears.heard == [("muxq: job waits for you", "job waits for you (permission): Bash: make test")]
+    text = f"job waits for you (permission): Bash: make test\nLook: muxq show {site.job('job')['id']}"
+    assert ears.heard == [("muxq: job waits for you", text)]
     site.queue.approve("job")
     assert worker.wait(30) == 0
     kept = [path for path in site.home.path.rglob("*") if path.is_file() and path.name != "config.toml"]

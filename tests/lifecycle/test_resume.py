@@ -25,8 +25,9 @@ while (folder / "mute").exists():
     time.sleep(0.02)
 def tell(event, data="{}"):
     subprocess.run([sys.executable, "-I", "-S", hook, event, run, package], input=data.encode())
-(folder / "transcript").touch()
-tell("started", '{"transcript_path": "%s"}' % (folder / "transcript"))
+transcript = pathlib.Path(run) / "transcript.jsonl"
+transcript.touch()
+tell("started", '{"transcript_path": "%s"}' % transcript)
 tell("prompt-accepted")
 if way == "new":
     pathlib.Path(output).write_text("whole")

@@ -16,8 +16,10 @@ from runner.home import events as event
 from runner.home.layout import Home
 from runner.notify import sender
 from runner.notify.sender import Notice
+from tests.processes import arguments_with
 
-JOB: dict[str, Any] = {"id": "1m7y5q8nvn2kj7", "name": None, "attention": {"kind": "dialog", "detail": "sure?"}}
+ATTENTION = {"id": "0a1b2c3d", "kind": "dialog", "detail": "sure?", "inputs": []}
+JOB: dict[str, Any] = {"id": "1m7y5q8nvn2kj7", "name": None, "attention": ATTENTION}
 NAMED = {"job": JOB["id"]}
 
 
@@ -97,6 +99,17 @@ def test_a_command_gets_the_job_by_its_environment_and_its_standard_input(home: 
     assert sender.command(line, home, JOB, {"MUXQ_JOB": JOB["id"]}) == ""
     assert json.loads((home.path / "in.json").read_text()) == JOB
     assert (home.path / "env").read_text() == f"1m7y5q8nvn2kj7/{home.path}/{home.path}\n"
+
+
+def test_no_process_shows_the_text_of_a_command(home: Home, wait_until: Callable[..., None]) -> None:
+    line = "TOKEN=squeamish-ossifrage; touch begun; until test -e gate; do sleep 0.02; done; touch ended"
+    sender.send(home, Notice("done", JOB, message=False, key="on_done", command=line, named=NAMED))
+    sender.go_on()
+    wait_until((home.path / "begun").exists)
+    assert arguments_with("squeamish-ossifrage") == []
+    (home.path / "gate").touch()
+    wait_until(lambda: (home.path / "ended").exists() and not senders())
+    sender.go_on()
 
 
 @pytest.mark.parametrize(

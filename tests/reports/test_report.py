@@ -342,3 +342,18 @@ def test_a_broken_config_is_a_reason_and_keeps_nobody_from_the_report(queue: Que
     report = reports.report(queue, time.time() - 60)
     assert report.hold == hold.Hold("away")
     assert [str(queue.home.config) in reason.why for reason in report.not_begun] == [False, True]
+
+
+def test_what_others_wrote_is_text_and_no_more_in_the_report(queue: Queue, ended: Callable[..., str]) -> None:
+    ended("[x](javascript:alert(1)) <script>", Move.FINISH, 0, 10)
+    ended("bad", Move.FAIL, 0, 20, error="no-output", message="so\n- forged <img src=x> \x1b]0;p\x07")
+    report = reports.report(queue, NOON - 10, NOON + 30)
+    text, markdown, html = page.text(report), page.markdown(report), page.html(report)
+    assert ("\\[x\\](javascript:alert(1)) \\<script>" in markdown, "so - forged \\<img src=x>" in markdown) == (
+        True,
+        True,
+    )
+    assert ("<script>" in html, 'href="javascript:' in html, "<img" in html) == (False, False, False)
+    for form in (text, markdown):
+        assert [line for line in form.splitlines() if line.startswith("- forged")] == []
+        assert "\x1b" not in form

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
+import subprocess
 import threading
 from pathlib import Path
 
@@ -35,6 +37,21 @@ def folder(tmp_path: Path) -> Path:
 def test_folders_are_private_under_any_umask(open_umask: object, folder: Path) -> None:
     files.make_folder(folder / "a" / "b")
     assert [mode(folder / "a"), mode(folder / "a" / "b")] == [0o700, 0o700]
+
+
+def test_a_new_file_outside_of_a_home_is_private_and_another_keeps_its_mode(open_umask: object, folder: Path) -> None:
+    (folder / "shared").touch(0o664)
+    for name in ("new", "shared"):
+        files.write_private(folder / name, b"x")
+    assert (mode(folder / "new"), mode(folder / "shared"), os.umask(0)) == (0o600, 0o664, 0)
+
+
+@pytest.mark.skipif(not shutil.which("setfacl"), reason="needs setfacl")
+def test_a_default_acl_of_the_folder_counts(folder: Path) -> None:
+    if subprocess.run(["setfacl", "-d", "-m", "g::r,o::-", str(folder)], check=False).returncode:
+        pytest.skip("a file system without ACLs")
+    files.write_private(folder / "new", b"x")
+    assert mode(folder / "new") == 0o640
 
 
 def test_a_folder_that_is_there_keeps_its_mode(folder: Path) -> None:
@@ -252,3 +269,48 @@ def test_a_file_that_is_only_read_is_not_being_written(home: Home) -> None:
 
 def test_a_file_that_is_gone_is_not_being_written(home: Home) -> None:
     assert not files.being_written(home.tmp / "f")
+
+
+# ---- what an agent may have put in place of a file
+
+
+def replaced(folder: Path, kind: str) -> Path:
+    """A path at which something lies that is no file of ours."""
+    path = folder / "events.jsonl"
+    if kind == "fifo":
+        os.mkfifo(path)
+    else:
+        (folder / "private").write_text("secret")
+        path.symlink_to(folder / "private")
+    return path
+
+
+@pytest.mark.parametrize("kind", ["link", "fifo"])
+def test_a_line_is_appended_to_no_link_and_no_fifo(folder: Path, kind: str) -> None:
+    path = replaced(folder, kind)
+    with pytest.raises(OSError, match="events"):
+        files.append(path, {"a": 1})
+    if kind == "fifo":  # one with a reader would take it
+        reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        with pytest.raises(OSError, match="not a regular file"):
+            files.append(path, {"a": 1})
+        os.close(reader)
+    else:
+        assert (folder / "private").read_text() == "secret"
+
+
+@pytest.mark.parametrize("kind", ["link", "fifo"])
+def test_nothing_is_read_through_a_link_or_from_a_fifo(folder: Path, kind: str) -> None:
+    path = replaced(folder, kind)
+    assert files.tail(path) == b""
+    for read in (files.read_text, files.last_lines):
+        with pytest.raises(BadInput):
+            read(path)
+
+
+def test_of_a_long_file_the_whole_lines_at_its_end_are_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "MAX_RECORD", 8)
+    (folder / "long").write_bytes(b"one\ntwo\nthree\n")
+    (folder / "short").write_bytes(b"one\ntwo\n")
+    assert files.last_lines(folder / "long") == [b"three"]
+    assert files.last_lines(folder / "short") == [b"one", b"two"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from runner.errors import BadSetup
-from runner.system.text import nearest, pick, plain, refuse_unknown
+from runner.system.text import nearest, pick, plain, refuse_unknown, shorten, visible
 
 
 @pytest.mark.parametrize("text", ["", "plain", "two words", "é☃𝄞", "[red]", "\\x1b"])
@@ -26,6 +26,15 @@ def test_what_can_be_printed_stays(text: str) -> None:
 def test_what_a_terminal_would_obey_does_not(text: str, shown: str) -> None:
     assert plain(text) == shown
     assert shown.isprintable()
+
+
+def test_what_cannot_be_printed_is_made_visible_and_lines_stay() -> None:
+    assert visible("a\nb\tc\x1b[2J\u202egnp\xa0d") == "a\nb\\tc\\x1b[2J\\u202egnp\\xa0d"
+    assert all(line.isprintable() for line in visible("".join(map(chr, range(0x3000)))).split("\n"))
+
+
+def test_what_is_cut_has_a_mark() -> None:
+    assert (shorten("a\n b", 3), shorten("abcd", 4), shorten("abcde", 4)) == ("a b", "abcd", "abc…")
 
 
 @pytest.mark.parametrize(

@@ -163,20 +163,23 @@ def test_a_home_with_a_long_path_has_its_socket_in_a_private_folder(
     assert first == socket_path(Path("/srv", "é" * 60, "a"))
 
 
-def test_a_folder_of_sockets_that_others_made_or_can_enter_is_refused(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("taken", ["open", "link", "file"])
+def test_where_others_took_the_name_of_the_folder_the_home_has_one_that_nobody_foresees(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, taken: str
 ) -> None:
     monkeypatch.setattr(setup, "SHORT", folder)
-    mine = folder / f"muxq-{os.getuid()}"
-    mine.mkdir()
-    mine.chmod(0o755)
-    with pytest.raises(Unready, match="0700"):
-        socket_path(Path("/srv", "x" * 120))
-    mine.rmdir()
+    usual, home = folder / f"muxq-{os.getuid()}", folder / ("x" * 120)
+    home.mkdir()
     (folder / "elsewhere").mkdir(mode=0o700)
-    mine.symlink_to(folder / "elsewhere")
-    with pytest.raises(Unready, match="0700"):
-        socket_path(Path("/srv", "x" * 120))
+    {"open": usual.mkdir, "link": lambda: usual.symlink_to(folder / "elsewhere"), "file": usual.touch}[taken]()
+    if taken == "open":
+        usual.chmod(0o755)
+    path = socket_path(home)
+    assert (path.parent.parent, path.parent.stat().st_mode & 0o777) == (folder, 0o700)
+    assert path.parent not in (usual, folder / "elsewhere")
+    assert socket_path(home) == path
+    path.parent.rmdir()  # as what cleans /tmp does
+    assert socket_path(home).parent.is_dir()
 
 
 def test_attaching_works_from_inside_the_persons_own_tmux(folder: Path) -> None:
@@ -273,6 +276,17 @@ def test_no_value_is_ever_on_a_command_line_or_with_the_server(folder: Path, tmu
     assert b"hush" not in plain(tmux, "show-messages").stdout
     assert b"hush" not in plain(tmux, "list-buffers").stdout
     assert tmux.socket.stat().st_mode & 0o077 == 0
+
+
+@lifecycle
+def test_no_other_session_can_ask_for_the_values_of_one(folder: Path, tmux: Tmux, wait_until: Wait) -> None:
+    told = folder / "told"
+    launch(
+        tmux, "a-1", "/bin/sh", "-c", f'echo "$TOKEN" >{told}; exec sleep 60', folder=folder, TOKEN="s3cret", MUXQ_X="m"
+    )
+    wait_until(lambda: told.exists() and told.read_text() == "s3cret\n")
+    shown = plain(tmux, "show-environment", "-t", "=a-1:").stdout
+    assert (b"s3cret" in shown, b"MUXQ_X=m" in shown) == (False, True)
 
 
 @lifecycle
@@ -637,3 +651,19 @@ def test_one_that_tmux_has_not_reaped_is_not_dead_yet(folder: Path, wait_until: 
 
 async def panes_of(tmux: Tmux, session: str) -> Pane:
     return (await tmux.panes())[session]
+
+
+@lifecycle
+@pytest.mark.parametrize("kind", ["link", "fifo"])
+def test_an_end_is_reported_to_no_link_and_no_fifo(tmux: Tmux, folder: Path, wait_until: Wait, kind: str) -> None:
+    path, private = folder / "events.jsonl", folder / "private"
+    private.write_text("mine\n")
+    if kind == "link":
+        path.symlink_to(private)
+    else:
+        os.mkfifo(path)
+    run(tmux.launch("a-1", ["/bin/sh", "-c", "exit 0"], cwd=folder, env={}, events=path))
+    run(tmux.launch("a-2", ["/bin/sh", "-c", "exit 0"], cwd=folder, env={}, events=folder / "other"))
+    run(tmux.ended("a-1"))
+    assert ended(tmux, folder / "other", wait_until, session="a-2") == {"status": 0, "signal": None}
+    assert private.read_text() == "mine\n"

@@ -14,13 +14,18 @@ import pytest
 from runner import Queue
 from runner.attempts.plan import Setup
 from runner.home import hold, pool
+from runner.home.attempt_folder import next_folder
 from runner.home.hold import Hold
 from runner.home.layout import Home
+from runner.home.records import OutcomeRecord
 from runner.home.spool import Spool
+from runner.jobs import entry as entries
 from runner.jobs.entry import Entry
+from runner.jobs.outcome import Done
 from runner.jobs.state import State
 from runner.notify import sender
 from runner.notify.sender import Notice
+from runner.system import clock
 from runner.tmux.terminal import Pane, Tmux
 from runner.worker import worker as module
 from runner.worker.execution import Execution
@@ -48,6 +53,22 @@ def worker(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Worke
     """One whose slow look comes once, as it begins."""
     monkeypatch.setattr(module, "POLL", 3600.0)
     return Worker(home, NoTmux(tmp_path / "t.sock"))
+
+
+@pytest.mark.parametrize("more", ["", ".evil"])
+@pytest.mark.parametrize("state", [State.DONE, State.FAILED, State.CANCELLED])
+def test_a_drop_with_the_id_of_an_ended_job_gets_an_id_of_its_own(
+    worker: Worker, add: Callable[..., Entry], state: State, more: str
+) -> None:
+    entry = add(agent="shell", prompt="true")
+    (worker.home.queue / entry.file).rename(worker.home.folders[state] / entry.file)
+    next_folder(worker.home, entry.id).end(worker.home, OutcomeRecord(Done(), clock.stamp()))
+    (worker.home.queue / f"{entry.id}{more}.json").write_bytes(b'{"prompt": "forged", "agent": "shell"}')
+    (worker.home.queue / f"{entry.id}{more}.json").chmod(0o600)
+    forged = entries.of(f"{entry.id}{more}.json")
+    assert worker.candidates.examine(forged, Setup(worker.home)) is None
+    (taken,) = Spool(worker.home).entries(State.QUEUED)
+    assert (taken.id != entry.id, (worker.home.folders[state] / entry.file).exists()) == (True, True)
 
 
 def steps(worker: Worker, during: Callable[[], object] = lambda: None, *, at_least: int = 1) -> int:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
+from pathlib import PurePath
 from typing import Any
 
 from runner.agents.agent import Decision, Failure, Question, Report
+from runner.jobs import ident
 from runner.system.text import pick
 
 ACCOUNT = frozenset({
@@ -35,16 +38,24 @@ def read_report(data: Mapping[str, Any]) -> Report:
     questions = _questions(data)
     return Report(
         prompt=str(data.get("prompt_id") or ""),
-        transcript=_text(data.get("transcript_path")) or None,
+        transcript=_transcript(_text(data.get("transcript_path"))),
         tool=describe_tool(data, questions),
+        inputs=_others(_input(data)),
         questions=questions,
-        offers_rule=bool(_suggestions(data)),
+        rules=tuple(map(_describe_suggestion, _suggestions(data))),
         background=len(_list(data.get("background_tasks"))),
         error=error,
         failure=classify(error, message or details),
         message=message,
         details=details,
     )
+
+
+def _transcript(path: str) -> str | None:
+    """The path where it is one at which the client keeps conversations, or is a JSONL file of a run folder."""
+    place, folder = PurePath(path), PurePath(path).parent
+    kept = folder.parent.name == "projects" or (folder.name.isdecimal() and ident.is_id(folder.parent.name))
+    return path if kept and place.suffix == ".jsonl" and place.is_absolute() and ".." not in place.parts else None
 
 
 def classify(error: str, message: str) -> Failure:
@@ -57,14 +68,43 @@ def classify(error: str, message: str) -> Failure:
 
 
 def describe_tool(data: Mapping[str, Any], questions: tuple[Question, ...] = ()) -> str:
-    """`Bash: make test` for the data of a tool event; what is longer than a line is cut."""
-    inputs = _input(data)
-    subject = next((inputs[key] for key in SUBJECTS if inputs.get(key)), "")
-    if not subject and questions:
-        return " ".join(" ".join(question.text for question in questions).split())[:200]
-    words = " ".join(str(subject).split())
-    name = str(data.get("tool_name") or "a tool")
-    return f"{name}: {words[:100]}" if words else name
+    """`Bash: make test` for the data of a tool event; the texts of a tool that asks questions."""
+    inputs, name = _input(data), str(data.get("tool_name") or "a tool")
+    if key := _subject(inputs):
+        return f"{name}: {str(inputs[key]).strip()}"
+    return " ".join(" ".join(question.text for question in questions).split()) or name
+
+
+def _subject(inputs: Mapping[str, Any]) -> str:
+    """The input that says what the tool works on; "" where none does."""
+    return next((key for key in SUBJECTS if str(inputs.get(key) or "").strip()), "")
+
+
+def _others(inputs: Mapping[str, Any]) -> tuple[str, ...]:
+    """The inputs that describe_tool() leaves out."""
+    shown = (_subject(inputs), "questions")
+    others = {key: value for key, value in inputs.items() if key not in shown}
+    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in others.items()}
+    return tuple(f"{key}: {text}" for key, text in texts.items())
+
+
+def _describe_suggestion(suggestion: Mapping[str, Any]) -> str:
+    """What a suggestion would allow, in words; as JSON where its form is not known."""
+    rules = [item for item in _list(suggestion.get("rules")) if isinstance(item, dict)]
+    match suggestion.get("type"):
+        case "addRules" if rules:
+            names = [
+                f"{item.get('toolName')}({item['ruleContent']})"
+                if item.get("ruleContent")
+                else str(item.get("toolName"))
+                for item in rules
+            ]
+            return f"{suggestion.get('behavior') or 'allow'} {', '.join(names)}"
+        case "setMode":
+            return f"permission mode {suggestion.get('mode')}"
+        case "addDirectories":
+            return f"work in {', '.join(map(str, _list(suggestion.get('directories'))))}"
+    return json.dumps(suggestion)
 
 
 def reply(data: Mapping[str, Any], decision: Decision) -> dict[str, Any]:

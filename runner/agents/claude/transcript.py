@@ -16,18 +16,21 @@ from runner.agents.agent import Message
 from runner.agents.claude.hooks import describe_tool
 from runner.home.quota import AccountLimit
 from runner.system import files
+from runner.system.text import shorten
+
+TOOL = 200
+"""Characters of a tool's use in a conversation."""
 
 TRANSCRIPT_FORM = "claude-jsonl"
 
 
 def read_conversation(transcript: Path) -> list[Message]:
-    """Who said what, by lines of {"type", "timestamp", "message": {"content"}}. OSError when it cannot be read."""
+    """Who said what, by lines of {"type", "timestamp", "message": {"content"}}. OSError or BadInput: it is not read."""
     messages: list[Message] = []
-    with transcript.open("rb") as file:
-        for entry in parse_lines(file):
-            if not entry.get("isSidechain") and not entry.get("isMeta"):
-                at = str(entry.get("timestamp") or "")
-                messages += [Message(at, who, text) for who, text in _contents(entry) if text]
+    for entry in parse_lines(files.last_lines(transcript)):
+        if not entry.get("isSidechain") and not entry.get("isMeta"):
+            at = str(entry.get("timestamp") or "")
+            messages += [Message(at, who, text) for who, text in _contents(entry) if text]
     return messages
 
 
@@ -55,7 +58,8 @@ def _contents(entry: dict[str, Any]) -> Iterator[tuple[str, str]]:
         if isinstance(block, dict) and block.get("type") == "text":
             yield "agent" if kind == "assistant" else "user", _text(block.get("text"))
         elif isinstance(block, dict) and block.get("type") == "tool_use":
-            yield "tool", describe_tool({"tool_name": block.get("name"), "tool_input": block.get("input")})
+            tool = describe_tool({"tool_name": block.get("name"), "tool_input": block.get("input")})
+            yield "tool", shorten(tool, TOOL)
 
 
 def _text(value: Any) -> str:

@@ -76,9 +76,28 @@ def test_why_a_turn_failed_follows_from_the_error_and_the_message(error: str, me
     assert classify(error, message) is failure
 
 
-@pytest.mark.parametrize("transcript", [5, None, "", ["/t"]])
-def test_a_transcript_that_is_not_a_path_is_passed_over(transcript: object) -> None:
+@pytest.mark.parametrize(
+    "transcript",
+    [
+        5,
+        None,
+        "",
+        ["/t"],
+        "/etc/passwd",
+        "/dev/zero",
+        "projects/x/t.jsonl",
+        "/projects/x/t.txt",
+        "/projects/../projects/x/t.jsonl",
+        "/x/t.jsonl",
+    ],
+)
+def test_a_transcript_that_lies_elsewhere_than_conversations_do_is_passed_over(transcript: object) -> None:
     assert read_report({"transcript_path": transcript}).transcript is None
+
+
+@pytest.mark.parametrize("path", ["/h/.claude/projects/-w/0e9d.jsonl", "/q/runs/1m7y5q8nvn2kj7/2/conversation.jsonl"])
+def test_a_transcript_lies_below_projects_or_in_a_run_folder(path: str) -> None:
+    assert read_report({"transcript_path": path}).transcript == path
 
 
 @pytest.mark.parametrize(
@@ -86,13 +105,35 @@ def test_a_transcript_that_is_not_a_path_is_passed_over(transcript: object) -> N
     [
         ({}, "a tool"),
         ({"tool_name": "Read", "tool_input": {"file_path": "/a b"}}, "Read: /a b"),
-        ({"tool_name": "Bash", "tool_input": {"command": "a\n  b"}}, "Bash: a b"),
+        ({"tool_name": "Bash", "tool_input": {"command": "a\n  b"}}, "Bash: a\n  b"),
         ({"tool_name": "Grep", "tool_input": {"pattern": "x", "path": "y"}}, "Grep: x"),
-        ({"tool_name": "Bash", "tool_input": {"command": "x" * 500}}, "Bash: " + "x" * 100),
+        ({"tool_name": "Bash", "tool_input": {"command": "x" * 500}}, "Bash: " + "x" * 500),
         ({"tool_name": "Task", "tool_input": {"prompt": "x"}}, "Task"),
         ({"tool_name": "Odd", "tool_input": "text"}, "Odd"),
         ({"tool_name": "Odd", "tool_input": {"command": 5}}, "Odd: 5"),
     ],
 )
-def test_a_tool_is_told_in_a_few_words(data: dict[str, Any], words: str) -> None:
+def test_a_tool_is_told_with_the_whole_of_what_it_works_on(data: dict[str, Any], words: str) -> None:
     assert read_report(data).tool == words
+
+
+def test_what_else_a_tool_is_given_is_told_too() -> None:
+    inputs = {"file_path": "/x", "content": "a\nb", "replace_all": True}
+    assert read_report({"tool_name": "Write", "tool_input": inputs}).inputs == ("content: a\nb", "replace_all: true")
+
+
+@pytest.mark.parametrize(
+    ("suggestion", "words"),
+    [
+        (RULE | {"behavior": "allow"}, "allow Bash(make)"),
+        (
+            {"type": "addRules", "rules": [{"toolName": "WebFetch"}, {"toolName": "Read", "ruleContent": "/x/**"}]},
+            "allow WebFetch, Read(/x/**)",
+        ),
+        ({"type": "setMode", "mode": "acceptEdits"}, "permission mode acceptEdits"),
+        ({"type": "addDirectories", "directories": ["/a", "/b"]}, "work in /a, /b"),
+        ({"type": "odd", "x": 1}, '{"type": "odd", "x": 1}'),
+    ],
+)
+def test_what_always_would_allow_is_told_in_words(suggestion: dict[str, Any], words: str) -> None:
+    assert read_report({"permission_suggestions": [suggestion]}).rules == (words,)

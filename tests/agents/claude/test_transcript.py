@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from runner.agents.agent import Message
 from runner.agents.claude.transcript import find_conversation, read_conversation
+from runner.errors import BadInput
 
 ID = "0e9d6c8a-3c5e-4f0b-9a55-1f2d3c4b5a69"
 
@@ -82,3 +86,10 @@ def test_a_folder_of_a_long_name_is_found_by_its_beginning(tmp_path: Path) -> No
     file.parent.mkdir(parents=True)
     file.touch()
     assert find_conversation(ID, work, {"HOME": str(tmp_path)}) == file
+
+
+def test_a_conversation_is_read_from_no_device_and_no_fifo(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    for path in (Path("/dev/zero"), tmp_path / "fifo"):
+        with pytest.raises(BadInput, match="not a regular file"):
+            read_conversation(path)
