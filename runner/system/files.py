@@ -15,6 +15,7 @@ import signal
 import stat
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -49,12 +50,19 @@ def write_whole(path: Path, data: bytes, *, tmp: Path, durable: bool = True, rep
     `durable=False` leaves out both fsyncs: whole for every reader, but not sure to survive a power cut.
     `replace=False`: FileExistsError where something is there already; of several writers one wins.
     """
+    with _whole(path, tmp=tmp, durable=durable, replace=replace) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def _whole(path: Path, *, tmp: Path, durable: bool = True, replace: bool = True) -> Iterator[BinaryIO]:
+    """The file that will be at `path` once this context ends without an error; see write_whole()."""
     scratch = tmp / f"{os.getpid()}-{threading.get_ident()}-{time.monotonic_ns()}"
     fd = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     try:
         with os.fdopen(fd, "wb") as file:
             os.fchmod(file.fileno(), 0o600)
-            file.write(data)
+            yield file
             file.flush()
             if durable:
                 os.fsync(file.fileno())
@@ -87,21 +95,11 @@ def copy_whole(source: Path, target: Path, *, tmp: Path, limit: int) -> bool:
 
     It takes the memory of one piece, however large the file is.
     """
-    scratch = tmp / f"{os.getpid()}-{threading.get_ident()}-{time.monotonic_ns()}"
     with open(source, "rb") as file:
         if os.fstat(file.fileno()).st_size > limit:
             return False
-        try:
-            with open(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb") as copy:
-                os.fchmod(copy.fileno(), 0o600)
-                shutil.copyfileobj(file, copy)
-                copy.flush()
-                os.fsync(copy.fileno())
-            scratch.rename(target)
-        except BaseException:
-            scratch.unlink(missing_ok=True)
-            raise
-    sync_folder(target.parent)
+        with _whole(target, tmp=tmp) as copy:
+            shutil.copyfileobj(file, copy)
     return True
 
 

@@ -12,7 +12,6 @@ import shutil
 import stat
 import subprocess
 import sys
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 
@@ -90,6 +89,8 @@ def _private(folder: Path) -> bool:
 
 def _unforeseen(home: Path) -> Path:
     """The folder of short paths that the link `tmux.folder` of the home names; made where there is none."""
+    import tempfile  # which only this needs, and a listing has no use for
+
     link = home / "tmux.folder"
     with suppress(OSError):
         if _private(folder := Path(os.readlink(link))):
